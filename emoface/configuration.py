@@ -1,0 +1,101 @@
+"""Configuration of :class:`emoface.modeling.EmoFaceModel`."""
+
+from __future__ import annotations
+
+from transformers import PretrainedConfig
+
+from .animation import EMOTIONS, LEVELS
+
+
+class EmoFaceConfig(PretrainedConfig):
+    """Sizes and switches of the network; the defaults are ``emoface-mini``, the embedded model.
+
+    Args:
+        vertex_count: S, vertices that the network predicts (the skin of the embedded head; 5023 for FLAME).
+        face_count: triangles of that surface; they are saved with the weights.
+        fps: mesh frames per second.
+        content_encoder, emotion_encoder: how to build each branch's speech encoder (``emoface.encoders.SpeechEncoder``);
+            ``emotion_encoder=None`` shares one pass of the content encoder between the branches.
+        feature_size: C, width of the encoder's frames. feature_layers: L, how many of its last blocks are read.
+        feature_mix: ``"learned"`` takes a learned mix of the L blocks through two temporal convolutions (mini), ``"last"``
+            the last block as it is (the paper).
+        content_layer, emotion_layer: block on which each learned mix starts (0-based among the L read).
+        emotion_pooling: ``"slow"`` lets the emotion branch hear only a slow track of its source (no foreign words can
+            reach the lips), ``"frame"`` every frame (the paper).
+        emotion_window: width of that slow track, seconds (standard deviation of the Gaussian).
+        hidden_size: d of the decoders. attention_heads, feedforward_size, period, window: the FaceFormer decoder; self-attention
+            sees at most the last ``window`` frames.
+        style_names: the training speakers, in one-hot order. default_style: used when the caller names none.
+        fusion: ``"mesh_attention"`` or ``"add"`` (the paper's ablation).
+        fusion_size: channels of the additive input and of the hidden layer; None means C/16.
+        fusion_layers: 1 (weights are then additive in time and vertex) or 2.
+        second_layer: ``"pointwise"`` or ``"spiral"``.
+        spiral_length: kernel size K. spiral_dilation. temporal_window: delta, frames seen by SpiralConv3D (1 = purely spatial).
+        head: ``"embedded"`` when the topology is the embedded head's, else None.
+    """
+
+    model_type = "emoface"
+
+    def __init__(
+        self,
+        *,
+        vertex_count: int = 4326,
+        face_count: int = 8608,
+        fps: int = 30,
+        content_encoder: dict | None = None,
+        emotion_encoder: dict | None = None,
+        feature_size: int = 384,
+        feature_layers: int = 4,
+        feature_mix: str = "learned",
+        content_layer: int = 3,
+        emotion_layer: int = 1,
+        emotion_pooling: str = "slow",
+        emotion_window: float = 0.75,
+        hidden_size: int = 128,
+        attention_heads: int = 4,
+        feedforward_size: int = 256,
+        period: int = 30,
+        window: int = 600,
+        dropout: float = 0.1,
+        style_names: list[str] | tuple[str, ...] = ("default",),
+        default_style: str | None = None,
+        level_names: list[str] | tuple[str, ...] = LEVELS,
+        emotion_names: list[str] | tuple[str, ...] = EMOTIONS,
+        fusion: str = "mesh_attention",
+        fusion_size: int | None = None,
+        fusion_layers: int = 2,
+        second_layer: str = "pointwise",
+        spiral_length: int = 9,
+        spiral_dilation: int = 2,
+        temporal_window: int = 9,
+        head: str | None = "embedded",
+        name: str = "emoface-mini",
+        **kwargs,
+    ):
+        _one_of("feature_mix", feature_mix, "learned", "last")
+        _one_of("emotion_pooling", emotion_pooling, "slow", "frame")
+        _one_of("fusion", fusion, "mesh_attention", "add")
+        _one_of("second_layer", second_layer, "pointwise", "spiral")
+        if fusion_layers not in (1, 2):
+            raise ValueError("fusion_layers must be 1 or 2.")
+        if hidden_size % attention_heads:
+            raise ValueError("hidden_size must be divisible by attention_heads.")
+        self.vertex_count, self.face_count, self.fps = vertex_count, face_count, fps
+        self.content_encoder, self.emotion_encoder = content_encoder, emotion_encoder
+        self.feature_size, self.feature_layers, self.feature_mix = feature_size, feature_layers, feature_mix
+        self.content_layer, self.emotion_layer = content_layer, emotion_layer
+        self.emotion_pooling, self.emotion_window = emotion_pooling, emotion_window
+        self.hidden_size, self.attention_heads, self.feedforward_size = hidden_size, attention_heads, feedforward_size
+        self.period, self.window, self.dropout = period, window, dropout
+        self.style_names, self.level_names, self.emotion_names = list(style_names), list(level_names), list(emotion_names)
+        self.default_style = default_style or self.style_names[0]
+        self.fusion, self.fusion_layers, self.second_layer = fusion, fusion_layers, second_layer
+        self.fusion_size = fusion_size or max(feature_size // 16, 1)
+        self.spiral_length, self.spiral_dilation, self.temporal_window = spiral_length, spiral_dilation, temporal_window
+        self.head, self.name = head, name
+        super().__init__(**kwargs)
+
+
+def _one_of(name: str, value: str, *allowed: str) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
