@@ -1,0 +1,270 @@
+"""The EmoFace network: two branches that hear the speech, and the attention that decides where each one speaks.
+
+The model starts at the speech encoders' frames (``emoface.encoders``) and ends at vertex offsets, so that encoders can be
+shared, frozen and cached. Shapes: B clips, T mesh frames, L encoder blocks, C feature width, d hidden size, S vertices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from .configuration import EmoFaceConfig
+from .decoder import BranchDecoder, BranchLoop
+from .mesh_attention import MeshAttention
+from .spiral import spirals as build_spirals
+
+
+class FeatureMix(nn.Module):
+    """A learned mix of the encoder's blocks, then two temporal convolutions around a residual.
+
+    Used where the encoder is frozen (mini). Frames beyond a clip's end are kept at zero, so padding a batch changes nothing.
+    """
+
+    def __init__(self, *, layers: int, size: int, start: int, kernel: int = 5, hidden: int | None = None, dropout: float = 0.1):
+        super().__init__()
+        hidden = hidden or max(size * 2 // 3, 1)
+        self.layer_logits = nn.Parameter(torch.zeros(layers))
+        with torch.no_grad():
+            self.layer_logits[start] = 2.0
+        self.norm = nn.LayerNorm(size, elementwise_affine=False)
+        self.spread = nn.Conv1d(size, hidden, kernel, padding=kernel // 2)
+        self.gather = nn.Conv1d(hidden, size, kernel, padding=kernel // 2)
+        self.dropout = dropout
+
+    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, T, L, C), mask (B, T) true inside the clip -> (B, T, C)."""
+        x = torch.einsum("btlc,l->btc", self.norm(hidden), self.layer_logits.softmax(0))
+        inside = 1.0 if mask is None else mask[:, None].to(x.dtype)
+        x = F.dropout(x, self.dropout, self.training).transpose(1, 2) * inside
+        inner = F.gelu(self.spread(x)) * inside
+        return ((x + self.gather(F.dropout(inner, self.dropout, self.training))) * inside).transpose(1, 2)
+
+
+class SlowTrack(nn.Module):
+    """What the emotion branch hears: attention-weighted mean and spread of the features over about two seconds.
+
+    Words pass too quickly to survive this, so a recording that only lends its emotion cannot move the lips. Computed at
+    every ``hop``-th frame (the track holds nothing faster) and interpolated.
+    """
+
+    hop = 10
+
+    def __init__(self, *, size: int, sigma: float):
+        super().__init__()
+        self.sigma = sigma
+        self.score = nn.Linear(size, 1)
+        self.out = nn.Linear(2 * size, size)
+
+    def _pool(self, weight: Tensor, values: Tensor) -> Tensor:
+        """(B, A, T) non-negative, (B, T, C) -> (B, A, C)."""
+        weight = weight / weight.sum(-1, keepdim=True).clamp_min(1e-8)
+        mean = weight @ values
+        spread = (weight @ values.square() - mean.square()).clamp_min(1e-6).sqrt()
+        return self.out(torch.cat([mean, spread], dim=-1))
+
+    def _importance(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        weight = (4.0 * torch.tanh(self.score(x) / 4.0)).squeeze(-1).exp()
+        return weight if mask is None else weight * mask.to(weight.dtype)
+
+    def pooled(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """One vector for the whole clip: (B, T, C) -> (B, 1, C)."""
+        return self._pool(self._importance(x, mask).unsqueeze(1), x)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        frames = x.shape[1]
+        importance = self._importance(x, mask)
+        centres = torch.arange(0, frames + self.hop - 1, self.hop, device=x.device)
+        reach = int(3 * self.sigma) + 1
+        track = []
+        for block in centres.split(64):  # blocks keep the cost linear in the length
+            begin, end = max(int(block[0]) - reach, 0), min(int(block[-1]) + reach + 1, frames)
+            begin = min(begin, frames - 1)
+            distance = (block[:, None] - torch.arange(begin, end, device=x.device)[None]).to(x.dtype) / self.sigma
+            kernel = torch.exp(-0.5 * distance.square()).masked_fill(distance.abs() > 3.0, 0.0)
+            track.append(self._pool(kernel * importance[:, None, begin:end], x[:, begin:end]))
+        track = torch.cat(track, dim=1)
+        if frames == 1:
+            return track[:, :1]
+        position = torch.arange(frames, device=x.device).to(x.dtype) / self.hop
+        left = position.floor().long().clamp(max=track.shape[1] - 2)
+        return torch.lerp(track[:, left], track[:, left + 1], (position - left).unsqueeze(-1))
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A run of generated frames; offsets are metres from the template."""
+
+    start: int
+    fused: Tensor
+    """(R, t, S, 3)"""
+    content: Tensor
+    """(R, t, S, 3) content branch alone, ``dM_c``."""
+    emotion: Tensor
+    """(R, t, S, 3) emotion branch alone, ``dM_e``."""
+    weight: Tensor
+    """(R, t, S) ``w_e``; one half where fusion is plain addition."""
+
+
+class EmoFaceModel(PreTrainedModel):
+    """Speech features -> vertex offsets, as in sections 3.1-3.3 of arXiv 2408.11518.
+
+    ``M = w_e dM_e + (1 - w_e) dM_c`` with ``dM_c = D_c(F_c)``, ``dM_e = D_e(F_e)`` and ``w_e`` from Mesh Attention.
+    Topology (``faces``, ``template``, ``spirals``) and the named emotions (``emotion_prototypes``) are saved with the weights.
+    """
+
+    config_class = EmoFaceConfig
+    base_model_prefix = "emoface"
+    main_input_name = "content"
+
+    def __init__(self, config: EmoFaceConfig):
+        super().__init__(config)
+        c, s = config.feature_size, config.vertex_count
+        learned = config.feature_mix == "learned"
+        mix = dict(layers=config.feature_layers, size=c, dropout=config.dropout)
+        self.content_mix = FeatureMix(start=config.content_layer, **mix) if learned else None
+        self.emotion_mix = FeatureMix(start=config.emotion_layer, **mix) if learned else None
+        slow = config.emotion_pooling == "slow"
+        self.slow_track = SlowTrack(size=c, sigma=config.emotion_window * config.fps) if slow else None
+        self.classifier = nn.Linear(c, len(config.emotion_names))
+        branch = dict(
+            vertex_count=s, feature_size=c, hidden_size=config.hidden_size, attention_heads=config.attention_heads,
+            feedforward_size=config.feedforward_size, style_count=len(config.style_names), period=config.period,
+            window=config.window, dropout=config.dropout,
+        )
+        self.content_decoder = BranchDecoder(level_count=0, **branch)
+        self.emotion_decoder = BranchDecoder(level_count=len(config.level_names), **branch)
+        self.mesh_attention = None
+        if config.fusion == "mesh_attention":
+            self.mesh_attention = MeshAttention(
+                vertex_count=s, feature_size=c, fusion_size=config.fusion_size, length=config.spiral_length,
+                window=config.temporal_window, layers=config.fusion_layers, second_layer=config.second_layer,
+            )
+        self.register_buffer("faces", torch.zeros(config.face_count, 3, dtype=torch.int32))
+        self.register_buffer("template", torch.zeros(s, 3))
+        self.register_buffer("spirals", torch.zeros(s, config.spiral_length, dtype=torch.int64))
+        shape = (len(config.emotion_names), len(config.level_names), c)
+        self.register_buffer("emotion_prototypes", torch.zeros(shape))
+        self._vertex_term: tuple[tuple, Tensor] | None = None
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Every layer initialises itself."""
+
+    @classmethod
+    def from_topology(cls, config: EmoFaceConfig, *, faces, template) -> "EmoFaceModel":
+        """A fresh model for a surface: faces (F, 3), template (S, 3) metres."""
+        model = cls(config)
+        model.faces.copy_(torch.as_tensor(faces, dtype=torch.int32))
+        model.template.copy_(torch.as_tensor(template, dtype=torch.float32))
+        table = build_spirals(
+            model.faces.numpy(), model.template.double().numpy(), length=config.spiral_length, dilation=config.spiral_dilation
+        )
+        model.spirals.copy_(torch.from_numpy(table))
+        return model
+
+    # ---- features -------------------------------------------------------------------------------------------------
+
+    def content_features(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        """F_c: encoder frames on the mesh clock (B, T, L, C) -> (B, T, C)."""
+        return self.content_mix(hidden, mask) if self.content_mix is not None else hidden[:, :, -1]
+
+    def emotion_features(self, hidden: Tensor, mask: Tensor | None = None, *, pooled: bool = False) -> Tensor:
+        """F_e: (B, T, L, C) -> (B, T, C), or (B, 1, C) for the whole clip when ``pooled``."""
+        x = self.emotion_mix(hidden, mask) if self.emotion_mix is not None else hidden[:, :, -1]
+        if self.slow_track is not None:
+            return self.slow_track.pooled(x, mask) if pooled else self.slow_track(x, mask)
+        if not pooled:
+            return x
+        weight = torch.ones_like(x[..., :1]) if mask is None else mask[..., None].to(x.dtype)
+        return (x * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
+
+    def named_emotion(self, emotion: int, level: int) -> Tensor:
+        """Stored mean features of an emotion at a level, (1, 1, C)."""
+        return self.emotion_prototypes[emotion, level][None, None]
+
+    # ---- motion ---------------------------------------------------------------------------------------------------
+
+    def one_hot(self, index: int, count: int, rows: int) -> Tensor:
+        out = self.template.new_zeros(rows, count)
+        out[:, index] = 1.0
+        return out
+
+    def branch_loop(self, *, style: Tensor, level: Tensor, initial_offset: Tensor | None = None) -> BranchLoop:
+        """The free-running loop of both branches for R rows: style (R, n), level (R, 2), initial_offset (S, 3) or None."""
+        decoders = [self.content_decoder, self.emotion_decoder]
+        start = self.template.new_zeros(1, 3 * self.config.vertex_count)
+        if initial_offset is not None:
+            start = initial_offset.reshape(1, -1).to(start)
+        initial = torch.stack([d.motion_in(start).expand(len(style), -1) for d in decoders])
+        conditions = torch.stack([self.content_decoder.condition(style, None), self.emotion_decoder.condition(style, level)])
+        return BranchLoop(decoders, initial, conditions.squeeze(2))
+
+    def vertex_term(self) -> Tensor | None:
+        """Mesh Attention's vertex term; computed once while the weights stay as they are."""
+        if self.mesh_attention is None:
+            return None
+        if torch.is_grad_enabled() or self.training:
+            return self.mesh_attention.vertex_term(self.spirals)
+        weight, embedding = self.mesh_attention.first.weight, self.mesh_attention.vertex_embedding
+        key = (weight._version, embedding._version, weight.data_ptr(), weight.device, weight.dtype)
+        if self._vertex_term is None or self._vertex_term[0] != key:
+            self._vertex_term = (key, self.mesh_attention.vertex_term(self.spirals))
+        return self._vertex_term[1]
+
+    def fuse(self, content: Tensor, emotion: Tensor, weight: Tensor | None) -> Tensor:
+        """``w_e dM_e + (1 - w_e) dM_c``; plain sum for ``fusion="add"``. Offsets (..., S, 3), weight (..., S)."""
+        if weight is None:
+            return content + emotion
+        return torch.lerp(content, emotion, weight.unsqueeze(-1))
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        content: Tensor,
+        emotion: Tensor,
+        *,
+        style: Tensor,
+        level: Tensor,
+        initial_offset: Tensor | None = None,
+        chunk: int = 128,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Iterator[Frames]:
+        """Free-running animation of R rows, in chunks of frames so that long answers need no long buffers.
+
+        Args:
+            content: F_c (R, T, C). emotion: F_e (R, T, C) or (R, 1, C).
+            style: (R, n) one-hot. level: (R, 2) one-hot. initial_offset: (S, 3) metres, the frame before the first.
+            chunk: frames per :class:`Frames`. cancel: asked now and then; true raises ``Cancelled``.
+        """
+        rows, frames = content.shape[:2]
+        emotion = emotion.expand(rows, frames, -1)
+        loop = self.branch_loop(style=style, level=level, initial_offset=initial_offset)
+        attention, vertex = self.mesh_attention, self.vertex_term()
+        time = attention.time_term(emotion, content) if attention is not None else None
+        # A spiral second layer looks `window - 1` hidden frames back, so its chunks overlap by that much.
+        lead = self.config.temporal_window - 1 if self.config.second_layer == "spiral" else 0
+        for start in range(0, frames, chunk):
+            end = min(start + chunk, frames)
+            speech = [self.content_decoder.cross(content[:, start:end]), self.emotion_decoder.cross(emotion[:, start:end])]
+            hidden_c, hidden_e = loop.run(torch.stack(speech), cancel=cancel)
+            offsets_c = self.content_decoder.motion_out(hidden_c).unflatten(-1, (-1, 3))
+            offsets_e = self.emotion_decoder.motion_out(hidden_e).unflatten(-1, (-1, 3))
+            weight = None
+            if attention is not None:
+                first = max(start - lead, 0)
+                weight = attention.weights(time[:, first:end], vertex, self.spirals, start=first)[:, start - first :]
+            fused = self.fuse(offsets_c, offsets_e, weight)
+            shown = weight if weight is not None else torch.full_like(fused[..., 0], 0.5)
+            yield Frames(start, fused, offsets_c, offsets_e, shown)
+
+    def forward(self, content: Tensor, emotion: Tensor, *, style: Tensor, level: Tensor) -> Tensor:
+        """Encoder frames of both sources (B, T, L, C) -> fused offsets (B, T, S, 3), free-running."""
+        f_c, f_e = self.content_features(content), self.emotion_features(emotion)
+        return torch.cat([part.fused for part in self.generate(f_c, f_e, style=style, level=level)], dim=1)
