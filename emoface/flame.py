@@ -26,7 +26,7 @@ def load_masks(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def upper_face(masks: dict[str, np.ndarray]) -> np.ndarray:
-    """Vertices that EVE and FDD look at: ``eye_region`` and ``forehead`` together, 827 vertices, without the eyeballs."""
+    """Vertices that EVE and FDD look at: ``eye_region`` and ``forehead``, 827 vertices, without the eyeballs."""
     return np.union1d(masks["eye_region"], masks["forehead"])
 
 

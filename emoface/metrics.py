@@ -12,8 +12,8 @@ all functions, so that a number can be compared with somebody else's:
   mean) or as a boolean array over the vertices. LVE is a maximum, so a larger mask gives a larger number: never
   compare numbers of different masks. FLAME: ``lips`` has 250 unique vertices, ``eye_region`` and ``forehead`` 827.
 * **Truncation**: if two motions of a clip differ in length, both are cut to the shorter one (CodeTalker's rule).
-* **Pooling**: stated in each function. *Over frames* = all frames of all clips weigh the same, so long clips weigh more;
-  *over clips* = each clip weighs the same.
+* **Pooling**: stated in each function. *Over frames*: every frame weighs the same, so long clips weigh more;
+  *over clips*: every clip weighs the same.
 * **Frame rate**: both motions must be at the same one; nothing is resampled.
 
 On the command line, for ``.npy`` files or folders of any model (see ``--help``):
@@ -75,7 +75,7 @@ def eve(prediction: Clips, truth: Clips, eyes: np.ndarray) -> float:
 
 
 def lvd(prediction: Clips, truth: Clips, lips: np.ndarray) -> float:
-    """Lip vertex distance, **not squared**, m: ``mean_t max_{i in lips} |p[t,i] - v[t,i]|`` over all frames (UniTalker)."""
+    """Lip vertex distance, **not squared**, m: ``mean_t max_{i in lips} |p[t,i] - v[t,i]|``, over frames (UniTalker)."""
     return _pooled([np.sqrt(maximum) for maximum in frame_maximum(prediction, truth, lips)])
 
 
@@ -88,8 +88,8 @@ def mve(prediction: Clips, truth: Clips, mask: np.ndarray | None = None) -> floa
 def fdd(prediction: Clips, truth: Clips, template: Clips, mask: np.ndarray, *, absolute: bool = False) -> float:
     """Upper-face dynamics deviation, m2: ``mean_{i in mask} ( std_t |v[t,i]-n[i]|^2 - std_t |p[t,i]-n[i]|^2 )``.
 
-    A mean over clips. The standard deviation (of *squared* distances from the template ``n``, over the frames of a clip, divisor T) of the
-    truth minus that of the prediction: **signed**, positive when the prediction moves too little. Signs cancel between
+    A mean over clips. The standard deviation (of *squared* distances from the template ``n``, over the frames of a
+    clip, divisor T) of the truth minus that of the prediction: **signed**, positive when the prediction moves too little. Signs cancel between
     clips; ``absolute=True`` takes ``|.|`` of each clip first (printed as "ABS FDD" by FaceDiffuser).
 
     ``template``: (V, 3), or one per clip. A static prediction scores the truth's own deviation, not zero.
