@@ -1,0 +1,258 @@
+"""Durable storage of raters and answers in one SQLite file.
+
+Every answer is one row with a unique key and is on the disk (``synchronous=FULL``) before the rater is told so.
+Sending an answer again changes nothing, so a client may repeat it until it hears back. Nothing that identifies a
+person is stored: no name, no address, no browser; a rater is a random code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from ..errors import EmoFaceError
+
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+_ABANDONED_AFTER = 2 * 3600.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS raters (
+    code TEXT PRIMARY KEY, study TEXT NOT NULL, number INTEGER NOT NULL, language TEXT NOT NULL,
+    about TEXT NOT NULL DEFAULT '{}', playback TEXT, started REAL NOT NULL, active REAL NOT NULL, finished REAL
+) STRICT;
+CREATE TABLE IF NOT EXISTS pages (
+    rater TEXT NOT NULL REFERENCES raters (code), page INTEGER NOT NULL, shown REAL NOT NULL, ended TEXT NOT NULL,
+    PRIMARY KEY (rater, page)
+) STRICT;
+CREATE TABLE IF NOT EXISTS answers (
+    rater TEXT NOT NULL REFERENCES raters (code), page INTEGER NOT NULL, stimulus TEXT NOT NULL, aspect TEXT NOT NULL,
+    value INTEGER NOT NULL, position INTEGER NOT NULL, plays INTEGER NOT NULL, seconds REAL NOT NULL,
+    player TEXT NOT NULL, smoothness REAL, stored REAL NOT NULL,
+    PRIMARY KEY (rater, stimulus, aspect)
+) STRICT;
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One judgement of one clip in one aspect."""
+
+    page: int
+    stimulus: str
+    aspect: str
+    value: int
+    position: int
+    """Place on the page from the left, 0 first."""
+    plays: int
+    """How often the clip was played to the end."""
+    seconds: float
+    """From the end of the page's last first playback to sending the page."""
+    player: str
+    """``video`` or ``3d``."""
+    smoothness: float | None
+    """Share of frames that the rater's machine showed, in [0, 1]; None where it cannot be measured."""
+
+
+@dataclass(frozen=True)
+class Rater:
+    code: str
+    number: int
+    """Number of the plan this rater follows."""
+    language: str
+    finished: bool
+    playback_passed: bool | None
+
+
+def default_path(study: str | Path) -> Path:
+    """``EMOFACE_STUDY_DB``, else Spaces' persistent ``/data``, else the study folder itself."""
+    if os.environ.get("EMOFACE_STUDY_DB"):
+        return Path(os.environ["EMOFACE_STUDY_DB"])
+    persistent = Path("/data")
+    if os.environ.get("SPACE_ID") and os.access(persistent, os.W_OK):
+        return persistent / "emoface-study" / "answers.sqlite3"
+    return Path(study) / "private" / "answers.sqlite3"
+
+
+class Storage:
+    """Answers of one or more studies. Safe for many threads and for several processes on one machine."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock = threading.Lock()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, timeout=30.0, check_same_thread=False, isolation_level=None)
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.execute("PRAGMA foreign_keys=ON")
+            self._connection.executescript(_SCHEMA)
+            os.chmod(self.path, 0o600)
+        except (OSError, sqlite3.Error) as error:
+            raise EmoFaceError(f"The study's answers cannot be stored at {self.path} ({error}); choose a writable "
+                               "place with EMOFACE_STUDY_DB.") from error
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commits, and thereby reaches the disk, on leaving; undone as a whole on an error."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _rows(self, query: str, values: tuple) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._connection.execute(query, values).fetchall()
+
+    # --- raters ---
+
+    def add_rater(self, study: str, *, plans: int, language: str, about: dict, limit: int | None = None) -> Rater:
+        """Register a rater and give out the plan with the fewest finished or active raters.
+
+        Plans of raters who have not been heard of for two hours are given out again. Errors: `EmoFaceError`
+        ``full`` if the study has ``limit`` raters already.
+        """
+        now, code = time.time(), new_code()
+        with self._transaction() as db:
+            rows = db.execute("SELECT number, finished IS NOT NULL OR active > ? AS counts FROM raters WHERE study = ?",
+                              (now - _ABANDONED_AFTER, study)).fetchall()
+            if limit is not None and len(rows) >= limit:
+                raise EmoFaceError("This study has enough raters already; thank you for your interest.")
+            taken = [row["number"] for row in rows if row["counts"]]
+            number = min(range(plans), key=lambda plan: (taken.count(plan), plan))
+            db.execute("INSERT INTO raters (code, study, number, language, about, started, active) "
+                       "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                       (code, study, number, language, json.dumps(about), now, now))
+        return Rater(code=code, number=number, language=language, finished=False, playback_passed=None)
+
+    def rater(self, study: str, code: str) -> Rater | None:
+        """The rater with this code in this study, or None."""
+        rows = self._rows("SELECT * FROM raters WHERE code = ? AND study = ?", (clean_code(code), study))
+        if not rows:
+            return None
+        row = rows[0]
+        return Rater(code=row["code"], number=row["number"], language=row["language"],
+                     finished=row["finished"] is not None,
+                     playback_passed=json.loads(row["playback"])["passed"] if row["playback"] else None)
+
+    def set_language(self, code: str, language: str) -> None:
+        with self._transaction() as db:
+            db.execute("UPDATE raters SET language = ? WHERE code = ?", (language, code))
+
+    def set_playback(self, code: str, *, passed: bool, tries: int, player: str) -> None:
+        with self._transaction() as db:
+            db.execute("UPDATE raters SET playback = ? WHERE code = ?",
+                       (json.dumps({"passed": passed, "tries": tries, "player": player}), code))
+
+    def playback_tries(self, code: str) -> int:
+        rows = self._rows("SELECT playback FROM raters WHERE code = ?", (code,))
+        return json.loads(rows[0]["playback"])["tries"] if rows and rows[0]["playback"] else 0
+
+    def finish(self, code: str) -> None:
+        with self._transaction() as db:
+            db.execute("UPDATE raters SET finished = coalesce(finished, ?) WHERE code = ?", (time.time(), code))
+
+    # --- pages ---
+
+    def show_page(self, code: str, page: int) -> float:
+        """Remember when a page was first shown; returns that time (seconds since 1970)."""
+        now = time.time()
+        with self._transaction() as db:
+            db.execute("INSERT INTO pages VALUES (?, ?, ?, '{}') ON CONFLICT DO NOTHING", (code, page, now))
+            db.execute("UPDATE raters SET active = ? WHERE code = ?", (now, code))
+            return db.execute("SELECT shown FROM pages WHERE rater = ? AND page = ?", (code, page)).fetchone()[0]
+
+    def end_playback(self, code: str, page: int, stimulus: str) -> None:
+        """Remember when a clip of a page was first reported as played to its end."""
+        with self._transaction() as db:
+            row = db.execute("SELECT ended FROM pages WHERE rater = ? AND page = ?", (code, page)).fetchone()
+            ended = json.loads(row["ended"])
+            ended.setdefault(stimulus, time.time())
+            db.execute("UPDATE pages SET ended = ? WHERE rater = ? AND page = ?", (json.dumps(ended), code, page))
+
+    def playback(self, code: str, page: int) -> tuple[float, dict[str, float]] | None:
+        """(time shown, times at which clips first ended) of a page, or None if it was never shown."""
+        rows = self._rows("SELECT shown, ended FROM pages WHERE rater = ? AND page = ?", (code, page))
+        return (rows[0]["shown"], json.loads(rows[0]["ended"])) if rows else None
+
+    # --- answers ---
+
+    def store(self, code: str, answers: Iterable[Answer]) -> None:
+        """Write the answers of a page together; when this returns they are on the disk.
+
+        An answer that is already there stays as it is (the first one counts).
+        """
+        names = [field.name for field in fields(Answer)]
+        query = (f"INSERT INTO answers (rater, {', '.join(names)}, stored) VALUES ({', '.join('?' * (len(names) + 2))})"
+                 " ON CONFLICT DO NOTHING")
+        now = time.time()
+        with self._transaction() as db:
+            db.executemany(query, [(code, *(getattr(answer, name) for name in names), now) for answer in answers])
+            db.execute("UPDATE raters SET active = ? WHERE code = ?", (now, code))
+
+    def answered(self, code: str) -> set[tuple[str, str]]:
+        """(stimulus, aspect) of everything this rater has answered."""
+        rows = self._rows("SELECT stimulus, aspect FROM answers WHERE rater = ?", (code,))
+        return {(row["stimulus"], row["aspect"]) for row in rows}
+
+    def export(self, study: str) -> tuple[list[dict], list[dict]]:
+        """(raters, answers) of a study as plain rows.
+
+        Codes, which would allow continuing a session, are replaced by r001, r002, ... in order of arrival.
+        """
+        with self._lock:
+            raters = [dict(row) for row in self._connection.execute(
+                "SELECT rowid AS arrival, * FROM raters WHERE study = ? ORDER BY rowid", (study,))]
+            answers = [dict(row) for row in self._connection.execute(
+                "SELECT answers.* FROM answers JOIN raters ON raters.code = answers.rater WHERE study = ? "
+                "ORDER BY answers.rowid", (study,))]
+        alias = {row["code"]: f"r{index:03d}" for index, row in enumerate(raters, start=1)}
+        for row in raters:
+            row["rater"] = alias[row.pop("code")]
+            row["about"] = json.loads(row["about"])
+            row["playback"] = json.loads(row["playback"]) if row["playback"] else None
+            del row["arrival"], row["study"]
+        return raters, [{**row, "rater": alias[row["rater"]]} for row in answers]
+
+    def backup(self, path: str | Path) -> None:
+        """Write a consistent copy of the whole database while it is in use."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        reader = sqlite3.connect(self.path, timeout=30.0)
+        copy = sqlite3.connect(temporary)
+        try:
+            reader.backup(copy)
+            copy.close()
+            os.replace(temporary, target)
+        finally:
+            reader.close()
+            copy.close()
+            temporary.unlink(missing_ok=True)
+
+
+def new_code() -> str:
+    """A rater's code: 20 letters and digits without look-alikes, 99 random bits."""
+    letters = "".join(secrets.choice(_ALPHABET) for _ in range(20))
+    return "-".join(letters[place:place + 5] for place in range(0, 20, 5))
+
+
+def clean_code(text: str) -> str:
+    """A code as people type it: upper case, spaces and missing hyphens are forgiven."""
+    letters = "".join(letter for letter in str(text).lower()[:64] if letter.isalnum())
+    return "-".join(letters[place:place + 5] for place in range(0, len(letters), 5))
