@@ -1,0 +1,189 @@
+"""The fast rasteriser: serial numba kernels that release the GIL, so threads work on frames side by side."""
+
+from __future__ import annotations
+
+from math import ceil, exp, floor, sqrt
+
+import numba
+import numpy as np
+
+from .shading import (FAR, FILL_COLOR, FILL_DIRECTION, GROUND_COLOR, HALF_DIRECTION, HIGHLIGHT_COLOR, KEY_COLOR,
+                      KEY_DIRECTION, RIM_COLOR, RIM_DIRECTION, SAMPLES, SKY_COLOR, SRGB_TABLE, WRAP)
+
+F32 = np.float32
+_NOT_COVERED, _COUNTED = -1, -2
+
+
+def _jit(function):
+    """Compile once and keep the result on disk; where no folder can be written, compile once per process."""
+    options = {"nogil": True, "fastmath": True, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # numba: "no locator available": package and user cache are both read-only
+        return numba.njit(**options)(function)
+
+
+@_jit
+def vertex_normals(vertices, faces):
+    normals = np.zeros_like(vertices)
+    for f in range(faces.shape[0]):
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+        vx, vy, vz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for k in range(3):
+            v = faces[f, k]
+            normals[v, 0] += x
+            normals[v, 1] += y
+            normals[v, 2] += z
+    for v in range(normals.shape[0]):
+        length = sqrt(normals[v, 0] ** 2 + normals[v, 1] ** 2 + normals[v, 2] ** 2)
+        if length > 0:
+            for k in range(3):
+                normals[v, k] /= F32(length)
+    return normals
+
+
+@_jit
+def _lambert(cosine, wrap):
+    return max((cosine + wrap) / (F32(1) + wrap), F32(0))
+
+
+@_jit
+def _shoulder(value):
+    if value > F32(0.75):
+        value = F32(0.75) + F32(0.25) * (F32(1) - exp((F32(0.75) - value) * F32(4)))
+    return value
+
+
+@_jit
+def _shade(x, y, z, r, g, b, gloss, openness):
+    """``shading.shade`` for one point with unit normal (x, y, z)."""
+    key = x * KEY_DIRECTION[0] + y * KEY_DIRECTION[1] + z * KEY_DIRECTION[2]
+    fill = x * FILL_DIRECTION[0] + y * FILL_DIRECTION[1] + z * FILL_DIRECTION[2]
+    direct = min(F32(1.6) * openness, F32(1))
+    up = F32(0.5) + F32(0.5) * y
+    rim = max(x * RIM_DIRECTION[0] + y * RIM_DIRECTION[1] + z * RIM_DIRECTION[2] + F32(0.25), F32(0))
+    facing = min(max(F32(1) - z, F32(0)), F32(1))
+    edge = facing * facing * rim * openness
+    half = max(x * HALF_DIRECTION[0] + y * HALF_DIRECTION[1] + z * HALF_DIRECTION[2], F32(0))
+    strength = F32(HIGHLIGHT_COLOR) * (F32(0.05) + F32(0.85) * gloss * gloss) * direct
+    highlight = strength * half ** (F32(12) + F32(320) * gloss * gloss)
+    r *= (direct * (_lambert(key, WRAP[0]) * KEY_COLOR[0] + _lambert(fill, WRAP[0]) * FILL_COLOR[0])
+          + openness * (GROUND_COLOR[0] + up * (SKY_COLOR[0] - GROUND_COLOR[0])) + edge * RIM_COLOR[0])
+    g *= (direct * (_lambert(key, WRAP[1]) * KEY_COLOR[1] + _lambert(fill, WRAP[1]) * FILL_COLOR[1])
+          + openness * (GROUND_COLOR[1] + up * (SKY_COLOR[1] - GROUND_COLOR[1])) + edge * RIM_COLOR[1])
+    b *= (direct * (_lambert(key, WRAP[2]) * KEY_COLOR[2] + _lambert(fill, WRAP[2]) * FILL_COLOR[2])
+          + openness * (GROUND_COLOR[2] + up * (SKY_COLOR[2] - GROUND_COLOR[2])) + edge * RIM_COLOR[2])
+    return _shoulder(r + highlight), _shoulder(g + highlight), _shoulder(b + highlight)
+
+
+@_jit
+def depth(screen, faces, width, height):
+    """(height, width) largest z of any triangle at each pixel centre, FAR where there is none; see ``draw``."""
+    nearest = np.full((height, width), FAR, np.float32)
+    for f in range(faces.shape[0]):
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        ax, ay, bx, by, cx, cy = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if abs(area) < F32(1e-6):
+            continue
+        inverse = F32(1) / area
+        ubx, uby, ucx, ucy = (cy - ay) * inverse, -(cx - ax) * inverse, -(by - ay) * inverse, (bx - ax) * inverse
+        for y in range(max(0, int(floor(min(ay, by, cy)))), min(height, int(ceil(max(ay, by, cy))))):
+            for x in range(max(0, int(floor(min(ax, bx, cx)))), min(width, int(ceil(max(ax, bx, cx))))):
+                dx, dy = F32(x) + F32(0.5) - ax, F32(y) + F32(0.5) - ay
+                wb, wc = ubx * dx + uby * dy, ucx * dx + ucy * dy
+                if wb < 0 or wc < 0 or wb + wc > 1:
+                    continue
+                z = screen[a, 2] + wb * (screen[b, 2] - screen[a, 2]) + wc * (screen[c, 2] - screen[a, 2])
+                nearest[y, x] = max(nearest[y, x], z)
+    return nearest
+
+
+@_jit
+def draw(screen, attributes, faces, two_sided, background):
+    """Picture of a mesh, 4 depth samples and at most 4 shaded triangles per pixel.
+
+    screen (V, 3) float32: x, y in pixels, 1 / distance; attributes (V, 8) float32: unit normal, linear albedo,
+    gloss, openness; faces (F, 3) int32; two_sided (F,) bool; background (H, W, 3) float32 linear -> (H, W, 3) uint8.
+    """
+    height, width = background.shape[:2]
+    samples = SAMPLES.shape[0]
+    nearest = np.zeros((height, width, samples), np.float32)
+    owner = np.full((height, width, samples), _NOT_COVERED, np.int32)
+    for f in range(faces.shape[0]):
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        ax, ay, bx, by, cx, cy = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        # y runs down the picture, so a counter-clockwise triangle that faces the viewer has a negative area.
+        if abs(area) < F32(1e-6) or (area > 0 and not two_sided[f]):
+            continue
+        inverse = F32(1) / area
+        ubx, uby, ucx, ucy = (cy - ay) * inverse, -(cx - ax) * inverse, -(by - ay) * inverse, (bx - ax) * inverse
+        az = screen[a, 2]
+        zb, zc = screen[b, 2] - az, screen[c, 2] - az
+        for y in range(max(0, int(floor(min(ay, by, cy)))), min(height, int(ceil(max(ay, by, cy))))):
+            for x in range(max(0, int(floor(min(ax, bx, cx)))), min(width, int(ceil(max(ax, bx, cx))))):
+                for s in range(samples):
+                    dx, dy = F32(x) + SAMPLES[s, 0] - ax, F32(y) + SAMPLES[s, 1] - ay
+                    wb, wc = ubx * dx + uby * dy, ucx * dx + ucy * dy
+                    if wb < 0 or wc < 0 or wb + wc > 1:
+                        continue
+                    z = az + wb * zb + wc * zc
+                    if z > nearest[y, x, s]:
+                        nearest[y, x, s] = z
+                        owner[y, x, s] = f
+    image = np.empty((height, width, 3), np.uint8)
+    scale = F32(4095) / F32(samples)
+    for y in range(height):
+        for x in range(width):
+            red, green, blue = F32(0), F32(0), F32(0)
+            for s in range(samples):
+                f = owner[y, x, s]
+                if f == _COUNTED:
+                    continue
+                count = F32(1)
+                for other in range(s + 1, samples):  # a triangle is shaded once per pixel, not once per sample
+                    if owner[y, x, other] == f:
+                        count += F32(1)
+                        owner[y, x, other] = _COUNTED
+                if f == _NOT_COVERED:
+                    red += count * background[y, x, 0]
+                    green += count * background[y, x, 1]
+                    blue += count * background[y, x, 2]
+                    continue
+                a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+                ax, ay = screen[a, 0], screen[a, 1]
+                bx, by, cx, cy = screen[b, 0] - ax, screen[b, 1] - ay, screen[c, 0] - ax, screen[c, 1] - ay
+                area = bx * cy - by * cx
+                dx, dy = F32(x) + F32(0.5) - ax, F32(y) + F32(0.5) - ay
+                # The centre of an edge pixel may lie outside its triangle: clamp instead of extrapolating.
+                wb = min(max((dx * cy - dy * cx) / area, F32(0)), F32(1))
+                wc = min(max((bx * dy - by * dx) / area, F32(0)), F32(1) - wb)
+                wa = (F32(1) - wb - wc) * screen[a, 2]
+                wb *= screen[b, 2]
+                wc *= screen[c, 2]
+                total = F32(1) / (wa + wb + wc)
+                wa *= total
+                wb *= total
+                wc *= total
+                nx = wa * attributes[a, 0] + wb * attributes[b, 0] + wc * attributes[c, 0]
+                ny = wa * attributes[a, 1] + wb * attributes[b, 1] + wc * attributes[c, 1]
+                nz = wa * attributes[a, 2] + wb * attributes[b, 2] + wc * attributes[c, 2]
+                length = F32(1) / F32(sqrt(nx * nx + ny * ny + nz * nz + F32(1e-12)))
+                if area > 0:  # the back of a two-sided triangle
+                    length = -length
+                r, g, b_ = _shade(nx * length, ny * length, nz * length,
+                                  wa * attributes[a, 3] + wb * attributes[b, 3] + wc * attributes[c, 3],
+                                  wa * attributes[a, 4] + wb * attributes[b, 4] + wc * attributes[c, 4],
+                                  wa * attributes[a, 5] + wb * attributes[b, 5] + wc * attributes[c, 5],
+                                  wa * attributes[a, 6] + wb * attributes[b, 6] + wc * attributes[c, 6],
+                                  wa * attributes[a, 7] + wb * attributes[b, 7] + wc * attributes[c, 7])
+                red += count * r
+                green += count * g
+                blue += count * b_
+            image[y, x, 0] = SRGB_TABLE[int(red * scale + F32(0.5))]
+            image[y, x, 1] = SRGB_TABLE[int(green * scale + F32(0.5))]
+            image[y, x, 2] = SRGB_TABLE[int(blue * scale + F32(0.5))]
+    return image

@@ -1,0 +1,176 @@
+"""Pictures of a head on a bare CPU: no OpenGL, no display.
+
+    >>> images = Renderer(head.faces, head.colors, regions=head.regions, camera="three_quarter").render(vertices)
+
+``vertices`` (V, 3) gives one picture (H, W, 3) uint8 sRGB, (T, V, 3) gives (T, H, W, 3).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+
+import numpy as np
+
+from ..errors import Cancelled, EmoFaceError
+from . import materials
+from .camera import CAMERAS, Camera, find_camera
+from .shading import to_linear
+
+__all__ = ["BACKGROUNDS", "CAMERAS", "Camera", "Renderer", "as_colors"]
+
+BACKGROUNDS = {"light": ((0.955, 0.958, 0.965), (0.800, 0.812, 0.835)),
+               "dark": ((0.215, 0.225, 0.250), (0.075, 0.080, 0.095))}
+"""sRGB in the middle and at the corners of the picture."""
+
+
+class Renderer:
+    """Draws the vertices of one topology with smooth normals, studio light and 4x multisampling.
+
+    faces (F, 3) triangles; colors (V, 3) uint8 sRGB or None (clay); regions (V,) names make eyes, lips and teeth shine.
+    size is (width, height) or one number; camera a ``Camera`` or one of ``CAMERAS``; background "light", "dark" or one
+    (r, g, b) in 0..255. template (V, 3) is the head that is framed and whose shadows are computed, by default the first
+    frame drawn. backend is "numba", "numpy" or "auto" (numba if installed). One renderer may be used by many threads.
+    """
+
+    def __init__(self, faces, colors=None, *, size: int | tuple[int, int] = (512, 512), camera: Camera | str = "front",
+                 background: str | tuple[int, int, int] = "light", regions=None, template=None, backend: str = "auto"):
+        self.faces = np.ascontiguousarray(faces, np.int32)
+        if self.faces.ndim != 2 or self.faces.shape[1] != 3:
+            raise EmoFaceError(f"Faces must be triangles of shape (F, 3), not {self.faces.shape}.")
+        self.size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+        if not all(16 <= side <= 8192 for side in self.size):
+            raise EmoFaceError(f"The picture size must be 16 to 8192 pixels a side, not {self.size}.")
+        self.camera = find_camera(camera)
+        self.backend, self._raster = _load_raster(backend)
+        self._background = _background(background, *self.size)
+        self._regions = None if regions is None else np.asarray(regions)
+        self._colors = None if colors is None else as_colors(colors)
+        self._lock, self._ready = Lock(), False
+        if template is not None:
+            self._prepare(np.asarray(template, np.float32))
+
+    def render(self, vertices, colors=None) -> np.ndarray:
+        """(V, 3) -> (H, W, 3) uint8, or (T, V, 3) -> (T, H, W, 3); colors (V, 3) or (T, V, 3) replace the head's."""
+        vertices = np.asarray(vertices)
+        if vertices.ndim == 2:
+            return self._draw(vertices, None if colors is None else as_colors(colors))
+        return np.stack(list(self.frames(vertices, colors)))
+
+    def frames(self, vertices, colors=None, *, threads: int | None = None, progress: Callable | None = None,
+               cancel: Callable[[], bool] | None = None) -> Iterator[np.ndarray]:
+        """Yields the picture of each frame of (T, V, 3) in order; only a few are in memory at a time.
+
+        ``progress(done, total)`` is called after each frame, ``cancel()`` before; if true, ``Cancelled`` is raised.
+        """
+        vertices = np.asarray(vertices)
+        if vertices.ndim != 3 or not len(vertices):
+            raise EmoFaceError(f"Vertices must have the shape (frames, V, 3), not {vertices.shape}.")
+        colors = None if colors is None else as_colors(colors)
+        moving = colors is not None and colors.ndim == 3
+        if moving and len(colors) != len(vertices):
+            raise EmoFaceError(f"There are {len(vertices)} frames but colours for {len(colors)}.")
+        self._prepare(vertices[0])
+        threads = threads or min(4, os.cpu_count() or 1)
+        with ThreadPoolExecutor(threads) as pool:
+            waiting, following = deque(), 0
+            try:
+                for done in range(len(vertices)):
+                    if cancel is not None and cancel():
+                        raise Cancelled("Stopped: no picture was written.")
+                    while following < len(vertices) and len(waiting) < 2 * threads:
+                        frame_colors = colors[following] if moving else colors
+                        waiting.append(pool.submit(self._draw, vertices[following], frame_colors))
+                        following += 1
+                    yield waiting.popleft().result()
+                    if progress is not None:
+                        progress(done + 1, len(vertices))
+            finally:
+                for job in waiting:
+                    job.cancel()
+
+    def _prepare(self, template: np.ndarray) -> None:
+        """Framing, material and shadows: once, on the head at rest."""
+        with self._lock:
+            if self._ready:
+                return
+            template = np.ascontiguousarray(template, np.float32)
+            count = len(template)
+            _check(template, self.faces)
+            if self._regions is not None and len(self._regions) != count:
+                raise EmoFaceError(f"There are {count} vertices but {len(self._regions)} region names.")
+            self.faces = materials.outward(template, self.faces)
+            self._two_sided = materials.two_sided(count, self.faces)
+            self._gloss = materials.gloss(count, self._regions)
+            self._openness = materials.openness(template, self.faces, self._regions, self._raster)
+            if self._colors is None:
+                self._colors = np.tile(np.array(materials.CLAY, np.uint8), (count, 1))
+            self._albedo = to_linear(self._colors / np.float32(255))
+            self.camera = self.camera.framed(template, aspect=self.size[0] / self.size[1])
+            self._ready = True
+
+    def _draw(self, vertices: np.ndarray, colors: np.ndarray | None) -> np.ndarray:
+        vertices = np.ascontiguousarray(vertices, np.float32)
+        self._prepare(vertices)
+        if len(vertices) != len(self._openness):
+            raise EmoFaceError(f"This renderer draws {len(self._openness)} vertices, but got {len(vertices)}.")
+        _check(vertices, self.faces)
+        albedo = self._albedo if colors is None else to_linear(colors / np.float32(255))
+        if albedo.shape != vertices.shape:
+            raise EmoFaceError(f"There are {len(vertices)} vertices but {len(albedo)} colours.")
+        seen, screen = self.camera.project(vertices, *self.size)
+        normals = self._raster.vertex_normals(seen, self.faces)
+        attributes = np.concatenate([normals, albedo, self._gloss[:, None], self._openness[:, None]], 1)
+        return self._raster.draw(screen, np.ascontiguousarray(attributes, np.float32), self.faces, self._two_sided,
+                                 self._background)
+
+
+def as_colors(colors) -> np.ndarray:
+    """Colours as uint8 sRGB; floats are taken as 0..1."""
+    colors = np.asarray(colors)
+    if colors.shape[-1:] != (3,):
+        raise EmoFaceError(f"Colours must have the shape (V, 3) or (frames, V, 3), not {colors.shape}.")
+    if colors.dtype == np.uint8:
+        return colors
+    if np.issubdtype(colors.dtype, np.floating):
+        return np.round(255 * np.clip(colors, 0, 1)).astype(np.uint8)
+    return np.clip(colors, 0, 255).astype(np.uint8)
+
+
+def _check(vertices: np.ndarray, faces: np.ndarray) -> None:
+    if vertices.ndim != 2 or vertices.shape[1] != 3 or len(vertices) <= (faces.max() if len(faces) else 0):
+        raise EmoFaceError(f"Vertices {vertices.shape} do not fit the faces, which need {faces.max() + 1} of them.")
+    if not np.isfinite(vertices).all():
+        raise EmoFaceError("The animation has vertices that are not finite numbers, so it cannot be drawn.")
+
+
+def _background(background, width: int, height: int) -> np.ndarray:
+    """(H, W, 3) float32 linear: a soft pool of light behind the head, or one flat colour."""
+    if isinstance(background, str):
+        if background not in BACKGROUNDS:
+            raise EmoFaceError(f"There is no background {background!r}; choose {' or '.join(BACKGROUNDS)} or a colour.")
+        middle, corner = BACKGROUNDS[background]
+    else:
+        middle = corner = tuple(np.asarray(background, np.float32) / 255)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    radius = np.hypot((x + 0.5) / width - 0.5, (y + 0.5) / height - 0.45) / 0.75
+    blend = np.clip(radius, 0, 1)[..., None] ** 2
+    srgb = np.asarray(middle, np.float32) * (1 - blend) + np.asarray(corner, np.float32) * blend
+    return np.ascontiguousarray(to_linear(srgb), np.float32)
+
+
+def _load_raster(backend: str):
+    if backend not in ("auto", "numba", "numpy"):
+        raise EmoFaceError(f"There is no render backend {backend!r}; choose auto, numba or numpy.")
+    if backend != "numpy":
+        try:
+            from . import raster_numba
+            return "numba", raster_numba
+        except ImportError:
+            if backend == "numba":
+                raise EmoFaceError("The numba renderer needs the package numba: pip install numba.") from None
+    from . import raster_numpy
+    return "numpy", raster_numpy

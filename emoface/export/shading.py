@@ -1,0 +1,82 @@
+"""Light and colour of the CPU renderer, shared by its numba and its numpy rasteriser.
+
+The set is a portrait studio that travels with the camera: a large warm key light up on the left, a cool fill on the
+right, a sky/ground ambient and a rim from behind. Everything is linear light; only the last step goes to sRGB.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Camera space: x to the right of the picture, y up, z toward the viewer.
+KEY_DIRECTION = np.array([-0.47, 0.52, 0.71], np.float32)
+KEY_COLOR = np.array([0.760, 0.725, 0.685], np.float32)
+FILL_DIRECTION = np.array([0.80, 0.06, 0.60], np.float32)
+FILL_COLOR = np.array([0.155, 0.170, 0.190], np.float32)
+SKY_COLOR = np.array([0.285, 0.295, 0.310], np.float32)
+GROUND_COLOR = np.array([0.160, 0.142, 0.132], np.float32)
+RIM_DIRECTION = np.array([0.62, 0.50, -0.60], np.float32)
+RIM_COLOR = np.array([0.42, 0.44, 0.48], np.float32)
+# Light that bleeds round the terminator, most in red: the cheap look of skin that scatters light.
+WRAP = np.array([0.38, 0.26, 0.20], np.float32)
+HIGHLIGHT_COLOR = 0.9
+# Halfway between the key light and the viewer (Blinn-Phong).
+HALF_DIRECTION = KEY_DIRECTION / np.linalg.norm(KEY_DIRECTION) + np.array([0, 0, 1], np.float32)
+
+for _direction in (KEY_DIRECTION, FILL_DIRECTION, RIM_DIRECTION, HALF_DIRECTION):
+    _direction /= np.linalg.norm(_direction)
+
+SAMPLES = np.array([[0.375, 0.125], [0.875, 0.375], [0.125, 0.625], [0.625, 0.875]], np.float32)
+"""(4, 2) sample positions in a pixel: the rotated grid of 4x multisampling."""
+
+FAR = np.float32(-1e30)
+"""Depth of an empty pixel; finite, because the compiled kernels assume finite numbers."""
+
+
+def to_linear(srgb: np.ndarray) -> np.ndarray:
+    """sRGB in [0, 1] to linear light (IEC 61966-2-1), float32."""
+    srgb = np.asarray(srgb, np.float32)
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def to_srgb(linear: np.ndarray) -> np.ndarray:
+    """Linear light in [0, 1] to sRGB in [0, 1], float32."""
+    linear = np.clip(np.asarray(linear, np.float32), 0, 1)
+    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
+
+
+SRGB_TABLE = np.round(255 * to_srgb(np.arange(4096, dtype=np.float32) / 4095)).astype(np.uint8)
+"""(4096,) uint8: sRGB byte of each linear level; looked up instead of a power per pixel."""
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V, 3) unit normals, each the area-weighted mean over the triangles of the vertex."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    weighted = np.cross(b - a, c - a)
+    normals = np.empty_like(vertices)
+    for axis in range(3):
+        normals[:, axis] = np.bincount(faces.ravel(), np.repeat(weighted[:, axis], 3), len(vertices))
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
+
+
+def shade(normals: np.ndarray, albedo: np.ndarray, gloss: np.ndarray, openness: np.ndarray) -> np.ndarray:
+    """Linear colour of surface points. normals, albedo (n, 3); gloss, openness (n,) in [0, 1] -> (n, 3).
+
+    ``openness`` is 1 - ambient occlusion. ``raster_numba._shade`` is the same sum for one point.
+    """
+    key = (normals @ KEY_DIRECTION)[:, None]
+    fill = (normals @ FILL_DIRECTION)[:, None]
+    direct = np.minimum(1.6 * openness, 1)[:, None]
+    light = np.maximum((key + WRAP) / (1 + WRAP), 0) * KEY_COLOR
+    light += np.maximum((fill + WRAP) / (1 + WRAP), 0) * FILL_COLOR
+    light *= direct
+    up = (0.5 + 0.5 * normals[:, 1])[:, None]
+    light += (GROUND_COLOR + up * (SKY_COLOR - GROUND_COLOR)) * openness[:, None]
+    edge = np.clip(1 - normals[:, 2], 0, 1) ** 2 * np.maximum(normals @ RIM_DIRECTION + 0.25, 0) * openness
+    light += edge[:, None] * RIM_COLOR
+    exponent = 12 + 320 * gloss * gloss
+    strength = (0.05 + 0.85 * gloss * gloss) * direct[:, 0]
+    highlight = HIGHLIGHT_COLOR * strength * np.maximum(normals @ HALF_DIRECTION, 0) ** exponent
+    color = albedo * light + highlight[:, None]
+    # A soft shoulder above 0.75, so that bright skin rolls off instead of burning out.
+    return np.where(color > 0.75, 0.75 + 0.25 * (1 - np.exp((0.75 - color) / 0.25)), color).astype(np.float32)
