@@ -1,0 +1,268 @@
+"""The embedded head: template, 52 ARKit blendshapes, 24 identities, named regions, eyes, teeth and tongue.
+
+Vertices are ordered skin first (``skin_count`` = 4326, the same in every identity), then the parts. Metres, y up, +z
+forward. Only numpy is needed. The asset is built by ``train/build_head.py`` from MakeHuman's CC0 data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from .errors import EmoFaceError
+
+HEAD_COUNT = 24
+ASSET = Path(__file__).resolve().parent.parent / "assets" / "head" / "head.npz"
+
+MASK_GROUPS: dict[str, tuple[str, ...]] = {
+    "lips": ("lips_upper", "lips_lower"),
+    "mouth": ("lips_upper", "lips_lower", "mouth_ring"),
+    "eyelids": ("eyelid_left", "eyelid_right"),
+    "brows": ("brow_left", "brow_right"),
+    "cheeks": ("cheek_left", "cheek_right"),
+    "ears": ("ear_left", "ear_right"),
+    "eye_socket": ("eye_socket_left", "eye_socket_right"),
+    "eyes_upper": ("eyelid_left", "eyelid_right", "brow_left", "brow_right", "forehead"),
+    "eyes": ("eye_left", "eye_right"),
+    "teeth": ("teeth_upper", "teeth_lower"),
+}
+"""Names of several regions at once; ``visible_skin``, ``skin`` and ``parts`` are known too."""
+
+_HIDDEN = ("mouth_cavity", "eye_socket_left", "eye_socket_right")
+_SIDES = ("Left", "Right")
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """One identity of the embedded topology."""
+
+    index: int
+    name: str
+    template: np.ndarray
+    """(V, 3) float32 metres, at rest, skin first."""
+    faces: np.ndarray
+    """(F, 3) int32, counter-clockwise from outside."""
+    skin_count: int
+    regions: np.ndarray
+    """(V,) region name of every vertex."""
+    colors: np.ndarray
+    """(V, 3) uint8 sRGB."""
+    blendshape_names: tuple[str, ...]
+    blendshapes: np.ndarray
+    """(52, S, 3) float32 metres: skin deltas at weight 1; eyeBlink is fitted so that 1 closes this head's lids."""
+    part_blendshapes: np.ndarray = field(repr=False)
+    """(52, V - S, 3) float32 metres: lower teeth, gums and tongue follow the jaw, tongueOut moves the tongue."""
+    eye_centers: np.ndarray
+    """(2, 3) metres, left then right (the person's left, +x)."""
+    eye_angles: np.ndarray = field(repr=False)
+    """(52, 2, 2) radians (pitch down, yaw towards +x) of each eye at weight 1."""
+    lip_pairs: np.ndarray
+    """(P, 2) upper and lower vertices of the central third of the inner lip ring."""
+    lip_rings: np.ndarray = field(repr=False)
+    """(7, 38) vertex rings of the lips, from the contact line outwards."""
+    lid_pairs: np.ndarray = field(repr=False)
+    """(2, P, 2) upper and lower vertices of the lid margins, left then right."""
+    boundary: np.ndarray = field(repr=False)
+    """(42,) open edge of the neck, an ordered loop."""
+    mirror: np.ndarray = field(repr=False)
+    """(S,) the skin vertex on the other side."""
+
+    @property
+    def skin_template(self) -> np.ndarray:
+        return self.template[: self.skin_count]
+
+    @property
+    def skin_faces(self) -> np.ndarray:
+        """(f, 3) triangles of the skin alone."""
+        return self.faces[(self.faces < self.skin_count).all(1)]
+
+    def mask(self, name: str) -> np.ndarray:
+        """(V,) bool: a region, a group of ``MASK_GROUPS``, ``skin``, ``parts`` or ``visible_skin``.
+
+        ``visible_skin`` leaves out the mouth bag and the eye sockets, which no metric may count.
+        """
+        skin = np.arange(len(self.regions)) < self.skin_count
+        if name == "skin":
+            return skin
+        if name == "parts":
+            return ~skin
+        if name == "visible_skin":
+            return skin & ~np.isin(self.regions, _HIDDEN)
+        names = MASK_GROUPS.get(name, (name,))
+        found = np.isin(self.regions, names)
+        if not found.any():
+            known = sorted({*map(str, self.regions), *MASK_GROUPS, "skin", "parts", "visible_skin"})
+            raise EmoFaceError(f"The head has no region named {name!r}; choose one of {', '.join(known)}.")
+        return found
+
+    def pose(self, weights: np.ndarray, skin: np.ndarray | None = None) -> np.ndarray:
+        """Vertices (T, V, 3) float32 for ARKit weights (T, 52).
+
+        ``skin`` (T, S, 3) replaces the blendshape skin, e.g. by the network's; the parts follow the weights anyway:
+        lower teeth and tongue the jaw, ``tongueOut`` the tongue, ``eyeLook*`` turn the eyes rigidly.
+        """
+        weights = self._checked_weights(weights)
+        frames, count = len(weights), self.skin_count
+        vertices = np.empty((frames, len(self.template), 3), np.float32)
+        if skin is None:
+            moved = weights @ self.blendshapes.reshape(len(weights[0]), -1)
+            vertices[:, :count] = self.template[:count] + moved.reshape(frames, count, 3)
+        elif np.shape(skin) != (frames, count, 3):
+            raise EmoFaceError(f"The skin has shape {np.shape(skin)}; this head needs {(frames, count, 3)}.")
+        else:
+            vertices[:, :count] = skin
+        vertices[:, count:] = self._parts(weights)
+        return vertices
+
+    def assemble(self, skin_offsets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Vertices (T, V, 3) from the network's skin offsets (T, S, 3) and the weights (T, 52) read from them.
+
+        The network's offsets are those of head 0. Where this head's shapes differ (lids that travel farther to
+        close), the difference is added by weight, so closed eyes are closed on every head.
+        """
+        weights = self._checked_weights(weights)
+        skin = self.skin_template + np.asarray(skin_offsets, np.float32)
+        if self.index:
+            skin = skin + self._correction(weights)
+        return self.pose(weights, skin)
+
+    def _correction(self, weights: np.ndarray) -> np.ndarray:
+        base = load_head(0).blendshapes
+        rows = np.flatnonzero([not np.array_equal(a, b) for a, b in zip(self.blendshapes, base)])
+        extra = weights[:, rows] @ (self.blendshapes[rows] - base[rows]).reshape(len(rows), -1)
+        return extra.reshape(len(weights), self.skin_count, 3)
+
+    def _parts(self, weights: np.ndarray) -> np.ndarray:
+        moving = np.flatnonzero(self.part_blendshapes.any(axis=(1, 2)))
+        deltas = self.part_blendshapes[moving].reshape(len(moving), -1)
+        parts = self.template[self.skin_count :] + (weights[:, moving] @ deltas).reshape(len(weights), -1, 3)
+        angles = np.tensordot(weights, self.eye_angles, axes=(1, 0))
+        for side, center in enumerate(self.eye_centers):
+            eye = np.flatnonzero(self.regions[self.skin_count :] == ("eye_left", "eye_right")[side])
+            rest = self.template[self.skin_count :][eye] - center
+            parts[:, eye] = rest @ _rotations(angles[:, side]).transpose(0, 2, 1) + center
+        return parts
+
+    def _checked_weights(self, weights: np.ndarray) -> np.ndarray:
+        weights = np.asarray(weights, np.float32)
+        if weights.ndim != 2 or weights.shape[1] != len(self.blendshape_names):
+            raise EmoFaceError(f"Blendshape weights have shape {weights.shape}; the head needs (frames, 52).")
+        return weights
+
+
+def _rotations(angles: np.ndarray) -> np.ndarray:
+    """(T, 3, 3) float32 rotations from pitch (down) and yaw (towards +x), (T, 2) radians."""
+    (sp, sy), (cp, cy) = np.sin(angles).T, np.cos(angles).T
+    zero = np.zeros_like(sp)
+    # yaw about y after pitch about x
+    rows = [[cy, sp * sy, cp * sy], [zero, cp, -sp], [-sy, sp * cy, cp * cy]]
+    return np.array(rows, np.float32).transpose(2, 0, 1)
+
+
+@lru_cache(maxsize=1)
+def _asset() -> dict[str, np.ndarray]:
+    if not ASSET.exists():
+        raise EmoFaceError(f"The head asset {ASSET.name} is missing; build it with `python -m train.build_head`.")
+    with np.load(ASSET, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+@lru_cache(maxsize=HEAD_COUNT)
+def load_head(index: int = 0) -> Head:
+    """Head ``index``: 0 is the average head the network is trained on, 1..23 are other people. Cached, read-only."""
+    if isinstance(index, bool) or not isinstance(index, (int, np.integer)) or not 0 <= index < HEAD_COUNT:
+        raise EmoFaceError(f"There is no head {index!r}; choose a whole number from 0 to {HEAD_COUNT - 1}.")
+    a = _asset()
+    skin = a["skin"] + a["identity_offsets_mm"][index] * np.float32(1e-3)
+    shapes = np.zeros((len(a["blendshape_names"]), len(skin), 3), np.float32)
+    shapes.reshape(-1)[a["blendshape_entries"]] = a["blendshape_mm"] * np.float32(1e-3)
+    names = tuple(map(str, a["blendshape_names"]))
+    for side, name in enumerate(_SIDES):
+        shapes[names.index(f"eyeBlink{name}")] *= a["blink_scale"][index, side, :, None].astype(np.float32)
+    head = Head(
+        index=int(index),
+        name=str(a["names"][index]),
+        template=np.concatenate([skin, a["parts"][index]]).astype(np.float32),
+        faces=a["faces"].astype(np.int32),
+        skin_count=len(skin),
+        regions=a["region_names"][a["regions"]],
+        colors=a["colors"][index],
+        blendshape_names=names,
+        blendshapes=shapes,
+        part_blendshapes=a["part_blendshapes"][index].astype(np.float32),
+        eye_centers=a["eye_centers"][index],
+        eye_angles=a["eye_angles"],
+        lip_pairs=a["lip_pairs"].astype(np.int64),
+        lip_rings=a["lip_rings"].astype(np.int64),
+        lid_pairs=a["lid_pairs"].astype(np.int64),
+        boundary=a["boundary"].astype(np.int64),
+        mirror=a["mirror"].astype(np.int64),
+    )
+    for value in vars(head).values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+    return head
+
+
+def lip_aperture_mm(skin: np.ndarray, head: Head) -> np.ndarray:
+    """Lip aperture (T,) in mm of skin or whole-head vertices (T, S or V, 3): mean vertical gap between the upper and
+    lower vertices of the central third of the inner lip ring (``head.lip_pairs``); negative where lips press."""
+    upper, lower = head.lip_pairs.T
+    return 1e3 * (skin[:, upper, 1] - skin[:, lower, 1]).mean(axis=1)
+
+
+@lru_cache(maxsize=HEAD_COUNT)
+def _fit_basis(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Shapes that skin can show (K,), their visible deltas (K, 3n) and lengths (K,), visible vertices (n,)."""
+    head = load_head(index)
+    visible = np.flatnonzero(head.mask("visible_skin")[: head.skin_count])
+    # Gaze barely moves the skin and its opposite directions cancel; the tongue is not skin at all.
+    used = [i for i, n in enumerate(head.blendshape_names) if not n.startswith("eyeLook") and n != "tongueOut"]
+    basis = head.blendshapes[used][:, visible].reshape(len(used), -1)
+    length = np.linalg.norm(basis, axis=1)
+    return np.array(used), basis / length[:, None], length, visible
+
+
+def fit_blendshapes(
+    offsets: np.ndarray,
+    *,
+    head: Head,
+    iterations: int = 200,
+    ridge: float = 1e-4,
+    smoothness: float = 1e-3,
+) -> np.ndarray:
+    """ARKit weights (T, 52) in [0, 1] whose shapes rebuild the skin offsets (T, S, 3) best.
+
+    Minimises ``|W B - Y|^2 + ridge |W|^2 + smoothness |W[t+1] - W[t]|^2`` over all frames at once by FISTA with a box
+    constraint (Beck & Teboulle 2009), on unit-length shapes and the visible skin only. The temporal term is symmetric
+    in time, so it adds no lag. ``eyeLook*`` and ``tongueOut`` cannot be read from skin and stay 0.
+    """
+    offsets = np.asarray(offsets, np.float32)
+    if offsets.ndim != 3 or offsets.shape[1:] != (head.skin_count, 3):
+        raise EmoFaceError(f"Skin offsets have shape {offsets.shape}; the head needs (frames, {head.skin_count}, 3).")
+    frames = len(offsets)
+    used, basis, length, visible = _fit_basis(head.index)
+    weights = np.zeros((frames, len(head.blendshape_names)), np.float32)
+    if not frames:
+        return weights
+    gram = (basis @ basis.T + ridge * np.eye(len(used))).astype(np.float32)
+    data = offsets[:, visible].reshape(frames, -1) @ basis.T
+    step = np.float32(1 / (np.linalg.eigvalsh(gram)[-1] + 4 * smoothness))
+
+    x = np.clip(data, 0, length)
+    y, momentum = x.copy(), 1.0
+    for _ in range(iterations):
+        gradient = y @ gram - data
+        if frames > 1 and smoothness:
+            jump = np.float32(smoothness) * np.diff(y, axis=0)
+            gradient[:-1] -= jump
+            gradient[1:] += jump
+        new = np.clip(y - step * gradient, 0, length)
+        ahead = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        y = new + np.float32((momentum - 1) / ahead) * (new - x)
+        x, momentum = new, ahead
+    weights[:, used] = x / length
+    return weights

@@ -1,0 +1,48 @@
+"""ARKit shapes of the average head: made symmetric, free of noise, with lips that seal and lids that meet."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .topology import QuadMesh
+
+NOISE = 1e-5  # metres; smaller movements are rounding of the source files
+PP = {  # the bilabial closure used to check lateral slits
+    "mouthPressLeft": 0.35, "mouthPressRight": 0.35, "mouthRollLower": 0.22, "mouthRollUpper": 0.15,
+    "jawOpen": 0.02, "mouthClose": 0.02,
+}
+
+
+def other_side(name: str) -> str:
+    if name.endswith("Left"):
+        return name[:-4] + "Right"
+    return name[:-5] + "Left" if name.endswith("Right") else name
+
+
+def mirrored(offsets: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+    """Reflect offsets or positions (S, 3) at x = 0."""
+    return offsets[mirror] * [-1, 1, 1]
+
+
+def symmetric_shapes(deltas: dict[str, np.ndarray], mirror: np.ndarray) -> dict[str, np.ndarray]:
+    """Average every shape with the reflection of its partner and drop noise."""
+    out = {n: (d + mirrored(deltas[other_side(n)], mirror)) / 2 for n, d in deltas.items()}
+    return {n: np.where(np.linalg.norm(d, axis=1, keepdims=True) < NOISE, 0, d) for n, d in out.items()}
+
+
+def combine(deltas: dict[str, np.ndarray], weights: dict[str, float]) -> np.ndarray:
+    return sum(w * deltas[n] for n, w in weights.items())
+
+
+def smooth_away_from(
+    offsets: np.ndarray, skin: np.ndarray, mesh: QuadMesh, keep: np.ndarray, *, start: float, full: float, rounds: int
+) -> np.ndarray:
+    """Laplacian smoothing of offsets (S, 3) that starts ``start`` and is complete ``full`` metres away from the
+    vertices ``keep``. Takes the dent out of the cheek that the smile makes beside its lips."""
+    distance = np.linalg.norm(skin[:, None] - skin[keep][None], axis=2).min(1)
+    share = np.clip((distance - start) / (full - start), 0, 1)[:, None]
+    around = [list(mesh.neighbors[v]) for v in range(len(skin))]
+    for _ in range(rounds):
+        mean = np.array([offsets[near].mean(axis=0) for near in around])
+        offsets = offsets + share * (mean - offsets)
+    return offsets
