@@ -1,0 +1,163 @@
+"""Training items from the corpus: one content, two emotions (self and cross), composed on the fly.
+
+An item takes speech from one or several clips of a speaker and lays two emotions over it: ``e1``, most often its own, and ``e2``, of
+another recording that differs in words, speaker and length (or says the same sentence: the paper's pairs). So any lips meet any
+emotion, and no target has to be stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emoface.animation import EMOTIONS
+
+from .corpus.reader import Corpus
+from .motion import BasisMotion, Motion
+
+
+@dataclass
+class Batch:
+    """B items padded to T frames (contents) and U frames (the recordings that lend the emotion)."""
+
+    content: Tensor
+    """(B, T, L, C) encoder frames of the speech."""
+    mask: Tensor
+    """(B, T) true inside the clip."""
+    sources: tuple[Tensor, Tensor]
+    """(B, U, L, C) encoder frames of the emotion sources e1 and e2."""
+    source_masks: tuple[Tensor, Tensor]
+    pooled: tuple[Tensor, Tensor]
+    """(B,) true where the source lends one vector for the whole clip (another recording), false where it is the speech itself."""
+    emotions: tuple[Tensor, Tensor]
+    """(B,) labels."""
+    levels: tuple[Tensor, Tensor]
+    """(B,)"""
+    style: Tensor
+    """(B,)"""
+    motions: tuple[Motion, Motion]
+    """Targets M_{c,e1} and M_{c,e2}."""
+
+    def to(self, device) -> "Batch":
+        def move(value):
+            if isinstance(value, tuple):
+                return tuple(move(v) for v in value)
+            if isinstance(value, BasisMotion):
+                return BasisMotion(value.weights.to(device), value.basis.to(device))
+            return value.to(device) if isinstance(value, Tensor) else value
+
+        return Batch(**{f.name: move(getattr(self, f.name)) for f in fields(self)})
+
+
+def pad(rows: list[np.ndarray], dtype=np.float32) -> Tensor:
+    """(n_i, ...) arrays -> (B, max n, ...) zero-padded."""
+    out = np.zeros((len(rows), max(len(r) for r in rows), *rows[0].shape[1:]), dtype)
+    for target, row in zip(out, rows):
+        target[: len(row)] = row
+    return torch.from_numpy(out)
+
+
+def mask_of(rows: list[np.ndarray]) -> Tensor:
+    lengths = torch.tensor([len(r) for r in rows])
+    return torch.arange(int(lengths.max()))[None] < lengths[:, None]
+
+
+# Share of each kind of item; "cross" items have two foreign emotions on one speech.
+KINDS = {"grid": 0.34, "grid_cross": 0.14, "ravdess": 0.34, "read": 0.18}
+
+
+class Sampler:
+    """Draws batches for ever; the same seed and step give the same batch, so training can resume exactly."""
+
+    def __init__(self, corpus: Corpus, *, styles: list[str], basis: Tensor, split: str = "train", frames: int = 1200, seed: int = 0):
+        """``styles``: names in one-hot order; ``basis`` (52, S, 3) metres; ``frames``: mesh frames per batch, about."""
+        self.corpus, self.styles, self.basis, self.budget, self.seed = corpus, styles, basis, frames, seed
+        self.features = np.load(corpus.folder / "features.npy", mmap_mode="r")
+        clips = corpus.clips
+        usable = [i for i, c in enumerate(clips) if c["split"] == split]
+        self.grid = [i for i in usable if clips[i]["source"] == "grid"]
+        self.ravdess = [i for i in usable if clips[i]["source"] == "ravdess"]
+        self.read = [i for i in usable if clips[i]["source"] in ("ljspeech", "tts")]
+        self.same_feeling: dict[tuple, list[int]] = {}
+        self.by_emotion: dict[tuple, list[int]] = {}
+        self.same_sentence: dict[tuple, list[int]] = {}
+        for i in self.ravdess:
+            c = clips[i]
+            self.same_feeling.setdefault((c["speaker"], c["emotion"], c["level"]), []).append(i)
+            self.by_emotion.setdefault((c["emotion"], c["level"]), []).append(i)
+            self.same_sentence.setdefault((c["speaker"], c.get("text", "")), []).append(i)
+        speakers: dict[str, list[int]] = {}
+        for i in self.read:
+            speakers.setdefault(clips[i]["speaker"], []).append(i)
+        self.read_speakers = speakers
+        self.kinds = {k: p for k, p in KINDS.items() if self._pool(k)}
+
+    def _pool(self, kind: str) -> list[int]:
+        return {"grid": self.grid, "grid_cross": self.grid, "ravdess": self.ravdess, "read": self.read}[kind]
+
+    def heard(self, clip: int) -> np.ndarray:
+        """Encoder frames (T, L, C) of a clip."""
+        return self.features[self.corpus.offset[clip] : self.corpus.offset[clip + 1]]
+
+    def _emotion(self, rng: np.random.Generator) -> int:
+        """A RAVDESS clip, all emotions and levels alike."""
+        keys = list(self.by_emotion)
+        return int(rng.choice(self.by_emotion[keys[rng.integers(len(keys))]]))
+
+    def _item(self, rng: np.random.Generator, count: int) -> dict:
+        kinds = list(self.kinds)
+        share = np.array([self.kinds[k] for k in kinds])
+        kind = kinds[rng.choice(len(kinds), p=share / share.sum())]
+        clips = self.corpus.clips
+        if kind == "ravdess":
+            first = self._emotion(rng)
+            key = (clips[first]["speaker"], clips[first]["emotion"], clips[first]["level"])
+            speech = [first, *rng.choice(self.same_feeling[key], count - 1).tolist()]
+            e1 = None
+            partners = self.same_sentence[(clips[first]["speaker"], clips[first].get("text", ""))]
+            e2 = int(rng.choice(partners)) if count == 1 and rng.random() < 0.5 else self._emotion(rng)
+        else:
+            pool = self._pool(kind)
+            first = int(rng.choice(pool))
+            if kind == "read":
+                pool = self.read_speakers[clips[first]["speaker"]]
+            speech = [first, *rng.choice(pool, count - 1).tolist()]
+            e1 = self._emotion(rng) if kind == "grid_cross" else None
+            e2 = self._emotion(rng)
+        style = clips[first]["style"]
+        # Now and then the default style speaks other people's words: that is what most users will do.
+        if style != self.styles[0] and rng.random() < 0.2:
+            style = self.styles[0]
+        return dict(speech=speech, lenders=(e1, e2), style=self.styles.index(style))
+
+    def batch(self, step: int) -> Batch:
+        rng = np.random.default_rng([self.seed, step])
+        count = int(rng.choice([1, 2, 4], p=[0.6, 0.25, 0.15]))
+        size = max(self.budget // (count * 110), 2)
+        items = [self._item(rng, count) for _ in range(size)]
+        corpus, clips = self.corpus, self.corpus.clips
+        content = [np.concatenate([self.heard(i) for i in item["speech"]]) for item in items]
+        sources, masks, pooled, emotions, levels, motions = [], [], [], [], [], []
+        for which in range(2):
+            heard, own, weights = [], [], []
+            for item, speech in zip(items, content):
+                lender = item["lenders"][which]
+                own.append(lender is None)
+                heard.append(speech if lender is None else self.heard(lender))
+                weights.append(np.concatenate([corpus.weights(i, lender) for i in item["speech"]]))
+            label = [item["lenders"][which] if item["lenders"][which] is not None else item["speech"][0] for item in items]
+            sources.append(pad(heard))
+            masks.append(mask_of(heard))
+            # A quarter of the self items also hear one vector, so both ways of listening learn from every recording.
+            pooled.append(torch.tensor([not o or rng.random() < 0.25 for o in own]))
+            emotions.append(torch.tensor([EMOTIONS.index(clips[i]["emotion"]) for i in label]))
+            levels.append(torch.tensor([clips[i]["level"] for i in label]))
+            motions.append(BasisMotion(pad(weights), self.basis))
+        return Batch(
+            content=pad(content), mask=mask_of(content), sources=tuple(sources), source_masks=tuple(masks), pooled=tuple(pooled),
+            emotions=tuple(emotions), levels=tuple(levels), style=torch.tensor([item["style"] for item in items]),
+            motions=tuple(motions),
+        )

@@ -1,0 +1,58 @@
+"""Encode every recording of a corpus once: ``python -m train.features --corpus data/corpus``.
+
+Writes ``features.npy`` (frames of all clips x L x C, float16, on the mesh's 30 fps) beside ``clips.json``. Stopping and starting again
+goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from tqdm import tqdm
+
+from emoface.encoders import SpeechEncoder
+
+
+def cache_features(corpus: Path, *, layers: int = 4, encoder: SpeechEncoder | None = None) -> Path:
+    """Encoder features of all clips; returns the path of the array."""
+    clips = json.loads((corpus / "clips.json").read_text())
+    with np.load(corpus / "motion.npz", allow_pickle=False) as motion:
+        offset = motion["offset"]
+    encoder = (encoder or SpeechEncoder.from_pretrained()).freeze()
+    path, progress = corpus / "features.npy", corpus / "features.done.npy"
+    shape = (int(offset[-1]), layers, encoder.width)
+    fresh = not path.exists() or np.load(path, mmap_mode="r").shape != shape
+    features = np.lib.format.open_memmap(path, mode="w+" if fresh else "r+", dtype=np.float16, shape=shape)
+    done = np.zeros(len(clips), bool) if fresh or not progress.exists() else np.load(progress)
+    for i in tqdm(np.flatnonzero(~done), desc="encoder", unit="clip"):
+        samples, rate = soundfile.read(corpus / clips[i]["audio"], dtype="float32")
+        if rate != 16000:
+            raise ValueError(f"{clips[i]['audio']} has {rate} Hz; the corpus must be 16 kHz.")
+        frames = int(offset[i + 1] - offset[i])
+        with torch.inference_mode():
+            hidden = encoder.frame_features(torch.from_numpy(samples), frames)[-layers:]
+        features[offset[i] : offset[i + 1]] = hidden.transpose(0, 1).half().numpy()
+        done[i] = True
+        if i % 100 == 0:
+            features.flush()
+            np.save(progress, done)
+    features.flush()
+    np.save(progress, done)
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, default=Path("data/corpus"))
+    parser.add_argument("--layers", type=int, default=4, help="how many of the encoder's last blocks to keep")
+    args = parser.parse_args()
+    print(cache_features(args.corpus, layers=args.layers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""The four losses of the paper, all L1 but the classifier's, and the two optional terms of the embedded model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """``L = 1000 L_self + 1000 L_cross + 500 L_vel + 0.0001 L_cls`` in the paper."""
+
+    self_reconstruction: float = 1000.0
+    cross_reconstruction: float = 1000.0
+    velocity: float = 500.0
+    classification: float = 0.0001
+    lip_gap: float = 0.0
+    """Beyond the paper: L1 on the height of the lips' gap, so that closures are worth something to the loss."""
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the frames inside clips: values (B, T, ...), mask (B, T)."""
+    weight = mask.to(values.dtype)
+    return (values.flatten(2).mean(-1) * weight).sum() / weight.sum().clamp_min(1.0)
+
+
+def reconstruction(fused: Tensor, content: Tensor, emotion: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """Fused + content-branch + emotion-branch L1; the last two are the intermediate supervision. (B, T, N, 3) each."""
+    return sum(masked_mean((offsets - truth).abs(), mask) for offsets in (fused, content, emotion))
+
+
+def velocity(predicted: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """L1 of frame differences."""
+    return masked_mean((predicted.diff(dim=1) - truth.diff(dim=1)).abs(), mask[:, 1:])
+
+
+def lip_gap(predicted: Tensor, truth: Tensor, pairs: Tensor, mask: Tensor) -> Tensor:
+    """L1 of the vertical distance of lip pairs: offsets (B, T, N, 3), pairs (P, 2) positions in N."""
+
+    def gap(offsets: Tensor) -> Tensor:
+        return offsets[:, :, pairs[:, 0], 1] - offsets[:, :, pairs[:, 1], 1]
+
+    return masked_mean((gap(predicted) - gap(truth)).abs(), mask)
+
+
+def classification(logits: Tensor, emotion: Tensor, *, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of the emotion heard, logits (B, 8)."""
+    return F.cross_entropy(logits, emotion, label_smoothing=smoothing)

@@ -1,0 +1,64 @@
+"""The self-growing scheme (section 3.4): from teacher forcing to the model's own predictions.
+
+Stage 1 sees all ground-truth frames (shifted by one) and predicts every next frame in parallel. Stage 2 sees, frame by
+frame, ground truth or what stage 1 predicted there; its output is what the losses see.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from emoface.decoder import BranchDecoder
+
+from .motion import Motion
+
+
+def ground_truth_probability(epoch: int, *, epochs: int, warmup: int, scheme: str = "self_growing") -> float:
+    """Probability that a frame of stage 2's history is ground truth in epoch ``n`` of ``N`` (counted from 0).
+
+    1 while ``n < theta``; ``cos(pi (n - theta) / (N - theta))`` up to ``n = (N + theta) / 2``; 0 after that.
+    ``scheme="teacher_forcing"`` (the paper's ablation) keeps it at 1.
+    """
+    if scheme == "teacher_forcing" or epoch < warmup:
+        return 1.0
+    if scheme != "self_growing":
+        raise ValueError(f"Unknown scheme {scheme!r}: self_growing or teacher_forcing.")
+    if 2 * epoch > epochs + warmup:
+        return 0.0
+    return max(0.0, math.cos(math.pi * (epoch - warmup) / (epochs - warmup)))
+
+
+def shifted(tokens: Tensor, start: Tensor) -> Tensor:
+    """History of every frame: the embedded motion one frame earlier, ``start`` (1, 1, d) before the first."""
+    return torch.cat([start.expand(len(tokens), -1, -1), tokens[:, :-1]], dim=1)
+
+
+def decode(
+    decoder: BranchDecoder, motion: Motion, condition: Tensor, cross: Tensor, *, probability: float, passes: int = 2
+) -> Tensor:
+    """Hidden states (B, T, d) of stage 2.
+
+    Args:
+        motion: ground truth. condition, cross: as for :class:`BranchDecoder`.
+        probability: share of ground-truth frames in the history, see :func:`ground_truth_probability`.
+        passes: 2 as in the paper; each further pass re-reads the prediction of the one before, which brings the history
+            closer to what free running will see.
+    """
+    truth = motion.embed(decoder.motion_in)
+    start = decoder.motion_in.bias[None, None]  # the clip starts at the template: W_in 0 + b_in
+    history = shifted(truth, start)
+    if probability >= 1.0:
+        return decoder(history, condition, cross)
+    keep = torch.rand(truth.shape[:2], device=truth.device).unsqueeze(-1) < probability
+    for _ in range(passes - 1):
+        with torch.no_grad():
+            hidden = decoder(history, condition, cross)
+        # The prediction is a given for stage 2: W_in learns from it, W_out and the states behind it do not.
+        weight = decoder.motion_in.weight @ decoder.motion_out.weight.detach()
+        bias = decoder.motion_in.weight @ decoder.motion_out.bias.detach() + decoder.motion_in.bias
+        predicted = hidden @ weight.T + bias
+        history = shifted(torch.where(keep, truth, predicted), start)
+    return decoder(history, condition, cross)

@@ -1,0 +1,330 @@
+"""Train EmoFace: ``accelerate launch -m train.train --config train/configs/mini.yaml`` (or plain ``python -m train.train``).
+
+Seeded and exactly resumable: every batch is a function of (seed, step), checkpoints hold weights, optimiser and step, and SIGTERM
+writes one before leaving. Progress goes to the terminal and to TensorBoard; the best checkpoint by validation is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import yaml
+from accelerate import Accelerator
+from torch import Tensor
+from tqdm import tqdm
+
+from emoface.files import atomic_path
+from emoface.modeling import EmoFaceModel
+
+from . import losses
+from .data import Batch
+from .losses import LossWeights
+from .self_growing import decode, ground_truth_probability
+
+
+@dataclass
+class TrainingConfig:
+    """What a YAML file in ``train/configs`` may set; unknown keys are refused."""
+
+    data: dict
+    """``kind`` (``corpus`` or ``meshes``) and what that kind needs, see ``train.tasks``."""
+    model: dict = field(default_factory=dict)
+    """Fields of ``EmoFaceConfig``."""
+    losses: dict = field(default_factory=dict)
+    """Fields of ``LossWeights``; the paper's by default."""
+    epochs: int = 200
+    steps_per_epoch: int | None = None
+    """None: as many as the task has items."""
+    warmup_epochs: int = 10
+    """theta of the self-growing scheme."""
+    scheme: str = "self_growing"
+    passes: int = 2
+    learning_rate: float = 1e-4
+    schedule: str = "constant"
+    """``constant`` (the paper) or ``cosine``: linear warm-up over 2 % of the steps, then down to 2 % of the rate."""
+    weight_decay: float = 0.0
+    gradient_clip: float = 1.0
+    vertices: int | None = None
+    """Draw this many vertices per step for the losses (None: all). Cheaper, and the regions that move count for more."""
+    label_smoothing: float = 0.0
+    mixed_precision: str = "no"
+    seed: int = 0
+    validate_every: int = 1
+    """Epochs."""
+
+
+def read_config(path: Path) -> TrainingConfig:
+    values = yaml.safe_load(path.read_text())
+    unknown = set(values) - set(TrainingConfig.__dataclass_fields__)
+    if unknown:
+        raise SystemExit(f"{path}: unknown settings {', '.join(sorted(unknown))}; see TrainingConfig in train/train.py.")
+    return TrainingConfig(**values)
+
+
+class VertexSampler:
+    """Which vertices a step looks at: always the lip pairs, then a draw in proportion to ``importance``."""
+
+    def __init__(self, count: int, *, sample: int | None, importance: Tensor | None, pairs: Tensor | None, seed: int):
+        self.count, self.sample, self.seed = count, sample, seed
+        self.importance = torch.ones(count) if importance is None else importance
+        self.fixed = torch.empty(0, dtype=torch.long) if pairs is None else pairs.flatten()
+        size = 0 if pairs is None else len(pairs)
+        self.pair_positions = torch.arange(2 * size).reshape(size, 2)
+        self.all_pairs = pairs
+
+    def draw(self, step: int) -> tuple[Tensor, Tensor | None]:
+        """Vertex indices (N,) and, where there are lip pairs, their positions (P, 2) among them."""
+        if self.sample is None:
+            return torch.arange(self.count), self.all_pairs
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        drawn = torch.multinomial(self.importance, self.sample, generator=generator)
+        return torch.cat([self.fixed, drawn]), self.pair_positions if len(self.fixed) else None
+
+
+def branch_offsets(decoder, hidden: Tensor, vertices: Tensor) -> Tensor:
+    """Vertex head restricted to some vertices: (B, T, d) -> (B, T, N, 3)."""
+    rows = (3 * vertices[:, None] + torch.arange(3, device=vertices.device)).flatten()
+    return torch.nn.functional.linear(hidden, decoder.motion_out.weight[rows], decoder.motion_out.bias[rows]).unflatten(-1, (-1, 3))
+
+
+def heard_emotion(model: EmoFaceModel, batch: Batch, which: int) -> tuple[Tensor, Tensor]:
+    """F_e of source ``which`` on the content's clock (B, T, C), and the clip's vector (B, C) for the classifier."""
+    hidden, mask = batch.sources[which], batch.source_masks[which]
+    mixed = model.emotion_mix(hidden, mask) if model.emotion_mix is not None else hidden[:, :, -1]
+    frames = batch.content.shape[1]
+    if model.slow_track is None:
+        track = fit_length(mixed, mask, batch.mask)
+        weight = mask[..., None].to(mixed.dtype)
+        return track, (mixed * weight).sum(1) / weight.sum(1)
+    whole = model.slow_track.pooled(mixed, mask)
+    features = whole.expand(-1, frames, -1)
+    own = ~batch.pooled[which]
+    if own.any():
+        features = features.clone()
+        longest = int(batch.mask[own].sum(1).max())
+        features[own, :longest] = model.slow_track(mixed[own, :longest], mask[own, :longest])
+    return features, whole.squeeze(1)
+
+
+def fit_length(features: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+    """Stretch every row's valid frames linearly over the target's valid frames: (B, U, C) -> (B, T, C)."""
+    out = features.new_zeros(*target.shape, features.shape[-1])
+    for row, (given, wanted) in enumerate(zip(mask.sum(1).tolist(), target.sum(1).tolist())):
+        stretched = torch.nn.functional.interpolate(
+            features[row : row + 1, :given].transpose(1, 2), size=wanted, mode="linear", align_corners=True
+        )
+        out[row, :wanted] = stretched[0].T
+    return out
+
+
+def compute_losses(
+    model: EmoFaceModel, batch: Batch, *, vertices: Tensor, pairs: Tensor | None, weights: LossWeights, probability: float,
+    passes: int = 2, label_smoothing: float = 0.0,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The training objective of one batch; returns the total and its unweighted terms.
+
+    The content branch runs once and is shared by both outputs; the emotion branch runs with each emotion.
+    """
+    content = model.content_features(batch.content, batch.mask)
+    style = torch.nn.functional.one_hot(batch.style, len(model.config.style_names)).to(content.dtype)
+    decoder = model.content_decoder
+    hidden = decode(
+        decoder, batch.motions[0], decoder.condition(style, None), decoder.cross(content), probability=probability, passes=passes
+    )
+    offsets_c = branch_offsets(decoder, hidden, vertices)
+    attention = model.mesh_attention
+    spiral_second = attention is not None and model.config.fusion_layers == 2 and model.config.second_layer == "spiral"
+    seen = torch.arange(model.config.vertex_count, device=vertices.device) if spiral_second else vertices
+    vertex_term = attention.vertex_term(model.spirals[seen]) if attention is not None else None
+
+    terms: dict[str, Tensor] = {"velocity": 0.0, "classification": 0.0, "lip_gap": 0.0}
+    for which, name in enumerate(("self", "cross")):
+        features, whole = heard_emotion(model, batch, which)
+        level = torch.nn.functional.one_hot(batch.levels[which], len(model.config.level_names)).to(content.dtype)
+        decoder = model.emotion_decoder
+        hidden = decode(
+            decoder, batch.motions[which], decoder.condition(style, level), decoder.cross(features), probability=probability,
+            passes=passes,
+        )
+        offsets_e = branch_offsets(decoder, hidden, vertices)
+        weight = None
+        if attention is not None:
+            weight = attention.weights(attention.time_term(features, content), vertex_term, model.spirals)
+            weight = weight[:, :, vertices] if spiral_second else weight
+        fused = model.fuse(offsets_c, offsets_e, weight)
+        truth = batch.motions[which].at(vertices)
+        terms[name] = losses.reconstruction(fused, offsets_c, offsets_e, truth, batch.mask)
+        terms["velocity"] += losses.velocity(fused, truth, batch.mask)
+        terms["classification"] += losses.classification(model.classifier(whole), batch.emotions[which], smoothing=label_smoothing)
+        if pairs is not None and weights.lip_gap:
+            terms["lip_gap"] += losses.lip_gap(fused, truth, pairs, batch.mask)
+    total = (
+        weights.self_reconstruction * terms["self"] + weights.cross_reconstruction * terms["cross"]
+        + weights.velocity * terms["velocity"] + weights.classification * terms["classification"] + weights.lip_gap * terms["lip_gap"]
+    )
+    return total, terms
+
+
+def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
+    if config.schedule == "constant":
+        return config.learning_rate
+    warm = max(int(0.02 * total), 1)
+    if step < warm:
+        return config.learning_rate * (step + 1) / warm
+    phase = (step - warm) / max(total - warm, 1)
+    return config.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * phase)))
+
+
+class Trainer:
+    """The loop; what is trained on what comes from a task (``train.tasks``)."""
+
+    def __init__(self, config: TrainingConfig, out: Path):
+        from .tasks import make_task
+
+        self.config, self.out = config, out
+        out.mkdir(parents=True, exist_ok=True)
+        self.accelerator = Accelerator(mixed_precision=config.mixed_precision)
+        torch.manual_seed(config.seed)
+        self.task = make_task(config)
+        self.weights = LossWeights(**config.losses)
+        self.steps_per_epoch = config.steps_per_epoch or self.task.steps_per_epoch
+        self.total = config.epochs * self.steps_per_epoch
+        model = self.task.model
+        parameters = [p for p in self.task.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            parameters, lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99 if config.schedule == "cosine" else 0.999)
+        )
+        self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
+        self.sampler = VertexSampler(
+            model.config.vertex_count, sample=config.vertices, importance=self.task.importance, pairs=self.task.lip_pairs, seed=config.seed
+        )
+        self.step, self.best = 0, math.inf
+        self._stop = False
+
+    # ---- state ----------------------------------------------------------------------------------------------------
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.out / "checkpoint.pt"
+
+    def save(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        state = dict(
+            model=self.accelerator.unwrap_model(self.model).state_dict(), optimizer=self.optimizer.state_dict(), step=self.step,
+            best=self.best, random=torch.get_rng_state(), task=self.task.state(), config=asdict(self.config),
+        )
+        with atomic_path(self.checkpoint) as path:
+            torch.save(state, path)
+
+    def resume(self) -> None:
+        if not self.checkpoint.exists():
+            return
+        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        if state["config"] != json.loads(json.dumps(asdict(self.config))) and state["config"] != asdict(self.config):
+            raise SystemExit(f"{self.checkpoint} was made with other settings; choose another --out or delete it.")
+        self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.best = state["step"], state["best"]
+        self.task.load_state(state["task"])
+        torch.set_rng_state(state["random"])
+        print(f"Resumed at step {self.step}.")
+
+    # ---- work -----------------------------------------------------------------------------------------------------
+
+    def train_step(self, batch: Batch) -> dict[str, float]:
+        model = self.accelerator.unwrap_model(self.model)
+        batch = batch.to(self.accelerator.device)
+        epoch = self.step // self.steps_per_epoch
+        probability = ground_truth_probability(
+            epoch, epochs=self.config.epochs, warmup=self.config.warmup_epochs, scheme=self.config.scheme
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, self.step, self.total)
+        vertices, pairs = self.sampler.draw(self.step)
+        vertices = vertices.to(self.accelerator.device)
+        # Everything random inside a step depends on (seed, step) alone, so a resumed run repeats the one it continues.
+        torch.manual_seed(self.config.seed * 7_368_787 + self.step)
+        with self.accelerator.autocast():
+            total, terms = compute_losses(
+                model, self.task.prepare(batch), vertices=vertices, pairs=pairs, weights=self.weights, probability=probability,
+                passes=self.config.passes, label_smoothing=self.config.label_smoothing,
+            )
+        if not torch.isfinite(total):
+            raise FloatingPointError(f"The loss is not finite at step {self.step}: lower the learning rate.")
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(total)
+        norm = self.accelerator.clip_grad_norm_(self.task.parameters(), self.config.gradient_clip)
+        if not torch.isfinite(torch.as_tensor(norm)):
+            raise FloatingPointError(f"A gradient is not finite at step {self.step}: lower the learning rate.")
+        self.optimizer.step()
+        return {"loss": float(total), "gradient": float(norm), **{k: float(v) for k, v in terms.items()}}
+
+    def run(self, *, seconds: float | None = None) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_stop", True))
+        started, writer = time.monotonic(), SummaryWriter(self.out / "log")
+        bar = tqdm(total=self.total, initial=self.step, desc="train", unit="step", mininterval=10)
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(self.task.batch, self.step)
+            while self.step < self.total:
+                batch = coming.result()
+                coming = ahead.submit(self.task.batch, self.step + 1)
+                values = self.train_step(batch)
+                self.step += 1
+                bar.update()
+                if self.step % 20 == 0:
+                    bar.set_postfix({k: f"{v:.4g}" for k, v in values.items() if k in ("loss", "self", "cross")})
+                    for key, value in values.items():
+                        writer.add_scalar(f"train/{key}", value, self.step)
+                if self.step % self.steps_per_epoch == 0:
+                    self.end_of_epoch(writer)
+                if self._stop or (seconds and time.monotonic() - started > seconds):
+                    break
+        self.save()
+        bar.close()
+        writer.close()
+        if self.step >= self.total:
+            self.task.export(self.accelerator.unwrap_model(self.model), self.out / "model")
+            print(f"Finished: {self.out / 'model'}")
+        else:
+            print(f"Stopped at step {self.step} of {self.total}; the same command goes on from here.")
+
+    def end_of_epoch(self, writer) -> None:
+        epoch = self.step // self.steps_per_epoch
+        self.save()
+        if epoch % self.config.validate_every and self.step < self.total:
+            return
+        model = self.accelerator.unwrap_model(self.model).eval()
+        scores = self.task.validate(model)
+        model.train()
+        for key, value in scores.items():
+            writer.add_scalar(f"validation/{key}", value, self.step)
+        tqdm.write(f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items()))
+        if scores["score"] < self.best:
+            self.best = scores["score"]
+            self.task.export(model, self.out / "best")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="default: runs/NAME of the config")
+    parser.add_argument("--seconds", type=float, help="stop (resumably) after this long")
+    args = parser.parse_args()
+    trainer = Trainer(read_config(args.config), args.out or Path("runs") / args.config.stem)
+    trainer.resume()
+    trainer.run(seconds=args.seconds)
+
+
+if __name__ == "__main__":
+    main()
