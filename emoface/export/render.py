@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from threading import Lock
 
 import numpy as np
@@ -60,11 +61,13 @@ class Renderer:
             return self._draw(vertices, None if colors is None else as_colors(colors))
         return np.stack(list(self.frames(vertices, colors)))
 
-    def frames(self, vertices, colors=None, *, threads: int | None = None, progress: Callable | None = None,
+    def frames(self, vertices, colors=None, *, order=None, threads: int | None = None,
+               progress: Callable[[float, str], None] | None = None,
                cancel: Callable[[], bool] | None = None) -> Iterator[np.ndarray]:
-        """Yields the picture of each frame of (T, V, 3) in order; only a few are in memory at a time.
+        """Yields the picture of each frame of (T, V, 3) in turn; only a few are in memory at a time.
 
-        ``progress(done, total)`` is called after each frame, ``cancel()`` before; if true, ``Cancelled`` is raised.
+        ``order`` lists the frames to draw, by default all. ``progress(fraction, text)`` is called after each picture,
+        ``cancel()`` before; if true, ``Cancelled`` is raised.
         """
         vertices = np.asarray(vertices)
         if vertices.ndim != 3 or not len(vertices):
@@ -73,21 +76,20 @@ class Renderer:
         moving = colors is not None and colors.ndim == 3
         if moving and len(colors) != len(vertices):
             raise EmoFaceError(f"There are {len(vertices)} frames but colours for {len(colors)}.")
+        order = range(len(vertices)) if order is None else [int(frame) for frame in order]
         self._prepare(vertices[0])
         threads = threads or min(4, os.cpu_count() or 1)
         with ThreadPoolExecutor(threads) as pool:
-            waiting, following = deque(), 0
+            waiting, following = deque(), iter(order)
             try:
-                for done in range(len(vertices)):
+                for done in range(len(order)):
                     if cancel is not None and cancel():
-                        raise Cancelled("Stopped: no picture was written.")
-                    while following < len(vertices) and len(waiting) < 2 * threads:
-                        frame_colors = colors[following] if moving else colors
-                        waiting.append(pool.submit(self._draw, vertices[following], frame_colors))
-                        following += 1
+                        raise Cancelled("Stopped as asked; nothing was written.")
+                    for frame in islice(following, 2 * threads - len(waiting)):
+                        waiting.append(pool.submit(self._draw, vertices[frame], colors[frame] if moving else colors))
                     yield waiting.popleft().result()
                     if progress is not None:
-                        progress(done + 1, len(vertices))
+                        progress((done + 1) / len(order), f"Drawing frame {done + 1} of {len(order)}")
             finally:
                 for job in waiting:
                     job.cancel()

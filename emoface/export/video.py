@@ -1,0 +1,164 @@
+"""An animation, or several side by side, as MP4, WebM, GIF or WebP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from ..animation import Animation
+from ..errors import EmoFaceError
+from ..files import atomic_path
+from .camera import Camera
+from .encode import CONTAINERS, write_preview, write_video
+from .heatmap import Heatmap, colormap, heatmap
+from .render import BACKGROUNDS, Renderer
+
+PREVIEWS = {".gif": 70, ".webp": 67}
+"""Milliseconds per picture; GIF counts in hundredths of a second. Frames are picked by time, so nothing drifts."""
+
+
+def save_video(animations: Animation | Sequence[Animation], path: str | os.PathLike, *,
+               captions: str | Sequence[str] | None = None, size: int | tuple[int, int] | None = None,
+               camera: Camera | str = "front", background: str | tuple[int, int, int] = "light",
+               heat: str | Sequence[str | None] | None = None, columns: int | None = None, sound: int | None = None,
+               codec: str | None = None, backend: str = "auto",
+               progress: Callable[[float, str], None] | None = None,
+               cancel: Callable[[], bool] | None = None) -> Path:
+    """Draws animations and writes one film; the format follows the suffix (.mp4 .webm .gif .webp).
+
+    Several animations play side by side on one clock, the first one's; shorter ones hold their last frame. ``captions``
+    has one line per animation; ``heat`` is "importance", "effect" or None, for all or one each. ``size`` is (width,
+    height) of each picture in pixels, 512 by default and 320 for previews. ``sound`` is the number of the animation that
+    is heard (the first that has sound); GIF and WebP are silent. ``codec``: "vp9" (default) or "av1" in .webm.
+
+    ``progress(fraction, text)`` is called after each picture; when ``cancel()`` turns true, Cancelled is raised. The
+    file appears complete or not at all. Raises EmoFaceError for anything that cannot be drawn or written.
+    """
+    path, animations = Path(path), [animations] if isinstance(animations, Animation) else list(animations)
+    suffix = path.suffix.lower()
+    if suffix not in CONTAINERS and suffix not in PREVIEWS:
+        raise EmoFaceError(f"Videos are written as {' '.join([*CONTAINERS, *PREVIEWS])}, not {suffix or 'without suffix'}.")
+    if not animations or any(animation.frame_count == 0 for animation in animations):
+        raise EmoFaceError("There is no motion to film; animate some speech first.")
+    captions = _one_each(captions, len(animations), "captions")
+    heat = _one_each(heat, len(animations), "heat maps")
+    size = size or (512 if suffix in CONTAINERS else 320)
+    width, height = (size, size) if isinstance(size, int) else size
+    size = (width + width % 2, height + height % 2)
+    fps = float(animations[0].fps)
+    frame_count = max(ceil(animation.duration * fps - 1e-6) for animation in animations)
+    panels = [_Panel(animation, layer, size=size, camera=camera, background=background, backend=backend)
+              for animation, layer in zip(animations, heat)]
+    page = _Page(panels, captions, columns or (len(panels) if len(panels) <= 3 else ceil(len(panels) ** 0.5)),
+                 background)
+    times = np.arange(frame_count) / fps
+    if suffix in PREVIEWS:
+        step = PREVIEWS[suffix] / 1000
+        times = np.arange(max(1, ceil(frame_count / fps / step - 1e-6))) * step
+    with atomic_path(path) as temporary:
+        pictures = page.pictures(times, progress, cancel)
+        if suffix in PREVIEWS:
+            write_preview(temporary, pictures, [PREVIEWS[suffix]] * len(times))
+        else:
+            heard = _heard(animations, sound)
+            write_video(temporary, pictures, fps=fps, frame_count=frame_count, codec=codec,
+                        audio=heard and heard.audio, sample_rate=heard.sample_rate if heard else 16000)
+    return path
+
+
+def _one_each(value, count: int, name: str) -> list:
+    values = [value] * count if value is None or isinstance(value, str) else list(value)
+    if len(values) != count:
+        raise EmoFaceError(f"There are {count} animations but {len(values)} {name}; give one for each.")
+    return values
+
+
+def _heard(animations: list[Animation], number: int | None) -> Animation | None:
+    if number is not None:
+        if not 0 <= number < len(animations):
+            raise EmoFaceError(f"There is no animation number {number} to take the sound from.")
+        return animations[number] if animations[number].audio is not None else None
+    return next((animation for animation in animations if animation.audio is not None), None)
+
+
+class _Panel:
+    """One animation and the renderer that draws it."""
+
+    def __init__(self, animation: Animation, layer: str | None, **options):
+        self.animation = animation
+        self.heat: Heatmap | None = None if layer is None else heatmap(animation, layer)
+        self.renderer = Renderer(animation.faces, animation.colors, regions=animation.regions,
+                                 template=animation.template, **options)
+        self.size = self.renderer.size
+
+    def pictures(self, times: np.ndarray, cancel) -> Iterator[np.ndarray]:
+        frames = np.minimum(np.floor(times * self.animation.fps + 1e-4).astype(int), self.animation.frame_count - 1)
+        colors = None if self.heat is None else self.heat.colors
+        return self.renderer.frames(self.animation.vertices, colors, order=frames, cancel=cancel)
+
+
+class _Page:
+    """Panels in a grid, each with an optional caption above and a colour bar on it."""
+
+    def __init__(self, panels: list[_Panel], captions: list[str | None], columns: int, background):
+        self.panels, self.columns = panels, max(1, min(columns, len(panels)))
+        self.width, self.height = panels[0].size
+        self.line = 2 * round(max(20, self.height * 0.085) / 2) if any(captions) else 0
+        self.rows = -(-len(panels) // self.columns)
+        dark = background == "dark" or (not isinstance(background, str) and sum(background) < 384)
+        paper = BACKGROUNDS[background][0] if isinstance(background, str) else np.asarray(background) / 255
+        self.paper = tuple(int(round(255 * value)) for value in paper)
+        self.ink = (235, 236, 240) if dark else (38, 40, 48)
+        self.bands = [self._band(caption) for caption in captions] if self.line else []
+        self.bars = [None if panel.heat is None else self._bar(panel.heat) for panel in panels]
+
+    def pictures(self, times, progress, cancel) -> Iterator[np.ndarray]:
+        streams = [panel.pictures(times, cancel) for panel in self.panels]
+        cell = self.height + self.line
+        for index in range(len(times)):
+            page = np.empty((self.rows * cell, self.columns * self.width, 3), np.uint8)
+            page[:] = self.paper
+            for number, stream in enumerate(streams):
+                row, column = divmod(number, self.columns)
+                area = page[row * cell:(row + 1) * cell, column * self.width:(column + 1) * self.width]
+                area[self.line:] = next(stream)
+                if self.line:
+                    area[:self.line] = self.bands[number]
+                if self.bars[number] is not None:
+                    color, opacity = self.bars[number]
+                    under = area[self.line:][-len(color):]
+                    under[:] = np.round(under + opacity * (color - under.astype(np.float32)))
+            yield page
+            if progress is not None:
+                progress((index + 1) / len(times), f"Drawing frame {index + 1} of {len(times)}")
+
+    def _band(self, caption: str | None) -> np.ndarray:
+        from PIL import Image, ImageDraw, ImageFont
+        band = Image.new("RGB", (self.width, self.line), self.paper)
+        text, size = caption or "", round(self.line * 0.5)
+        font = ImageFont.load_default(size=size)
+        while size > 7 and font.getlength(text) > self.width * 0.94:  # long captions shrink rather than being cut
+            size -= 1
+            font = ImageFont.load_default(size=size)
+        ImageDraw.Draw(band).text((self.width / 2, self.line * 0.56), text, fill=self.ink, font=font, anchor="mm")
+        return np.asarray(band)
+
+    def _bar(self, heat: Heatmap) -> tuple[np.ndarray, np.ndarray]:
+        """Colour bar with its ends and meaning, as colours (h, W, 3) and opacity (h, W, 1) for the picture's foot."""
+        from PIL import Image, ImageDraw, ImageFont
+        size = max(10, round(self.height * 0.028))
+        font, height, width = ImageFont.load_default(size=size), 4 * size, self.width
+        color, mask = Image.new("RGB", (width, height), self.paper), Image.new("L", (width, height), 205)
+        left, right = round(width * 0.25), round(width * 0.75)
+        stops = colormap(np.linspace(0, 1, right - left))[None].repeat(round(size * 0.7), 0)
+        color.paste(Image.fromarray(stops.astype(np.uint8)), (left, round(size * 0.75)))
+        draw = ImageDraw.Draw(color)
+        middle = round(size * 1.1)
+        draw.text((left - size // 2, middle), heat.low, fill=self.ink, font=font, anchor="rm")
+        draw.text((right + size // 2, middle), heat.high, fill=self.ink, font=font, anchor="lm")
+        draw.text((width / 2, size * 2.6), heat.label, fill=self.ink, font=font, anchor="mm")
+        return np.asarray(color, np.float32), np.asarray(mask, np.float32)[..., None] / 255
