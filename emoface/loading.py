@@ -1,0 +1,116 @@
+"""From a model folder to its parts: the network and its speech encoders.
+
+A model folder holds ``config.json`` and ``model.safetensors``, and, unless the configuration names encoders found elsewhere, the
+subfolders ``content_encoder/`` and ``emotion_encoder/``. ``{"embedded": ...}`` in the configuration means the encoder shipped with
+this repository, ``{"name": ...}`` one from the Hugging Face Hub.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from .configuration import EmoFaceConfig
+from .encoders import EMBEDDED_ENCODER, SpeechEncoder
+from .errors import ModelError
+from .modeling import EmoFaceModel
+
+EMBEDDED_MODEL = Path(__file__).resolve().parent.parent / "assets" / "model"
+
+
+def load_components(
+    name: str | Path | None = None, *, revision: str | None = None
+) -> tuple[EmoFaceModel, SpeechEncoder, SpeechEncoder | None]:
+    """Model, content encoder and emotion encoder (None where the branches share one) of an embedded, local or Hub model.
+
+    Raises:
+        ModelError: missing, damaged or foreign files; only safetensors are read.
+    """
+    if name is None or str(name) == "embedded":
+        folder = EMBEDDED_MODEL
+    else:
+        from .hub import resolve_model
+
+        folder = resolve_model(name, revision=revision)
+    return load_folder(folder)
+
+
+def load_folder(folder: Path) -> tuple[EmoFaceModel, SpeechEncoder, SpeechEncoder | None]:
+    """The same for a folder on this machine."""
+    model = load_model(folder)
+    content = _encoder(folder, "content_encoder", model.config.content_encoder)
+    emotion = None
+    if model.config.emotion_encoder is not None:
+        emotion = _encoder(folder, "emotion_encoder", model.config.emotion_encoder)
+    for which, encoder in (("content", content), ("emotion", emotion)):
+        if encoder is not None and encoder.width != model.config.feature_size:
+            raise ModelError(
+                f"The {which} encoder of {folder.name!r} gives {encoder.width} channels but its model needs "
+                f"{model.config.feature_size}: the files do not belong together, download the model again."
+            )
+    return model, content, emotion
+
+
+def load_model(folder: Path) -> EmoFaceModel:
+    """The network alone, in float32."""
+    config_file, weights = folder / "config.json", folder / "model.safetensors"
+    for path in (config_file, weights):
+        if not path.exists():
+            raise ModelError(f"{folder.name!r} has no {path.name}, so it is not an EmoFace model: give another folder or Hub id.")
+    try:
+        settings = json.loads(config_file.read_text())
+    except ValueError as error:
+        raise ModelError(f"The config.json of {folder.name!r} is damaged: download the model again.") from error
+    if settings.get("model_type") != EmoFaceConfig.model_type:
+        raise ModelError(
+            f"{folder.name!r} holds a {settings.get('model_type', 'nameless')!r} model, not an EmoFace one: give another folder or Hub id."
+        )
+    try:
+        from safetensors.torch import load_file
+
+        state = load_file(weights)
+        model = EmoFaceModel(EmoFaceConfig.from_dict(settings))
+        wanted = {key: value.shape for key, value in model.state_dict().items()}
+        given = {key: value.shape for key, value in state.items()}
+        if wanted != given:
+            odd = sorted(k for k in {*wanted, *given} if wanted.get(k) != given.get(k))
+            raise ModelError(
+                f"The weights of {folder.name!r} do not fit its config.json (first of {len(odd)}: {odd[0]}): download the model again."
+            )
+        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    except ModelError:
+        raise
+    except Exception as error:  # safetensors and configuration raise unrelated types
+        raise ModelError(f"The weights of {folder.name!r} are damaged or not safetensors: download the model again.") from error
+    return model.eval()
+
+
+def save_folder(
+    folder: Path, model: EmoFaceModel, content: SpeechEncoder, emotion: SpeechEncoder | None, *, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write a self-contained model folder: everything :func:`load_folder` needs, encoders included."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, encoder in (("content_encoder", content), ("emotion_encoder", emotion)):
+        if encoder is not None:
+            (folder / name).mkdir(exist_ok=True)
+            state = {k: v.to(dtype).contiguous() for k, v in encoder.model.state_dict().items()}
+            save_file(state, folder / name / "model.safetensors", metadata={"format": "pt"})
+            settings = {**encoder.model.config.to_dict(), "model_type": encoder.kind}
+            (folder / name / "config.json").write_text(json.dumps(settings, indent=2, default=str))
+    state = {k: (v.to(dtype) if v.is_floating_point() else v).contiguous().cpu() for k, v in model.state_dict().items()}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    model.config.to_json_file(folder / "config.json", use_diff=False)
+
+
+def _encoder(folder: Path, name: str, settings: dict | None) -> SpeechEncoder:
+    if (folder / name).is_dir():
+        return SpeechEncoder.from_pretrained(folder / name)
+    if settings and "embedded" in settings:
+        return SpeechEncoder.from_pretrained(EMBEDDED_ENCODER)
+    if settings and "name" in settings:
+        return SpeechEncoder.from_pretrained(settings["name"], resample=settings.get("resample", "after"))
+    raise ModelError(f"{folder.name!r} does not say which speech encoder it needs and brings none: download the model again.")

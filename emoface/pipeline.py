@@ -1,0 +1,334 @@
+"""Speech in, moving head out: the one object behind the app, the command line and the library."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Callable, Sequence, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .animation import Animation
+from .audio import Audio, load_audio
+from .encoders import SpeechEncoder
+from .errors import Cancelled, EmoFaceError, ModelError
+from .head import Head, fit_blendshapes, load_head
+from .modeling import EmoFaceModel
+
+Sound = Union[str, Path, tuple, Audio]
+Progress = Callable[[str, float], None]
+OUTPUTS = ("fused", "content", "emotion")
+
+
+def pick_device(device: str = "auto") -> torch.device:
+    """``auto`` takes the GPU when there is one.
+
+    Raises:
+        EmoFaceError: ``cuda`` was asked for and there is none.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise EmoFaceError("No CUDA GPU is available here: use --device cpu or --device auto.")
+    return torch.device(device)
+
+
+class EmoFacePipeline:
+    """Animate a 3D head from speech.
+
+    >>> pipe = EmoFacePipeline.from_pretrained()                     # embedded model; or a folder; or a Hub id
+    >>> animation = pipe("speech.wav", emotion="happy", level="strong", head=3)
+    """
+
+    def __init__(
+        self, model: EmoFaceModel, content_encoder: SpeechEncoder, emotion_encoder: SpeechEncoder | None = None, *,
+        device: str | torch.device = "cpu", max_seconds: float | None = None,
+    ):
+        self.device = torch.device(device)
+        self.model = model.eval().to(self.device)
+        self.content_encoder = content_encoder.freeze().to(self.device)
+        self.emotion_encoder = None if emotion_encoder is None else emotion_encoder.freeze().to(self.device)
+        self.max_seconds = float(max_seconds or os.environ.get("EMOFACE_MAX_SECONDS", 120))
+        if model.config.head == "embedded" and model.config.vertex_count != load_head(0).skin_count:
+            raise ModelError(
+                f"This model moves {model.config.vertex_count} vertices but the embedded head has {load_head(0).skin_count}: "
+                "choose a model made for this head, or one that brings its own."
+            )
+
+    # ---- loading ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path | None = None, *, revision: str | None = None, device: str = "auto", max_seconds: float | None = None
+    ) -> "EmoFacePipeline":
+        """Load a model: None for the embedded one (no download), a folder, or a Hugging Face Hub id.
+
+        Raises:
+            ModelError: nothing usable there; the sentence says what to do.
+        """
+        from .loading import load_components
+
+        model, content_encoder, emotion_encoder = load_components(name, revision=revision)
+        return cls(model, content_encoder, emotion_encoder, device=pick_device(device), max_seconds=max_seconds)
+
+    @property
+    def name(self) -> str:
+        return self.model.config.name
+
+    @property
+    def styles(self) -> list[str]:
+        """Speaking styles (training speakers) that ``style`` may name."""
+        return list(self.model.config.style_names)
+
+    @property
+    def emotions(self) -> list[str]:
+        return list(self.model.config.emotion_names)
+
+    # ---- the job ----------------------------------------------------------------------------------------------------
+
+    def __call__(
+        self,
+        speech: Sound,
+        *,
+        emotion: Sound = "speech",
+        mix: float = 1.0,
+        level: str = "normal",
+        style: str | None = None,
+        head: int = 0,
+        output: str = "fused",
+        idle: bool = False,
+        initial_offset: np.ndarray | None = None,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Animation:
+        """Animate a recording.
+
+        Args:
+            speech: path, ``(samples, rate)`` or :class:`emoface.audio.Audio`.
+            emotion: ``"speech"`` (the speech's own), another recording (path, samples, Audio: cross-reconstruction), or the
+                name of an emotion.
+            mix: 0 the speech's own emotion ... 1 the chosen one.
+            level: ``"normal"`` or ``"strong"``. style: a training speaker's name; None for the default.
+            head: 0 ... 23, who speaks. output: ``"fused"``, or ``"content"`` / ``"emotion"`` for one branch alone.
+            idle: add blinks and small gaze shifts (never part of a measurement).
+            initial_offset: (S, 3) metres, the frame before the first, for clips that do not start at rest.
+            progress: called with a stage's name and the fraction done. cancel: asked often; true stops the work.
+
+        Raises:
+            EmoFaceError: something about the input; AudioError for recordings, Cancelled when ``cancel`` said so.
+        """
+        return self.batch(
+            [(speech, emotion)], mix=mix, level=level, style=style, head=head, output=output, idle=idle,
+            initial_offset=initial_offset, progress=progress, cancel=cancel,
+        )[0]
+
+    def cross_reconstruct(self, a: Sound, b: Sound, **options) -> list[list[Animation]]:
+        """The 2 x 2 grid of two recordings: ``grid[i][j]`` speaks content ``i`` with emotion ``j`` (0 = a, 1 = b).
+
+        The diagonal is self-reconstruction. Options as for calling the pipeline.
+        """
+        a, b = (self._load(sound) for sound in (a, b))
+        rows = self.batch([(a, "speech"), (a, b), (b, a), (b, "speech")], **options)
+        return [rows[:2], rows[2:]]
+
+    def batch(
+        self,
+        jobs: Sequence[tuple[Sound, Sound]],
+        *,
+        mix: float = 1.0,
+        level: str = "normal",
+        style: str | None = None,
+        head: int = 0,
+        output: str = "fused",
+        idle: bool = False,
+        initial_offset: np.ndarray | None = None,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> list[Animation]:
+        """Animate several ``(speech, emotion)`` jobs; every recording is encoded once and all rows share one decoding loop."""
+        config = self.model.config
+        style = style if style is not None else config.default_style
+        _choice("speaking style", style, config.style_names)
+        _choice("emotion level", level, config.level_names)
+        _choice("output", output, OUTPUTS)
+        if not (isinstance(mix, (int, float)) and 0.0 <= mix <= 1.0):
+            raise EmoFaceError(f"The mix is {mix!r}: give a number from 0 (the speech's own emotion) to 1 (the chosen one).")
+        shown = self._head(head)
+        report = progress or (lambda stage, fraction: None)
+
+        report("Reading the recording", 0.0)
+        speeches = [self._load(speech) for speech, _ in jobs]
+        emotions = [e if _is_name(e, config.emotion_names) else self._load(e) for _, e in jobs]
+        _stop_if(cancel)
+        report("Listening", 0.05)
+        heard: dict[int, tuple[Tensor, Tensor]] = {}
+        for sound in [*speeches, *(e for e in emotions if isinstance(e, Audio))]:
+            if id(sound) not in heard:
+                heard[id(sound)] = self._encode(sound)
+                _stop_if(cancel)
+
+        report("Feeling", 0.3)
+        rows = [self._features(s, e, heard, mix=mix, level=level) for s, e in zip(speeches, emotions)]
+        settings = [
+            dict(
+                model=self.name, speech=s.name, emotion=e if isinstance(e, str) else e.name, mix=float(mix), level=level, style=style,
+                head=int(head), output=output, idle=bool(idle),
+            )
+            for s, e in zip(speeches, emotions)
+        ]
+        motions = self._decode(
+            rows, output=output, style=style, level=level, initial_offset=initial_offset,
+            progress=lambda f: report("Moving the face", 0.35 + 0.45 * f), cancel=cancel,
+        )
+        animations = []
+        for i, (speech, motion, row) in enumerate(zip(speeches, motions, rows)):
+            report("Finishing", 0.8 + 0.2 * i / len(rows))
+            _stop_if(cancel)
+            animations.append(self._animation(speech, motion, row, shown, idle=idle, settings=settings[i]))
+        report("Done", 1.0)
+        return animations
+
+    # ---- stages -----------------------------------------------------------------------------------------------------
+
+    def _load(self, sound: Sound) -> Audio:
+        if isinstance(sound, str) and sound == "speech":
+            return sound
+        return sound if isinstance(sound, Audio) else load_audio(sound, max_seconds=self.max_seconds)
+
+    def _head(self, index: int) -> Head | None:
+        """The head to show; None when the model brings a topology of its own."""
+        if self.model.config.head != "embedded":
+            if index:
+                raise EmoFaceError("This model has one head of its own: leave --head at 0.")
+            return None
+        return load_head(index)
+
+    @torch.inference_mode()
+    def _encode(self, audio: Audio) -> tuple[Tensor, Tensor]:
+        """Encoder frames (1, T, L, C) for the content and the emotion branch."""
+        config = self.model.config
+        samples = torch.from_numpy(audio.samples)
+        frames = math.ceil(round(len(samples) * config.fps / audio.sample_rate, 6))
+
+        def run(encoder: SpeechEncoder) -> Tensor:
+            states = encoder.frame_features(samples, frames, fps=config.fps)[-config.feature_layers :]
+            return states.transpose(0, 1).unsqueeze(0).float()
+
+        content = run(self.content_encoder)
+        return content, content if self.emotion_encoder is None else run(self.emotion_encoder)
+
+    @torch.inference_mode()
+    def _features(self, speech: Audio, emotion: Audio | str, heard: dict, *, mix: float, level: str) -> dict:
+        """F_c, F_e and what the emotion sounds like, for one job."""
+        model, config = self.model, self.model.config
+        content = model.content_features(heard[id(speech)][0])
+        own = lambda pooled: model.emotion_features(heard[id(speech)][1], pooled=pooled)  # noqa: E731
+        if isinstance(emotion, str) and emotion == "speech":
+            features, whole = own(False), own(True)
+        else:
+            if isinstance(emotion, str):
+                chosen = model.named_emotion(config.emotion_names.index(emotion), config.level_names.index(level))
+            else:
+                chosen = model.emotion_features(heard[id(emotion)][1], pooled=True)
+            features, whole = chosen, chosen
+            if mix < 1.0:
+                features, whole = torch.lerp(own(False), chosen, mix), torch.lerp(own(True), chosen, mix)
+        features = features.expand(-1, content.shape[1], -1)
+        return dict(
+            content=content, emotion=features, probabilities=model.classifier(whole)[0, 0].softmax(-1),
+            track=model.classifier(features)[0].softmax(-1),
+        )
+
+    def _decode(self, rows: list[dict], *, output: str, style: str, level: str, initial_offset, progress, cancel) -> list[dict]:
+        """Offsets and weights of every row, as numpy arrays cut to the row's own length."""
+        config, count = self.model.config, len(rows)
+        longest = max(row["content"].shape[1] for row in rows)
+
+        def together(key: str) -> Tensor:
+            return torch.cat([torch.nn.functional.pad(r[key], (0, 0, 0, longest - r[key].shape[1])) for r in rows])
+
+        skin = config.vertex_count
+        results = [
+            dict(
+                offsets=np.empty((t, skin, 3), np.float32), weight=np.empty((t, skin), np.float32), effect=np.empty((t, skin), np.float32)
+            )
+            for t in (row["content"].shape[1] for row in rows)
+        ]
+        start = None if initial_offset is None else self._initial(initial_offset)
+        frames = self.model.generate(
+            together("content"), together("emotion"), style=self.model.one_hot(config.style_names.index(style), len(config.style_names), count),
+            level=self.model.one_hot(config.level_names.index(level), len(config.level_names), count), initial_offset=start,
+            chunk=max(64 // count, 16), cancel=cancel,
+        )
+        for part in frames:
+            shown = getattr(part, output)
+            effect = part.emotion if self.model.mesh_attention is None else part.emotion - part.content
+            effect = torch.linalg.vector_norm(effect, dim=-1) * 1e3
+            if self.model.mesh_attention is not None:
+                effect = effect * part.weight
+            for i, result in enumerate(results):
+                a = part.start
+                b = min(a + shown.shape[1], len(result["offsets"]))
+                if b > a:
+                    for key, values in (("offsets", shown), ("weight", part.weight), ("effect", effect)):
+                        result[key][a:b] = values[i, : b - a].float().cpu().numpy()
+            progress(min((part.start + shown.shape[1]) / longest, 1.0))
+        return results
+
+    def _initial(self, offset: np.ndarray) -> Tensor:
+        offset = np.asarray(offset, np.float32)
+        if offset.shape != (self.model.config.vertex_count, 3):
+            raise EmoFaceError(f"initial_offset has shape {offset.shape}; this model needs {(self.model.config.vertex_count, 3)}.")
+        return torch.from_numpy(offset).to(self.device)
+
+    def _animation(self, speech: Audio, motion: dict, row: dict, head: Head | None, *, idle: bool, settings: dict) -> Animation:
+        frames, config = len(motion["offsets"]), self.model.config
+        common = dict(
+            fps=float(config.fps), emotion_importance=motion["weight"], emotion_effect_mm=motion["effect"],
+            emotion_probabilities=row["probabilities"].cpu().numpy(), emotion_track=row["track"].cpu().numpy(),
+            emotion_names=tuple(config.emotion_names), audio=speech.samples, sample_rate=speech.sample_rate, settings=settings,
+        )
+        if head is None:
+            template, faces = self.model.template.cpu().numpy(), self.model.faces.cpu().numpy()
+            return Animation(
+                vertices=template + motion["offsets"], template=template, faces=faces, skin_count=len(template),
+                regions=np.full(len(template), "skin"), blendshapes=np.zeros((frames, 0), np.float32), blendshape_names=(), **common,
+            )
+        weights = fit_blendshapes(motion["offsets"], head=load_head(0))
+        vertices = head.assemble(motion["offsets"], weights)
+        if idle:
+            from .idle import add_idle
+
+            vertices, weights = add_idle(vertices, weights, head=head, fps=config.fps, seed=len(speech.samples), speech=speech)
+        return Animation(
+            vertices=vertices, template=head.template, faces=head.faces, skin_count=head.skin_count, regions=head.regions,
+            blendshapes=weights, blendshape_names=head.blendshape_names, colors=head.colors, **common,
+        )
+
+
+def _is_name(emotion, names: Sequence[str]) -> bool:
+    """Whether ``emotion`` names an emotion (or the speech itself) rather than a recording.
+
+    Raises:
+        EmoFaceError: it looks like neither.
+    """
+    if not isinstance(emotion, str):
+        return False
+    if emotion == "speech" or emotion in names:
+        return True
+    if not Path(emotion).exists() and not Path(emotion).suffix:
+        raise EmoFaceError(f"There is no emotion or recording called {emotion!r}: use speech, {', '.join(names)}, or a sound file.")
+    return False
+
+
+def _choice(what: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise EmoFaceError(f"There is no {what} called {value!r}: choose one of {', '.join(allowed)}.")
+
+
+def _stop_if(cancel: Callable[[], bool] | None) -> None:
+    if cancel is not None and cancel():
+        raise Cancelled("Stopped, as you asked.")
