@@ -214,10 +214,15 @@ def save(arrays: dict[str, np.ndarray], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=ROOT / "assets/head/head.npz")
+    parser.add_argument("--sheets", type=Path, metavar="FOLDER", help="also draw contact sheets into this folder")
     arguments = parser.parse_args()
     arrays = build()
     save(arrays, arguments.output)
     print(f"{arguments.output.name}: {arguments.output.stat().st_size / 1e6:.2f} MB")
+    if arguments.sheets:
+        from train.head.sheets import draw_all
+
+        draw_all(arguments.sheets)
 
 
 if __name__ == "__main__":
