@@ -1,0 +1,87 @@
+"""Real motion: the GRID corpus (speaker s1, and one clip each of five others for evaluation)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterator
+
+import numpy as np
+
+from .channels import FPS
+from .clip import Clip, read_audio
+from .drive import Capture, drive, lip_gap_mm, measured_closure, resting_scores, to_our_order
+from .envelope import emotion_envelope, loudness_track, speech_activity, speech_interval
+from .lips import LipResponse
+from .phones import read_word_table
+from .smoothing import frame_count
+
+ASPECT = 360 / 288
+LANDMARK_SCALE = 20000.0
+MOST_MISSING = 0.25  # share of frames without a face beyond which a clip is rejected
+SILENCE_WORDS = ("sil", "sp")
+BILABIAL_WORDS = {"bin", "blue", "by", "place", "please", "b", "p", "m"}
+
+
+def read_captures(path: Path) -> dict[str, Capture]:
+    """MediaPipe's measurements by clip name."""
+    with np.load(path, allow_pickle=False) as file:
+        offset, names = file["offset"], [str(x) for x in file["blendshape_names"]]
+        scores = to_our_order(file["blendshapes"].astype(np.float64), names)
+        gap = lip_gap_mm(file["landmarks"] / LANDMARK_SCALE, file["landmark_index"], ASPECT)
+        detected, fps, clips = file["detected"].astype(bool), file["fps"], file["clip"]
+    return {
+        str(clip): Capture(scores[a:b], gap[a:b], detected[a:b], float(rate))
+        for clip, a, b, rate in zip(clips, offset[:-1], offset[1:], fps)
+    }
+
+
+def silent_frames(capture: Capture, speech: tuple[float, float]) -> np.ndarray:
+    """(T,) bool: at least .15 s away from speech."""
+    t = np.arange(len(capture.detected)) / capture.fps
+    return (t < speech[0] - 0.15) | (t > speech[1] + 0.15)
+
+
+def grid_clips(data: Path, lips: LipResponse, rejected: list[str]) -> Iterator[Clip]:
+    """All clips of s1 (every tenth by name is ``val``), then the five other speakers (``test_others``)."""
+    captures, words = read_captures(data / "grid_s1_motion.npz"), read_word_table(data / "grid_s1_words.tsv")
+    speech = {clip: speech_of_words(rows) for clip, rows in words.items() if clip in captures}
+    rest = resting_scores([captures[c] for c in speech], [silent_frames(captures[c], speech[c]) for c in speech])
+    for i, name in enumerate(sorted(captures)):
+        audio = data / "grid_s1_audio" / f"{name}.ogg"
+        split = "val" if i % 10 == 0 else "train"
+        clip = _clip(f"grid_s1_{name}", audio, captures[name], rest, words.get(name), "s1", split, lips, rejected)
+        if clip:
+            yield clip
+    for name, capture in sorted(read_captures(data / "grid_others_motion.npz").items()):
+        audio = data / "grid_others_audio" / f"{name}.ogg"
+        samples, rate = read_audio(audio)
+        rest = resting_scores([capture], [silent_frames(capture, speech_interval(samples, rate))])
+        clip = _clip(f"grid_other_{name}", audio, capture, rest, None, f"other_{name}", "test_others", lips, rejected)
+        if clip:
+            yield clip
+
+
+def speech_of_words(words: list[tuple[float, float, str]]) -> tuple[float, float]:
+    """Start of the first and end of the last word."""
+    spoken = [w for w in words if w[2] not in SILENCE_WORDS]
+    return spoken[0][0], spoken[-1][1]
+
+
+def _clip(identity, audio, capture, rest, words, speaker, split, lips, rejected) -> Clip | None:
+    missing = 1 - capture.detected.mean()
+    if missing > MOST_MISSING:
+        rejected.append(f"{identity}: no face in {missing:.0%} of the frames")
+        return None
+    samples, rate = read_audio(audio)
+    count = frame_count(len(samples) / rate)
+    speech = speech_of_words(words) if words else speech_interval(samples, rate)
+    motion = drive(capture, rest, np.arange(count) / FPS, lips)
+    activity = speech_activity(count, speech)
+    loudness = loudness_track(samples, rate, count, speech)
+    return Clip(
+        identity=identity, source="grid", split=split, speaker=speaker, style="grid_" + speaker, motion="real",
+        samples=samples, sample_rate=rate, content=motion.weights, loudness=loudness,
+        envelope=emotion_envelope(loudness, speech), activity=activity,
+        closure=measured_closure(motion.sealed, activity), measured=motion.measured, measured_raw=motion.measured_raw,
+        speech=speech, words=[(s, e, w) for s, e, w in words or [] if w not in SILENCE_WORDS],
+    )

@@ -1,0 +1,63 @@
+"""Reading a built corpus, and putting any emotion over any of its clips."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from emoface.errors import EmoFaceError
+
+from .compose import compose
+from .lips import LipResponse
+
+FRAME_TRACKS = (
+    "content", "loudness", "envelope", "activity", "closure", "measured_aperture", "measured_aperture_raw"
+)
+
+
+class Corpus:
+    """``clips`` (list of dicts as in ``clips.json``) and their frames."""
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        if not (self.folder / "clips.json").exists():
+            raise EmoFaceError(f"There is no corpus in {folder}; build it with: python -m train.corpus.build --out {folder}")
+        self.clips: list[dict] = json.loads((self.folder / "clips.json").read_text())
+        with np.load(self.folder / "motion.npz", allow_pickle=False) as file:
+            self.offset = file["offset"]
+            self._tracks = {name: file[name] for name in FRAME_TRACKS}
+        with np.load(self.folder / "emotion.npz", allow_pickle=False) as file:
+            self.targets = file["target"]
+        self.index = {clip["id"]: i for i, clip in enumerate(self.clips)}
+        self._times: dict | None = None
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def select(self, **wanted) -> list[int]:
+        """Indices of the clips whose fields equal ``wanted``, e.g. ``select(source="grid", split="train")``."""
+        return [i for i, clip in enumerate(self.clips) if all(clip[key] == value for key, value in wanted.items())]
+
+    def track(self, i: int, name: str) -> np.ndarray:
+        """Frames of clip ``i``: (T, 52) for ``content``, else (T,)."""
+        return self._tracks[name][self.offset[i] : self.offset[i + 1]]
+
+    def times(self, i: int) -> dict:
+        """``words`` and ``phones`` of clip ``i`` in seconds."""
+        if self._times is None:
+            self._times = json.loads((self.folder / "phones.json").read_text())
+        return self._times[self.clips[i]["id"]]
+
+    def audio_path(self, i: int) -> Path:
+        return self.folder / self.clips[i]["audio"]
+
+    def weights(self, content: int, emotion: int | None = None, *, lips: LipResponse | None = None) -> np.ndarray:
+        """(T, 52) float32 weights of clip ``content`` said with the emotion of clip ``emotion`` (None: its own)."""
+        source = content if emotion is None else emotion
+        clip = self.clips[source]
+        return compose(
+            self.track(content, "content"), self.track(content, "envelope"), self.track(content, "closure"),
+            self.targets[source], clip["emotion"], clip["level"], activity=self.track(content, "activity"), lips=lips,
+        )

@@ -1,0 +1,70 @@
+"""Real recordings with modelled motion: RAVDESS (with its measured expression) and LJSpeech."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Iterator
+
+import numpy as np
+
+from .clip import Clip, read_audio
+from .coarticulation import Phone, speech_motion, speech_of, spoken_runs
+from .emotion import EmotionTargets, parse_ravdess_name
+from .envelope import emotion_envelope, loudness_track, speech_activity
+from .lips import LipResponse
+from .phones import Aligner, align_cached, read_phone_table
+from .smoothing import frame_count
+
+RAVDESS_TRAIN_ACTORS = range(1, 21)
+RAVDESS_TEXT = {1: "Kids are talking by the door", 2: "Dogs are sitting by the door"}
+
+
+def animate(samples: np.ndarray, rate: int, phones: list[Phone], lips: LipResponse) -> dict:
+    """Tracks of modelled speech motion, by the field names of ``Clip``."""
+    count = frame_count(len(samples) / rate)
+    speech = speech_of(phones)
+    loudness = loudness_track(samples, rate, count, speech)
+    content, closure = speech_motion(phones, loudness, lips)
+    return dict(
+        samples=samples, sample_rate=rate, content=content, closure=closure, loudness=loudness, speech=speech,
+        envelope=emotion_envelope(loudness, speech), phones=phones,
+        activity=np.max([speech_activity(count, run) for run in spoken_runs(phones)], axis=0),
+        motion="modelled",
+    )
+
+
+def ravdess_clips(data: Path, lips: LipResponse, rejected: list[str]) -> Iterator[Clip]:
+    """Actors 1-20 train, the others ``val``."""
+    phones = read_phone_table(data / "ravdess_phones.tsv")
+    targets = EmotionTargets.from_file(data / "ravdess_clip_mean_au.csv")
+    for audio in sorted((data / "ravdess_audio").glob("*.ogg")):
+        name = audio.stem
+        if name not in phones or name not in targets:
+            rejected.append(f"ravdess_{name}: no phones or no action units")
+            continue
+        fields = parse_ravdess_name(name)
+        actor = f"ravdess_{fields['actor']:02d}"
+        yield Clip(
+            identity=f"ravdess_{name}", source="ravdess", speaker=actor, style=actor,
+            split="train" if fields["actor"] in RAVDESS_TRAIN_ACTORS else "val", target=targets.target(name),
+            emotion=fields["emotion"], level=fields["level"], text=RAVDESS_TEXT[fields["statement"]],
+            **animate(*read_audio(audio), phones[name], lips),
+        )
+
+
+def ljspeech_clips(data: Path, lips: LipResponse, cache: Path, rejected: list[str]) -> Iterator[Clip]:
+    """Every tenth clip by name is ``val``; aligned with pocketsphinx."""
+    with open(data / "ljspeech_transcripts.csv", encoding="utf-8") as file:
+        texts = {row[0]: row[-1] for row in csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE)}
+    aligner = Aligner()
+    for i, audio in enumerate(sorted((data / "ljspeech_audio").glob("*.ogg"))):
+        samples, rate = read_audio(audio)
+        phones = align_cached(samples, texts[audio.stem], cache / f"{audio.stem}.json", aligner)
+        if not phones:
+            rejected.append(f"ljspeech_{audio.stem}: not aligned (words missing in the dictionary, or no match)")
+            continue
+        yield Clip(
+            identity=f"ljspeech_{audio.stem}", source="ljspeech", split="val" if i % 10 == 0 else "train",
+            speaker="ljspeech", style="ljspeech", text=texts[audio.stem], **animate(samples, rate, phones, lips),
+        )
