@@ -1,0 +1,286 @@
+"""The whole evaluation on a made-up corpus whose recordings carry their own motion.
+
+Loudness is the jaw and pitch is the emotion, so an oracle can recompute every target from any recording, also from
+joined, noisy and swapped ones:
+
+* the oracle must reach (nearly) the best value of every measure, the static face the floor of every measure
+* real and modelled motion stay apart; files are written; the report holds every row
+"""
+
+import json
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import soundfile
+
+from emoface.animation import EMOTIONS, LEVELS, Animation
+from emoface.head import fit_blendshapes, load_head
+from train import evaluate
+from train.corpus.channels import COUNT, INDEX, vector
+from train.corpus.compose import compose
+from train.corpus.emotion import INTENSITY, PROTOTYPES
+from train.corpus.lips import average_head_lips
+from train.corpus.reader import FRAME_TRACKS, Corpus
+from train.evaluation import clips as sets
+from train.evaluation import drift, report
+from train.evaluation.face import Face
+
+RATE = 16000
+SYLLABLES = 4  # per second; the mouth is shut between them
+
+
+def sound(seconds: float, *, emotion: int, seed: int) -> np.ndarray:
+    """A tone in syllables of different loudness, silent at both ends, closed at every quarter of a second."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * RATE)) / RATE
+    knots = np.arange(0, seconds + 1, 1 / SYLLABLES)
+    loudness = np.interp(time, knots, rng.uniform(0.4, 1.0, len(knots)))
+    inside = (time > 0.5) & (time < seconds - 0.5)
+    return 0.3 * inside * loudness * np.sin(np.pi * SYLLABLES * time) ** 2 * np.sin(2 * np.pi * (200 + 100 * emotion) * time)
+
+
+def tracks(samples: np.ndarray) -> dict[str, np.ndarray]:
+    """What a corpus holds for these samples, from their loudness alone."""
+    count = int(np.ceil(round(30 * len(samples) / RATE, 6)))
+    half = RATE // 60
+    padded = np.pad(samples.astype(float), half)
+    starts = np.round(np.arange(count) / 30 * RATE).astype(int)
+    level = np.array([np.sqrt(2 * np.mean(padded[s : s + 2 * half] ** 2)) for s in starts])
+    content = np.zeros((count, COUNT))
+    content[:, INDEX["jawOpen"]] = np.maximum(level - 0.02, 0)
+    voiced = level > 0.02
+    activity = np.array([voiced[max(t - 8, 0) : t + 9].any() for t in range(count)], float)
+    return {
+        "content": content, "loudness": level, "envelope": np.ones(count), "activity": activity, "closure": np.zeros(count)
+    }
+
+
+def pitch_emotion(samples: np.ndarray) -> int:
+    loud = samples[np.abs(samples) > 0.01]
+    spectrum = np.abs(np.fft.rfft(samples - samples.mean()))
+    assert len(loud)
+    return int(np.clip(round((np.fft.rfftfreq(len(samples), 1 / RATE)[spectrum.argmax()] - 200) / 100), 0, 7))
+
+
+def expression(emotion: int, level: int) -> np.ndarray:
+    return vector(PROTOTYPES[EMOTIONS[emotion]]) * INTENSITY[level]
+
+
+class Oracle:
+    """A pipeline that knows how the corpus was made."""
+
+    def motion(self, samples, emotion, level):
+        found = tracks(samples)
+        return compose(
+            found["content"], found["envelope"], found["closure"], expression(emotion, level), emotion, level,
+            activity=found["activity"],
+        )
+
+    def __call__(self, speech, *, emotion="speech", level="normal"):
+        samples = speech[0]
+        if isinstance(emotion, str) and emotion in EMOTIONS:
+            heard = EMOTIONS.index(emotion)
+        else:
+            heard = pitch_emotion(samples if emotion == "speech" else emotion[0])
+        weights = self.motion(samples, heard, LEVELS.index(level))
+        head = load_head(0)
+        offsets = Face().offsets(weights)
+        frames, skin = offsets.shape[:2]
+        return Animation(
+            vertices=head.skin_template + offsets,
+            template=head.skin_template,
+            faces=head.skin_faces,
+            fps=30,
+            skin_count=skin,
+            regions=head.regions[:skin],
+            blendshapes=fit_blendshapes(offsets, head=head),
+            blendshape_names=head.blendshape_names,
+            emotion_importance=np.full((frames, skin), 0.5),
+            emotion_effect_mm=np.where(np.char.startswith(head.regions[:skin], "brow"), 2.0, 0.5) * np.ones((frames, 1)),
+            emotion_probabilities=np.eye(8)[heard] if self.hears else np.full(8, 1 / 8),
+            emotion_track=np.full((frames, 8), 1 / 8),
+        )
+
+    hears = True
+
+
+class Static(Oracle):
+    hears = False
+
+    def motion(self, samples, emotion, level):
+        return np.zeros((len(tracks(samples)["content"]), COUNT))
+
+
+def write_corpus(folder) -> Corpus:
+    """A few clips of every source, in the layout of ``train.corpus.build``."""
+    (folder / "audio").mkdir(parents=True)
+    wanted = [("grid", split, 0, 0, 3.0) for split in ("train", "train", "val", "val", "val", "test_others")]
+    wanted += [("ljspeech", split, 0, 0, 2.0) for split in ("train", "val")]
+    for split in ("train", "val"):
+        labels = [(e, level) for e in range(8) for level in range(2) if (e, level) != (0, 1)]
+        wanted += [("ravdess", split, e, level, 1.7 + 0.1 * level) for e, level in labels]
+    entries, times, targets, frames = [], {}, [], {name: [] for name in FRAME_TRACKS}
+    for i, (source, split, emotion, level, seconds) in enumerate(wanted):
+        name = f"{source}_{i:02d}"
+        samples = sound(seconds, emotion=emotion, seed=i)
+        soundfile.write(folder / "audio" / f"{name}.wav", samples, RATE, subtype="FLOAT")
+        samples, _ = soundfile.read(folder / "audio" / f"{name}.wav", dtype="float32")
+        found = tracks(samples)
+        target = expression(emotion, level)
+        weights = compose(*(found[k] for k in ("content", "envelope", "closure")), target, emotion, level, activity=found["activity"])
+        aperture = average_head_lips().aperture(weights)
+        real = source == "grid"
+        found["measured_aperture"] = found["measured_aperture_raw"] = aperture if real else np.full(len(aperture), np.nan)
+        for key in FRAME_TRACKS:
+            frames[key].append(found[key])
+        targets.append(target)
+        shut = np.arange(0.75, seconds - 0.74, 0.5)  # sin(4 pi t) is zero at every quarter
+        vowels = [["AA", s + 0.065, s + 0.185, "a"] for s in shut[:-1]]
+        times[name] = {
+            "words": [[s, s + 0.2, "bin"] for s in shut] if real else [],
+            "phones": vowels if real else vowels + [["B", s - 0.01, s + 0.01, "b"] for s in shut],
+        }
+        entries.append(
+            dict(
+                id=name, source=source, split=split, emotion=EMOTIONS[emotion], level=level, copy_of=None,
+                motion="real" if real else "modelled", audio=f"audio/{name}.wav", frames=len(aperture), speaker="x", style="x",
+            )
+        )
+    offset = np.concatenate([[0], np.cumsum([entry["frames"] for entry in entries])])
+    np.savez(folder / "motion.npz", offset=offset, **{key: np.concatenate(rows) for key, rows in frames.items()})
+    np.savez(folder / "emotion.npz", target=np.stack(targets))
+    (folder / "clips.json").write_text(json.dumps(entries))
+    (folder / "phones.json").write_text(json.dumps(times))
+    return Corpus(folder)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def results(corpus):
+    """Rows of the oracle and of the static face, by (measure, data, who)."""
+    rng = np.random.default_rng(0)
+    units = {clip["id"].removeprefix("ravdess_"): rng.uniform(0, 3, 14) for clip in corpus.clips if clip["source"] == "ravdess"}
+
+    @lru_cache
+    def run(kind):
+        evaluation = evaluate.Evaluation(kind(), corpus, action_units=units).run()
+        return evaluation, {(row.measure, row.data, row.who): row.estimate for row in evaluation.rows}
+
+    return run
+
+
+BEST = [
+    ("aperture_r", sets.GRID, 0.99, 1),
+    ("aperture_r", sets.RAVDESS, 0.99, 1),
+    ("aperture_mae", sets.GRID, 0, 0.05),
+    ("aperture_ratio", sets.GRID, 0.98, 1.02),
+    ("lve_mm", sets.GRID, 0, 0.05),
+    ("eve_mm", sets.RAVDESS, 0, 0.05),
+    ("mve", sets.RAVDESS, 0, 0.02),
+    ("fdd_absolute", sets.RAVDESS, 0, 1e-4),
+    ("lve_reduction", sets.GRID, 98, 100),
+    ("closures_caught", sets.GRID, 100, 100),
+    ("closures_caught", sets.LJSPEECH, 100, 100),
+    ("closures_false", sets.GRID, 0, 0),
+    ("silence_closed", sets.GRID, 100, 100),
+    ("noise_closed", sets.GRID, 100, 100),
+    ("emotion_accuracy", sets.RAVDESS, 100, 100),
+    ("swap_timing", sets.GRID, 0.9, 1),
+    ("swap_emotion", sets.GRID, 85, 100),
+    ("swap_label", sets.GRID, 85, 100),
+]
+FLOOR = [
+    ("aperture_r", sets.GRID, 0, 0),
+    ("lve_reduction", sets.GRID, -0.01, 0.01),
+    ("closures_false", sets.GRID, 100, 100),
+    ("closures_caught", sets.GRID, 100, 100),  # it is shut: only both closure measures together mean something
+    ("emotion_accuracy", sets.RAVDESS, 0, 14),
+    ("swap_timing", sets.GRID, 0, 0),
+    ("swap_label", sets.GRID, 0, 14),
+]
+
+
+@pytest.mark.parametrize("measure, data, least, most", BEST)
+def test_oracle_reaches_the_best(results, measure, data, least, most):
+    assert least <= results(Oracle)[1][measure, data, "model"].value <= most
+
+
+@pytest.mark.parametrize("measure, data, least, most", FLOOR)
+def test_static_face_stays_at_the_floor(results, measure, data, least, most):
+    value = results(Static)[1][measure, data, "model"].value
+    assert np.isnan(value) and measure == "swap_timing" or least <= value <= most
+
+
+def test_static_row_equals_a_static_model(results):
+    rows = results(Static)[1]
+    for measure in ("lve", "fdd", "mve", "aperture_mae"):
+        model, row = rows[measure, sets.GRID, "model"], rows[measure, sets.GRID, "static template"]
+        assert model.value == pytest.approx(row.value, rel=1e-4) and row.value > 0
+    assert results(Oracle)[1]["lve", sets.GRID, "mean motion"].value < rows["lve", sets.GRID, "model"].value
+
+
+def test_label_mean_is_better_than_mean_on_emotional_clips(results):
+    rows = results(Oracle)[1]
+    assert rows["eve", sets.RAVDESS, "label mean"].value < rows["eve", sets.RAVDESS, "mean motion"].value
+    assert ("eve", sets.GRID, "model") not in rows  # no emotion there
+
+
+def test_combinations_name_every_emotion(results):
+    evaluation, rows = results(Oracle)
+    shown = {row.data: row.estimate.value for row in evaluation.rows if row.measure == "combination_label" and row.who == "model"}
+    assert len(shown) == 16 and np.mean(list(shown.values())) > 85
+    assert rows["combination_r", "angry, strong", "model"].value > 0.9
+
+
+def test_drift_of_an_oracle_is_none(results):
+    evaluation, rows = results(Oracle)
+    assert rows["drift", "aperture r", "last"].value > 0.99
+    assert all(abs(change) < 0.02 for change in evaluation.extra["drift, change of the last part"].values())
+
+
+def test_long_clip_repeats_its_beginning(corpus):
+    clips = sets.corpus_clips(corpus, {})[sets.GRID]
+    joined, quarter = drift.long_clip(clips, seconds=24)
+    assert quarter == 180 and len(joined.measured_mm) == 720 and len(joined.samples) == 24 * RATE
+    assert np.array_equal(joined.measured_mm[:180], joined.measured_mm[-180:])
+    assert np.array_equal(joined.samples[: 6 * RATE], joined.samples[-6 * RATE :])
+    assert np.allclose(joined.closures[joined.closures[:, 0] > 18] - 18, joined.closures[joined.closures[:, 1] < 6])
+
+
+def test_importance_is_sorted_by_effect(results):
+    rows = [row for row in results(Oracle)[0].rows if row.measure == "effect"]
+    assert rows[0].data.startswith("brow") and rows[0].estimate.value == pytest.approx(2.0)
+    assert all(row.motion == "modelled" for row in rows)
+
+
+def test_rows_never_mix_real_and_modelled(results):
+    for row in results(Oracle)[0].rows:
+        if row.data in (sets.GRID, sets.GRID_OTHERS, sets.RAVDESS, sets.LJSPEECH):
+            assert row.motion == ("real" if row.data in (sets.GRID, sets.GRID_OTHERS) else "modelled")
+
+
+def test_files_hold_every_row(results, tmp_path):
+    evaluation, _ = results(Oracle)
+    bounds = report.check(evaluate.BOUNDS, evaluation.rows)
+    assert {(b["measure"], b["data"]) for b in bounds if b["holds"]} >= {("aperture_r", sets.GRID)}
+    answer = dict(
+        model="oracle", command="python -m train.evaluate", date="today", conditions="", bounds=bounds,
+        rows=[report.as_json(row) for row in evaluation.rows],
+    )
+    evaluate.write(answer, evaluation.rows, tmp_path / "out" / "results.json")
+    stored = json.loads((tmp_path / "out" / "results.json").read_text())
+    page = (tmp_path / "out" / "results.md").read_text()
+    assert len(stored["rows"]) == len(evaluation.rows)
+    assert page.count("| model |") == sum(row.who == "model" for row in evaluation.rows)
+    assert "NaN" not in (tmp_path / "out" / "results.json").read_text()
+    assert "static template" in report.text(evaluation.rows)
+
+
+def test_letter_m_closes_at_its_end():
+    words = [[0.5, 0.8, "m"], [1.0, 1.2, "bin"], [1.2, 1.4, "green"], [1.5, 1.6, "m"]]
+    assert sets.word_closures(words, 1.6).tolist() == pytest.approx(np.array([[0.72, 0.88], [0.92, 1.08]]))

@@ -1,0 +1,284 @@
+"""Measure a model: ``python -m train.evaluate MODEL --data ../shared/data --corpus data/corpus --out docs/results.json``.
+
+Prints one table per measure and writes ``OUT`` and, beside it, the same as Markdown. Definitions: ``train/evaluation``
+and ``emoface.metrics``. ``--quick`` measures a fifth of the clips. With ``--dense DIR --masks FLAME_masks.pkl`` a model of
+FLAME's topology is measured on a prepared data set (``train.prepare``) instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from emoface.animation import EMOTIONS
+from emoface.errors import EmoFaceError
+from emoface.files import atomic_path
+from train.corpus.reader import Corpus
+from train.evaluation import clips as sets
+from train.evaluation import drift, emotion, lips, report
+from train.evaluation.clips import EvalClip
+from train.evaluation.face import Face
+from train.evaluation.measures import MEASURES, Bound, Row
+from train.evaluation.reading import Observer, Pipeline
+
+CONDITIONS = (
+    "The model is asked as a user asks it: `emotion=\"speech\"`, default style, and the level \"normal\" but for RAVDESS, "
+    "where the actor's own level is given (it is an input of the network)."
+)
+BOUNDS = [
+    Bound(measure, data, kind, least=least, most=most)
+    for measure, data, minimum, goal in (
+        ("aperture_r", sets.GRID, (0.90, None), (0.945, None)),
+        ("aperture_r", sets.GRID_OTHERS, None, (0.86, None)),
+        ("aperture_ratio", sets.GRID, (0.8, 1.25), (0.9, 1.1)),
+        ("lve_reduction", sets.GRID, (35, None), (50, None)),
+        ("closures_caught", sets.GRID, (90, None), (95, None)),
+        ("closures_caught", sets.LJSPEECH, (90, None), (95, None)),
+        ("closures_false", sets.GRID, (None, 5), (None, 3)),
+        ("closures_false", sets.LJSPEECH, (None, 5), (None, 3)),
+        ("noise_closed", sets.GRID, (95, None), (98, None)),
+        ("emotion_accuracy", sets.RAVDESS, (65, None), (72, None)),
+        ("expression_r", sets.RAVDESS, None, (0.36, None)),
+        ("swap_timing", sets.GRID, (0.8, None), (0.88, None)),
+        ("swap_emotion", sets.GRID, None, (85, None)),
+    )
+    for kind, limits in (("minimum", minimum), ("goal", goal))
+    if limits
+    for least, most in (limits,)
+]
+
+
+class Evaluation:
+    """All measures of one pipeline on one corpus."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        corpus: Corpus,
+        *,
+        emodb: list[EvalClip] = (),
+        action_units: dict[str, np.ndarray] | None = None,
+        quick: bool = False,
+    ):
+        self.corpus, self.quick, self.action_units = corpus, quick, action_units or {}
+        self.observer = Observer(Face(), pipeline)
+        every = 5 if quick else 1
+        found = sets.corpus_clips(corpus, self.action_units)
+        self.sets = {data: of if data == sets.GRID_OTHERS else of[::every] for data, of in found.items()}
+        self.emodb = list(emodb)[::every]
+        self.rows: list[Row] = []
+        self.extra: dict = {}
+        self.own = {
+            data: [(clip, self.observer.run(clip, regions=data == sets.RAVDESS)) for clip in tqdm(of, desc=data, unit="clip")]
+            for data, of in self.sets.items()
+        }
+        """The model's answer to every clip under its own emotion."""
+        self.true = {
+            data: [(clip, self.observer.of_weights(clip.weights, clip)) for clip in of] for data, of in self.sets.items()
+        }
+
+    def run(self) -> "Evaluation":
+        self.motion()
+        self.closures()
+        self.silence()
+        self.emotions()
+        if sets.RAVDESS in self.sets and sets.GRID in self.sets:
+            self.swaps()
+        if sets.GRID in self.sets:
+            self.drift()
+        return self
+
+    def motion(self) -> None:
+        """Aperture, vertex errors and jitter of the model, the speaker, and answers that do not listen."""
+        for data, own in self.own.items():
+            emotional = data == sets.RAVDESS
+            who_true = "speaker" if own[0][0].motion == "real" else "target"
+            answers = {"model": own, who_true: self.true[data], **self._fixed_answers(data)}
+            for who, readings in answers.items():
+                if who != "target":  # a modelled target is its own truth
+                    self.rows += lips.aperture_rows(who, readings)
+                if who != who_true:
+                    self.rows += lips.error_rows(who, readings, emotional=emotional)
+                if who in ("model", who_true):
+                    self.rows += lips.jitter_rows(who, readings)
+            self.rows.append(lips.reduction_row("model", own, answers["static template"]))
+            if data == sets.GRID_OTHERS:
+                for item, true in zip(own, self.true[data]):
+                    name = item[0].identity.removeprefix("grid_other_")
+                    self.rows += lips.aperture_rows(f"model, {name}", [item])
+                    self.rows += lips.aperture_rows(f"speaker, {name}", [true])
+
+    def _fixed_answers(self, data: str) -> dict[str, lips.Readings]:
+        """One expression held through a clip: the template, the mean of training, the mean of training with this label."""
+        source = self.corpus.clips[self.corpus.index[self.sets[data][0].identity]]["source"]
+        training = [i for i in self.corpus.select(source=source, split="train") if not self.corpus.clips[i]["copy_of"]]
+        poses: dict[tuple[str, int], list[np.ndarray]] = {}
+        for i in training:
+            entry = self.corpus.clips[i]
+            poses.setdefault((entry["emotion"], entry["level"]), []).append(self.corpus.weights(i))
+        if not poses:
+            raise EmoFaceError(f"The corpus has no training clips of {source}: the mean-motion row needs them.")
+        by_label = {label: np.concatenate(of).mean(axis=0) for label, of in poses.items()}
+        overall = np.concatenate([weights for of in poses.values() for weights in of]).mean(axis=0)
+        answers = {
+            "static template": lambda clip: np.zeros_like(overall),
+            "mean motion": lambda clip: overall,
+        }
+        if data == sets.RAVDESS:
+            answers["label mean"] = lambda clip: by_label[clip.emotion, clip.level]
+        return {
+            who: [(clip, self.observer.of_pose(pose(clip), clip)) for clip in self.sets[data]]
+            for who, pose in answers.items()
+        }
+
+    def closures(self) -> None:
+        for data, own in self.own.items():
+            if data == sets.GRID_OTHERS:  # their words are not known
+                continue
+            who = "speaker" if own[0][0].motion == "real" else "target"
+            self.rows += lips.closure_rows("model", own) + lips.closure_rows(who, self.true[data])
+            if data == sets.GRID:
+                self.rows += lips.closure_rows("speaker, video", lips.measured(own))
+        if self.emodb:
+            clips = [(clip, self.observer.run(clip)) for clip in tqdm(self.emodb, desc=sets.EMODB, unit="clip")]
+            self.own[sets.EMODB] = clips
+            self.rows += lips.closure_rows("model", clips)
+
+    def silence(self) -> None:
+        for data, own in self.own.items():
+            if data == sets.EMODB:  # cut at the first and last sound
+                continue
+            self.rows.append(lips.silence_row("model", own))
+            who = "speaker" if own[0][0].motion == "real" else "target"
+            self.rows.append(lips.silence_row(who, self.true[data]))
+            if own[0][0].motion == "real":
+                self.rows.append(lips.silence_row("speaker, video", lips.measured(own)))
+        for data in (sets.GRID, sets.RAVDESS, sets.LJSPEECH):
+            if data in self.sets:
+                clips = self.sets[data][:: 1 if self.quick else 3]
+                self.rows.append(lips.noise_row("model", tqdm(clips, desc=f"{data} in noise"), self.observer.run))
+
+    def emotions(self) -> None:
+        for data in (sets.RAVDESS, sets.EMODB):
+            if data in self.own:
+                rows, confusion = emotion.accuracy_rows(self.own[data])
+                self.rows += rows
+                self.extra[f"confusion, {data}"] = {"labels": list(EMOTIONS), "label x answer": confusion.tolist()}
+        if sets.RAVDESS in self.own and self.action_units:
+            own, true = self.own[sets.RAVDESS], self.true[sets.RAVDESS]
+            self.rows.append(emotion.expression_row("model", own, emotion.shown_units(own)))
+            self.rows.append(emotion.expression_row("target", true, emotion.shown_units(true)))
+            self.rows.append(emotion.expression_row("label mean of the measured units", own, self._label_units(own)))
+        if sets.RAVDESS in self.own:
+            self.rows += emotion.importance_rows(self.own[sets.RAVDESS])
+
+    def _label_units(self, readings: lips.Readings) -> np.ndarray:
+        """What knowing the true label alone gives: the training actors' mean measured units of that emotion and level."""
+        grouped: dict[tuple[str, int], list[np.ndarray]] = {}
+        for i in self.corpus.select(source="ravdess", split="train"):
+            entry = self.corpus.clips[i]
+            if not entry["copy_of"]:
+                units = self.action_units[entry["id"].removeprefix("ravdess_")]
+                grouped.setdefault((entry["emotion"], entry["level"]), []).append(units)
+        return np.stack([np.mean(grouped[clip.emotion, clip.level], axis=0) for clip, _ in readings])
+
+    def swaps(self) -> None:
+        corpus, observer = self.corpus, self.observer
+        per_class = 5 if self.quick else 40
+        own_words = emotion.centroids(corpus, observer, source="ravdess", per_class=per_class)
+        content_words = emotion.centroids(corpus, observer, source="grid", per_class=per_class)
+
+        def composed(words: EvalClip, source: EvalClip):
+            return observer.of_weights(corpus.weights(corpus.index[words.identity], corpus.index[source.identity]))
+
+        for who, animate, readings in (
+            ("model", lambda words, source: observer.run(words, emotion=source, level=source.level), self.own),
+            ("target", composed, self.true),
+        ):
+            self.rows += emotion.swap_rows(
+                who, animate, readings[sets.GRID], readings[sets.RAVDESS], own_words, content_words,
+                per_class=1 if self.quick else 4,
+            )
+
+        clips = self.sets[sets.GRID][: 4 if self.quick else 12]
+        drawn = {}
+        for clip in self.sets[sets.RAVDESS]:
+            drawn.setdefault((clip.emotion, clip.level), clip)
+        self.rows += emotion.combination_rows(
+            "model", lambda clip, name, level: observer.run(clip, emotion=name, level=level), clips, content_words
+        )
+        self.rows += emotion.combination_rows(
+            "target", lambda clip, name, level: composed(clip, drawn.get((name, level), drawn[name, 0])), clips, content_words
+        )
+
+    def drift(self) -> None:
+        rows, change = drift.drift_rows(self.observer, self.sets[sets.GRID], seconds=60 if self.quick else 120)
+        self.rows += rows
+        self.extra["drift, change of the last part"] = change
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", help="folder or Hub id; the embedded model if left out")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--corpus", type=Path, default=Path("data/corpus"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results.json"))
+    parser.add_argument("--quick", action="store_true", help="a fifth of the clips, a minute or two")
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args(arguments)
+    try:
+        results = evaluate(options)
+    except EmoFaceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"\nWritten to {options.out} and {options.out.with_suffix('.md')} in {results['seconds']:.0f} s.")
+    return 0
+
+
+def evaluate(options: argparse.Namespace) -> dict:
+    from emoface import EmoFacePipeline
+
+    begin = time.perf_counter()
+    pipeline = EmoFacePipeline.from_pretrained(options.model, device=options.device)
+    evaluation = Evaluation(
+        pipeline,
+        Corpus(options.corpus),
+        emodb=sets.emodb_clips(options.data),
+        action_units=sets.read_action_units(options.data),
+        quick=options.quick,
+    ).run()
+    print("\n" + report.text(evaluation.rows))
+    command = " ".join(["python -m train.evaluate", *([options.model] if options.model else []), *["--quick"] * options.quick])
+    results = {
+        "model": options.model or "the embedded model",
+        "command": command,
+        "date": date.today().isoformat(),
+        "conditions": CONDITIONS,
+        "seconds": round(time.perf_counter() - begin, 1),
+        "clips": {data: len(of) for data, of in evaluation.own.items()},
+        "bounds": report.check(BOUNDS, evaluation.rows),
+        "definitions": {key: vars(measure) for key, measure in MEASURES.items()},
+        "rows": [report.as_json(row) for row in evaluation.rows],
+        **evaluation.extra,
+    }
+    write(results, evaluation.rows, options.out)
+    return results
+
+
+def write(results: dict, rows: list[Row], out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out) as path:
+        path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with atomic_path(out.with_suffix(".md")) as path:
+        path.write_text(report.markdown(results, rows) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,138 @@
+"""Lips: aperture, vertex errors, closures, silence, jitter; each beside the speaker's own and beside simpler answers."""
+
+from __future__ import annotations
+
+from typing import Callable, Iterable
+
+import numpy as np
+
+from emoface import metrics
+from emoface.metrics import Estimate, bootstrap
+
+from train.corpus.channels import FPS
+
+from .clips import EvalClip
+from .measures import Row
+from .reading import Reading
+
+Readings = list[tuple[EvalClip, Reading]]
+
+NOISE_SECONDS, NOISE_RMS = 2.0, 1e-3
+MARGIN_S = 0.3
+
+
+def aperture_rows(who: str, readings: Readings) -> list[Row]:
+    """Correlation, error and amplitude of the lip aperture against the measured (or modelled) one."""
+    true = [true_aperture(clip) for clip, _ in readings]
+    pairs = [(reading.aperture_mm, aperture) for (_, reading), aperture in zip(readings, true)]
+    by_measure = {
+        "aperture_r": metrics.pearson, "aperture_mae": metrics.mean_absolute_error, "aperture_ratio": metrics.amplitude_ratio
+    }
+    return [row(key, readings, who, bootstrap([measure(*pair) for pair in pairs])) for key, measure in by_measure.items()]
+
+
+def true_aperture(clip: EvalClip) -> np.ndarray:
+    """(T,) measured in the video where there is one, else that of the target mesh."""
+    return clip.measured_mm if clip.measured_mm is not None else clip.target_aperture_mm
+
+
+def error_rows(who: str, readings: Readings, *, emotional: bool) -> list[Row]:
+    """LVE, FDD, MVE, LVD, and EVE where the clips are ``emotional``."""
+    frames = [len(clip.weights) for clip, _ in readings]
+
+    def values(key: str) -> np.ndarray:
+        return np.array([reading.errors[key] for _, reading in readings])
+
+    rows = []
+    for key in ("lve", "eve") if emotional else ("lve",):
+        squared = bootstrap(values(key), frames)
+        rows.append(row(key, readings, who, squared.scaled(1e5), "frames"))
+        rows.append(row(f"{key}_mm", readings, who, _root_mm(squared), "frames"))
+    rows.append(row("fdd", readings, who, bootstrap(values("fdd")).scaled(1e5)))
+    rows.append(row("fdd_absolute", readings, who, bootstrap(np.abs(values("fdd"))).scaled(1e5)))
+    for key in ("mve", "lvd"):
+        rows.append(row(key, readings, who, bootstrap(values(key), frames).scaled(1e3), "frames"))
+    return rows
+
+
+def reduction_row(who: str, readings: Readings, static: Readings) -> Row:
+    """How far the LVE, as a length, lies below that of the static template, in %; interval over clips."""
+    frames = np.array([len(clip.weights) for clip, _ in readings], float)
+    squared = np.array([[reading.errors["lve"] * n for (_, reading), n in zip(of, frames)] for of in (readings, static)])
+
+    def reduction(chosen) -> np.ndarray:
+        model, still = np.sqrt(squared[:, chosen].sum(axis=-1))
+        return 100 * (1 - model / still)
+
+    everything = np.arange(len(frames))
+    draws = np.random.default_rng(0).integers(0, len(frames), (2000, len(frames)))
+    low, high = np.quantile(reduction(draws), [0.025, 0.975]) if len(frames) > 1 else (np.nan, np.nan)
+    estimate = Estimate(float(reduction(everything)), float(low), float(high), len(frames), float(frames.sum()))
+    return row("lve_reduction", readings, who, estimate, "frames")
+
+
+def measured(readings: Readings) -> Readings:
+    """The same clips with the aperture that the video shows, for closures and silence of the real speaker."""
+    return [(clip, Reading(clip.measured_mm, np.zeros(0), (0.0, 0.0))) for clip, _ in readings]
+
+
+def closure_rows(who: str, readings: Readings) -> list[Row]:
+    """Share of P, B, M that close, and of vowels that close wrongly."""
+    caught = [metrics.closures_caught(reading.aperture_mm, clip.closures) for clip, reading in readings]
+    false = [metrics.closures_false(reading.aperture_mm, clip.vowels) for clip, reading in readings]
+    return [
+        row("closures_caught", readings, who, share(caught), "closures"),
+        row("closures_false", readings, who, share(false), "vowels"),
+    ]
+
+
+def silence_row(who: str, readings: Readings) -> Row:
+    """Share of the silent frames in which the mouth is closed."""
+    closed = [
+        reading.aperture_mm[metrics.silent_frames(clip.samples, clip.rate, len(reading.aperture_mm), margin=MARGIN_S)] <= 1
+        for clip, reading in readings
+    ]
+    return row("silence_closed", readings, who, share(closed), "frames")
+
+
+def noise_row(who: str, clips: Iterable[EvalClip], animate: Callable[[EvalClip], Reading]) -> Row:
+    """The same in 2 s of faint noise before and after each clip."""
+    rng = np.random.default_rng(0)
+    readings, closed = [], []
+    count = int((NOISE_SECONDS - MARGIN_S) * FPS)
+    for clip in clips:
+        reading = animate(with_noise(clip, rng))
+        tail = len(reading.aperture_mm) - count
+        readings.append((clip, reading))
+        closed.append(np.concatenate([reading.aperture_mm[:count], reading.aperture_mm[tail:]]) <= 1)
+    return row("noise_closed", readings, who, share(closed), "frames")
+
+
+def with_noise(clip: EvalClip, rng: np.random.Generator) -> EvalClip:
+    """The clip between two stretches of faint white noise; the noise runs through, so that there is no seam."""
+    count = int(NOISE_SECONDS * clip.rate)
+    samples = np.pad(clip.samples, count) + rng.standard_normal(len(clip.samples) + 2 * count) * NOISE_RMS
+    return EvalClip(clip.identity, clip.data, clip.motion, samples.astype(np.float32), clip.rate, clip.emotion, clip.level)
+
+
+def jitter_rows(who: str, readings: Readings) -> list[Row]:
+    values = np.array([reading.jitter_mm for _, reading in readings])
+    keys = ("jitter_acceleration", "jitter_jerk")
+    return [row(key, readings, who, bootstrap(values[:, i])) for i, key in enumerate(keys)]
+
+
+def share(events: list[np.ndarray]) -> Estimate:
+    """Share in % of true events, pooled over all events; interval over clips."""
+    counts = np.array([len(flags) for flags in events])
+    means = [flags.mean() if len(flags) else np.nan for flags in events]
+    return bootstrap(means, counts).scaled(100)
+
+
+def row(measure: str, readings: Readings, who: str, estimate: Estimate, counted: str = "clips") -> Row:
+    clip = readings[0][0]
+    return Row(measure, clip.data, clip.motion, who, estimate, counted)
+
+
+def _root_mm(squared: Estimate) -> Estimate:
+    value, low, high = (metrics.root_mm(x) for x in (squared.value, squared.low, squared.high))
+    return Estimate(value, low, high, squared.n, squared.total)
