@@ -1,0 +1,17 @@
+// Shared by every component of the page; put in front of each component's own script by Python.
+const emoface = (window.emoface ??= { libraries: {}, players: {} });
+
+/** Address of a file served by Gradio, also behind a root path. */
+const served = path => ((window.gradio_config && window.gradio_config.root) || '') + path;
+
+/** Load a script once per page; a failure may be tried again. */
+const loadLibrary = address => emoface.libraries[address] ??= new Promise((done, failed) => {
+  const script = document.createElement('script');
+  script.src = address;
+  script.onload = done;
+  script.onerror = () => {
+    delete emoface.libraries[address];
+    failed(new Error('The drawing library (plotly.js) could not be loaded. Reload the page; if that does not help, check your connection.'));
+  };
+  document.head.appendChild(script);
+});

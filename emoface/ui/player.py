@@ -1,0 +1,47 @@
+"""The player: up to four talking heads, drawn by Plotly, in step with the sound."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import plotly
+from gradio.data_classes import FileData
+
+HERE = Path(__file__).parent
+PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+gr.set_static_paths([PLOTLY_JS])
+PLOTLY_URL = f"/gradio_api/file={PLOTLY_JS}"
+
+
+def script(name: str) -> str:
+    return (HERE / "common.js").read_text("utf-8") + (HERE / f"{name}.js").read_text("utf-8")
+
+
+class FacePlayer(gr.HTML):
+    """Shows ``{"animation": PATH, "audio": PATH, "autoplay": "on" | "muted" | "off"}``; files come from ``pack`` and any audio.
+
+    ``player_id`` is how charts find the player they follow. ``fast=False`` draws with ``Plotly.restyle`` only. Nothing of the
+    value enters the template: templates are evaluated as code in the browser, and captions may hold file names.
+    """
+
+    def __init__(self, value: dict | None = None, *, player_id: str = "player", empty: str = "", fast: bool = True,
+                 plotly_url: str = PLOTLY_URL, html_template: str | None = None, css_template: str | None = None,
+                 js_on_load: str | None = None, **kwargs: Any):
+        super().__init__(value, html_template=(HERE / "player.html").read_text("utf-8"),
+                         css_template=(HERE / "player.css").read_text("utf-8"), js_on_load=script("player"),
+                         player_id=player_id, empty=empty, fast=fast, plotly_url=plotly_url, apply_default_css=False, **kwargs)
+
+    def preprocess(self, payload: dict | None) -> dict | None:
+        return payload
+
+    def postprocess(self, value: dict | None) -> dict | None:
+        if value is None:
+            return None
+        files = {key: FileData(path=str(value[key])).model_dump() for key in ("animation", "audio")}
+        return {**files, "run": uuid.uuid4().hex, "autoplay": value.get("autoplay", "on")}
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object", "description": "animation: gzip file of the page's player; audio: WAV file"}
