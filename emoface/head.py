@@ -54,7 +54,12 @@ class Head:
     blendshapes: np.ndarray
     """(52, S, 3) float32 metres: skin deltas at weight 1; eyeBlink is fitted so that 1 closes this head's lids."""
     part_blendshapes: np.ndarray = field(repr=False)
-    """(52, V - S, 3) float32 metres: lower teeth, gums and tongue follow the jaw, tongueOut moves the tongue."""
+    """(52, P, 3) float32 metres for the P vertices of eyes, teeth and tongue, which come right after the skin: lower
+    teeth, gums and tongue follow the jaw, tongueOut moves the tongue."""
+    riding_triangles: np.ndarray = field(repr=False)
+    """(V - S - P, 3) skin triangle under every vertex of the parts that ride on the skin: brows, lashes, neck floor."""
+    riding_coordinates: np.ndarray = field(repr=False)
+    """(V - S - P, 3) position over that triangle: shares of its two edges, and metres along its normal."""
     eye_centers: np.ndarray
     """(2, 3) metres, left then right (the person's left, +x)."""
     eye_angles: np.ndarray = field(repr=False)
@@ -114,7 +119,7 @@ class Head:
             raise EmoFaceError(f"The skin has shape {np.shape(skin)}; this head needs {(frames, count, 3)}.")
         else:
             vertices[:, :count] = skin
-        vertices[:, count:] = self._parts(weights)
+        self._place_parts(vertices, weights)
         return vertices
 
     def assemble(self, skin_offsets: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -135,22 +140,42 @@ class Head:
         extra = weights[:, rows] @ (self.blendshapes[rows] - base[rows]).reshape(len(rows), -1)
         return extra.reshape(len(weights), self.skin_count, 3)
 
-    def _parts(self, weights: np.ndarray) -> np.ndarray:
+    def _place_parts(self, vertices: np.ndarray, weights: np.ndarray) -> None:
+        """Fill in the parts of ``vertices`` (T, V, 3), whose skin is there already."""
+        first, last = self.skin_count, self.skin_count + self.part_blendshapes.shape[1]
+        own = vertices[:, first:last]
         moving = np.flatnonzero(self.part_blendshapes.any(axis=(1, 2)))
         deltas = self.part_blendshapes[moving].reshape(len(moving), -1)
-        parts = self.template[self.skin_count :] + (weights[:, moving] @ deltas).reshape(len(weights), -1, 3)
+        own[:] = self.template[first:last] + (weights[:, moving] @ deltas).reshape(own.shape)
         angles = np.tensordot(weights, self.eye_angles, axes=(1, 0))
         for side, center in enumerate(self.eye_centers):
-            eye = np.flatnonzero(self.regions[self.skin_count :] == ("eye_left", "eye_right")[side])
-            rest = self.template[self.skin_count :][eye] - center
-            parts[:, eye] = rest @ _rotations(angles[:, side]).transpose(0, 2, 1) + center
-        return parts
+            eye = self._eye_slices[side]
+            rest = self.template[eye] - center
+            vertices[:, eye] = rest @ _rotations(angles[:, side]).transpose(0, 2, 1) + center
+        vertices[:, last:] = _ride(vertices, self.riding_triangles, self.riding_coordinates)
+
+    @property
+    def _eye_slices(self) -> tuple[slice, slice]:
+        found = (np.flatnonzero(self.regions == f"eye_{side}") for side in ("left", "right"))
+        left, right = (slice(int(i[0]), int(i[-1]) + 1) for i in found)
+        return left, right
 
     def _checked_weights(self, weights: np.ndarray) -> np.ndarray:
         weights = np.asarray(weights, np.float32)
         if weights.ndim != 2 or weights.shape[1] != len(self.blendshape_names):
             raise EmoFaceError(f"Blendshape weights have shape {weights.shape}; the head needs (frames, 52).")
         return weights
+
+
+def _ride(vertices: np.ndarray, triangles: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
+    """(T, n, 3) points that ride on triangles (n, 3) of ``vertices`` (T, V, 3)."""
+    corner = vertices[:, triangles[:, 0]]
+    first = vertices[:, triangles[:, 1]] - corner
+    second = vertices[:, triangles[:, 2]] - corner
+    normal = np.cross(first, second)
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+    a, b, c = coordinates.T[:, :, None]
+    return corner + a * first + b * second + c * normal
 
 
 def _rotations(angles: np.ndarray) -> np.ndarray:
@@ -182,17 +207,23 @@ def load_head(index: int = 0) -> Head:
     names = tuple(map(str, a["blendshape_names"]))
     for side, name in enumerate(_SIDES):
         shapes[names.index(f"eyeBlink{name}")] *= a["blink_scale"][index, side, :, None].astype(np.float32)
+    own = a["parts"][index]
+    part_shapes = np.zeros((len(shapes), len(own), 3), np.float32)
+    part_shapes.reshape(-1)[a["part_blendshape_entries"]] = a["part_blendshape_mm"] * np.float32(1e-3)
+    on, at = a["riding_triangles"].astype(np.int64), a["riding_coordinates"]
     head = Head(
         index=int(index),
         name=str(a["names"][index]),
-        template=np.concatenate([skin, a["parts"][index]]).astype(np.float32),
+        template=np.concatenate([skin, own, _ride(skin[None], on, at)[0]]).astype(np.float32),
         faces=a["faces"].astype(np.int32),
         skin_count=len(skin),
         regions=a["region_names"][a["regions"]],
         colors=a["colors"][index],
         blendshape_names=names,
         blendshapes=shapes,
-        part_blendshapes=a["part_blendshapes"][index].astype(np.float32),
+        part_blendshapes=part_shapes,
+        riding_triangles=on,
+        riding_coordinates=at,
         eye_centers=a["eye_centers"][index],
         eye_angles=a["eye_angles"],
         lip_pairs=a["lip_pairs"].astype(np.int64),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from train.head import identities, lips, makehuman, parts, regions, shapes  # noqa: E402
+from train.head import colors, eyes, hair, identities, lips, makehuman, neck, regions, shapes, teeth  # noqa: E402
+from train.head.parts import Part, Placement, RigidMotion  # noqa: E402
 from train.head.topology import QuadMesh, triangulate  # noqa: E402
 
 SKIN_COUNT = 4326
@@ -24,184 +26,210 @@ HEAD_COUNT = 24
 SEED = 7
 METRES = 0.1  # MakeHuman's unit is the decimetre
 NECK_EDGE = (858, 7709)  # base.obj vertices: an edge of the loop where the neck is cut
-EYE_HELPERS = {"left": "helper-l-eye", "right": "helper-r-eye"}
+JAW = ("jawOpen", "jawForward", "jawLeft", "jawRight")
+SIDES = ("left", "right")
 
 
-def centre(base: np.ndarray) -> np.ndarray:
-    """Origin of a head: on the midline, between eyes and MakeHuman's head joint."""
-    eyes = (base[14598:14670].mean(0) + base[14670:14742].mean(0)) / 2
-    joint = base[14070:14078].mean(0)
-    return np.array([0, (eyes[1] + joint[1]) / 2 - 0.05, (eyes[2] + joint[2]) / 2])
+@dataclass(frozen=True)
+class Body:
+    """MakeHuman's base mesh and how the head is cut out of it."""
+
+    base: makehuman.BaseMesh
+    source: np.ndarray
+    """(S,) base.obj vertex of each skin vertex."""
+    index: np.ndarray
+    """(N,) skin vertex of each base.obj vertex, or -1."""
+    quads: np.ndarray
+    neck: np.ndarray
+    """Ordered open edge."""
+    mirror: np.ndarray
+    mesh: QuadMesh
+
+    def person(self, person: identities.Person, rng: np.random.Generator | None = None) -> np.ndarray:
+        """All base vertices (N, 3) of a person in metres, the origin inside the head."""
+        vertices = self.base.vertices + identities.person_offsets(person, rng)
+        eye = (vertices[14598:14670].mean(0) + vertices[14670:14742].mean(0)) / 2
+        joint = vertices[14070:14078].mean(0)
+        return (vertices - [0, (eye[1] + joint[1]) / 2 - 0.05, (eye[2] + joint[2]) / 2]) * METRES
 
 
-def cut_head(base: makehuman.BaseMesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """base.obj indices of the skin (S,), its quads (Q, 4) and the ordered neck loop."""
+@dataclass(frozen=True)
+class Average:
+    """Head 0: skin, shapes, and the slits of mouth and eyes."""
+
+    skin: np.ndarray
+    deltas: dict[str, np.ndarray]
+    mouth: lips.Opening
+    lids: dict[str, lips.Opening]
+
+
+def cut_head() -> Body:
+    base = makehuman.load_base()
     body = QuadMesh(base.group("body"))
     loop = body.loop(*NECK_EDGE)
     top = int(base.vertices[body.quads].mean(1)[:, 1].argmax())
     quads = body.quads[body.flood(top, loop)]
-    return np.unique(quads), quads, np.array(loop)
-
-
-def build() -> dict[str, np.ndarray]:
-    base = makehuman.load_base()
-    source, quads, neck = cut_head(base)
+    source = np.unique(quads)
     assert len(source) == SKIN_COUNT
     index = np.full(makehuman.VERTEX_COUNT, -1)
     index[source] = np.arange(SKIN_COUNT)
-    quads, neck, mirror = index[quads], index[neck], index[makehuman.load_mirror()[source]]
-    assert (mirror >= 0).all() and (mirror[mirror] == np.arange(SKIN_COUNT)).all()
-    mesh = QuadMesh(quads)
+    mirror = index[makehuman.load_mirror()[source]]
+    assert (mirror[mirror] == np.arange(SKIN_COUNT)).all()
+    return Body(base, source, index, index[quads], index[loop], mirror, QuadMesh(index[quads]))
 
-    # the average head
-    whole = base.vertices + identities.person_offsets(identities.AVERAGE)
-    whole = (whole - centre(whole)) * METRES
-    skin = (whole[source] + shapes.mirrored(whole[source], mirror)) / 2
-    names = makehuman.face_unit_names()
-    units = {name: makehuman.face_unit(name) * METRES for name in names}
-    deltas = shapes.symmetric_shapes({name: unit[source] for name, unit in units.items()}, mirror)
-    mouth = lips.lip_opening(mesh, index, -deltas["jawOpen"][:, 1])
-    lids = {side: lips.lid_opening(mesh, index, skin, mirror, side) for side in ("left", "right")}
+
+def average_head(body: Body, whole: np.ndarray, units: dict[str, np.ndarray]) -> Average:
+    """Symmetric skin with sealed lips, and shapes whose lips seal (PP) and lids meet (eyeBlink)."""
+    skin = (whole[body.source] + shapes.mirrored(whole[body.source], body.mirror)) / 2
+    deltas = shapes.symmetric_shapes({name: unit[body.source] for name, unit in units.items()}, body.mirror)
+    mouth = lips.lip_opening(body.mesh, body.index, -deltas["jawOpen"][:, 1])
+    lids = {side: lips.lid_opening(body.mesh, body.index, skin, body.mirror, side) for side in SIDES}
 
     skin = skin + lips.seal_offsets(mouth, skin)
     close = lips.close_offsets(mouth, skin, skin + shapes.combine(deltas, shapes.PP))
-    close = (close + shapes.mirrored(close, mirror)) / 2
-    for side in ("Left", "Right"):
-        # both presses carry the correction on their own half; they add up to all of it on the midline
-        half = np.clip((skin[:, :1] if side == "Left" else -skin[:, :1]) / 4e-3, -1, 1) / 2 + 0.5
-        deltas[f"mouthPress{side}"] = deltas[f"mouthPress{side}"] + close * half / shapes.PP["mouthPressLeft"]
+    close = (close + shapes.mirrored(close, body.mirror)) / 2
     for side, lid in lids.items():
-        name = f"eyeBlink{side.title()}"
-        deltas[name] = deltas[name] * lips.blink_scale(lid, skin, deltas[name])[:, None]
-        smile = f"mouthSmile{side.title()}"
+        press, blink, smile = (f"{name}{side.title()}" for name in ("mouthPress", "eyeBlink", "mouthSmile"))
+        # each press carries the correction of its own half; on the midline the two add up to all of it
+        sign = 1 if side == "left" else -1
+        half = np.clip(sign * skin[:, :1] / 4e-3, -1, 1) / 2 + 0.5
+        deltas[press] = deltas[press] + close * half / shapes.PP["mouthPressLeft"]
+        deltas[blink] = deltas[blink] * lips.blink_scale(lid, skin, deltas[blink])[:, None]
         deltas[smile] = shapes.smooth_away_from(
-            deltas[smile], skin, mesh, mouth.outer.ravel(), start=0.004, full=0.02, rounds=12
+            deltas[smile], skin, body.mesh, mouth.outer.ravel(), start=0.004, full=0.02, rounds=12
         )
-    deltas = shapes.symmetric_shapes(deltas, mirror)
+    return Average(skin, shapes.symmetric_shapes(deltas, body.mirror), mouth, lids)
 
-    # the other people
+
+def mouth_parts(body: Body, whole: np.ndarray, units: dict[str, np.ndarray]) -> list[Part]:
+    """Teeth, gums and tongue of head 0 with the motion of the jaw.
+
+    The jaw's motion is fitted to MakeHuman's own lower teeth; it is a rotation at weight 1, applied in proportion.
+    """
+    helper = np.unique(body.base.group("helper-lower-teeth"))
+    motion = {name: RigidMotion.fit(whole[helper], whole[helper] + units[name][helper]) for name in JAW}
+    upper, _, _ = teeth.dental_arch("teeth_upper", teeth.UPPER)
+    lower, _, _ = teeth.dental_arch("teeth_lower", teeth.LOWER)
+    lower = Part(lower.region, lower.vertices, lower.faces, {n: m.delta(lower.vertices) for n, m in motion.items()})
+    quads = body.base.group("helper-tongue")
+    used, local = np.unique(quads, return_inverse=True)
+    at = whole[used] + TONGUE_SHIFT
+    deltas = {name: m.delta(at) for name, m in motion.items()} | {"tongueOut": units["tongueOut"][used]}
+    return [upper, lower, Part("tongue", at, triangulate(at, local.reshape(-1, 4)), deltas)]
+
+
+TONGUE_SHIFT = np.array([0, -4.0, -1.0]) * 1e-3
+
+
+def build() -> dict[str, np.ndarray]:
+    body = cut_head()
+    names = makehuman.face_unit_names()
+    units = {name: makehuman.face_unit(name) * METRES for name in names}
+    people = [identities.AVERAGE]
+    bodies = [body.person(identities.AVERAGE)]
+    head = average_head(body, bodies[0], units)
+    skins = [head.skin]
     rng = np.random.default_rng(SEED)
-    heads, names_of_heads, people = [whole], ["average"], [identities.AVERAGE]
-    skins = [skin]
     for number in range(1, HEAD_COUNT):
-        person = identities.random_person(number, rng)
-        body = base.vertices + identities.person_offsets(person, rng)
-        body = (body - centre(body)) * METRES
-        heads.append(body)
-        people.append(person)
-        skins.append(body[source] + lips.seal_offsets(mouth, body[source]))
-        sex = "man" if person.gender > 0.5 else "woman"
-        names_of_heads.append(f"{sex} {person.years}, {person.look}")
+        people.append(identities.random_person(number, rng))
+        bodies.append(body.person(people[-1], rng))
+        skin = bodies[-1][body.source]
+        skins.append(skin + lips.seal_offsets(head.mouth, skin))
     blink = np.ones((HEAD_COUNT, 2, SKIN_COUNT))
     for number in range(1, HEAD_COUNT):
-        for i, (side, lid) in enumerate(lids.items()):
-            blink[number, i] = lips.blink_scale(lid, skins[number], deltas[f"eyeBlink{side.title()}"])
+        for i, (side, lid) in enumerate(head.lids.items()):
+            blink[number, i] = lips.blink_scale(lid, skins[number], head.deltas[f"eyeBlink{side.title()}"])
 
-    # parts
-    all_parts, centers = zip(*(head_parts(base, body, units) for body in heads))
-    first = all_parts[0]
-    region_names = list(regions.SKIN_REGIONS)
-    skin_regions = regions.name_regions(skin, source, mesh, deltas, mouth, lids)
-    labels, faces, offset = [np.array([region_names.index(n) for n in skin_regions])], [triangulate(skin, quads)], 0
-    for part in first:
-        if part.region not in region_names:
-            region_names.append(part.region)
-        labels.append(np.full(len(part.vertices), region_names.index(part.region)))
-        faces.append(part.faces + SKIN_COUNT + offset)
-        offset += len(part.vertices)
-    part_deltas = np.zeros((HEAD_COUNT, len(names), offset, 3))
-    for number, own in enumerate(all_parts):
-        start = 0
-        for part in own:
-            for name, delta in part.deltas.items():
-                part_deltas[number, names.index(name), start : start + len(part.vertices)] = delta
-            start += len(part.vertices)
-    labels = np.concatenate(labels)
-    eye_angle = np.degrees(np.arccos(np.clip(parts.unit_sphere(parts.EYE_POLAR, parts.EYE_SECTORS)[0][:, 2], -1, 1)))
-    region_names = np.array(region_names)
+    # parts: first those with their own positions, then those that ride on the skin
+    inside = mouth_parts(body, bodies[0], units)
+    lining = np.unique(head.mouth.inner)
+    own, centers, part_deltas = [], [], []
+    for number, whole in enumerate(bodies):
+        balls, middle = zip(*(eyes.eyeball(s, whole[np.unique(body.base.group(h))]) for s, h in eyes.HELPERS.items()))
+        place = Placement.fit(head.skin[lining], skins[number][lining])
+        own.append([*balls, *(part.moved(place) for part in inside)])
+        centers.append(middle)
+    skin_faces = triangulate(head.skin, body.quads)
+    riding = [hair.brow(side, head.skin, skin_faces) for side in SIDES]
+    riding += [hair.lashes(side, head.skin, skin_faces, head.lids[side]) for side in SIDES]
+    riding.append(neck.closure(head.skin, skin_faces, body.neck))
+    parts = [*own[0], *(r.part for r in riding)]
 
-    stack = np.stack([deltas[name] for name in names])
-    entries = np.flatnonzero(stack)
-    inner = mouth.outer[0]
+    region_names = list(dict.fromkeys([*regions.SKIN_REGIONS, *(p.region for p in parts)]))
+    skin_regions = regions.name_regions(head.skin, body.source, body.mesh, head.deltas, head.mouth, head.lids)
+    labels = np.array([region_names.index(n) for n in [*skin_regions, *(p.region for p in parts for _ in p.vertices)]])
+    starts = SKIN_COUNT + np.cumsum([0] + [len(p.vertices) for p in parts])
+    faces = np.concatenate([skin_faces, *(p.faces + start for p, start in zip(parts, starts))])
+    own_count = sum(len(p.vertices) for p in own[0])
+    part_deltas = np.zeros((len(names), own_count, 3))
+    for part, start in zip(own[0], starts - SKIN_COUNT):
+        for name, delta in part.deltas.items():
+            part_deltas[names.index(name), start : start + len(part.vertices)] = delta
+
+    rng = np.random.default_rng(SEED)
+    stack = np.stack([head.deltas[name] for name in names])
+    entries, part_entries = np.flatnonzero(stack), np.flatnonzero(part_deltas)
+    inner = head.mouth.outer[0]
     return {
-        "names": np.array(names_of_heads),
-        "skin": skin.astype(np.float32),
-        "identity_offsets_mm": (1e3 * (np.array(skins) - skin)).astype(np.float16),
-        "parts": np.array([np.concatenate([p.vertices for p in own]) for own in all_parts]).astype(np.float32),
-        "part_blendshapes": part_deltas.astype(np.float32),
-        "faces": np.concatenate(faces).astype(np.uint16),
+        "names": np.array([person.name for person in people]),
+        "skin": head.skin.astype(np.float32),
+        "identity_offsets_mm": (1e3 * (np.array(skins) - head.skin)).astype(np.float16),
+        "parts": np.array([np.concatenate([p.vertices for p in mine]) for mine in own]).astype(np.float32),
+        "part_blendshape_entries": part_entries.astype(np.uint32),
+        "part_blendshape_mm": (1e3 * part_deltas.reshape(-1)[part_entries]).astype(np.float16),
+        "riding_triangles": np.concatenate([r.triangles for r in riding]).astype(np.uint16),
+        "riding_coordinates": np.concatenate([r.coordinates for r in riding]).astype(np.float32),
+        "faces": faces.astype(np.uint16),
         "regions": labels.astype(np.uint8),
-        "region_names": region_names,
-        "colors": np.stack([plain_colors(region_names[labels], person, eye_angle) for person in people]),
+        "region_names": np.array(region_names),
+        "colors": np.stack([paint(body, head, skin_regions, inside, riding, p, rng) for p in people]),
         "blendshape_names": np.array(names),
         "blendshape_entries": entries.astype(np.uint32),
         "blendshape_mm": (1e3 * stack.reshape(-1)[entries]).astype(np.float16),
         "blink_scale": blink.astype(np.float16),
         "eye_centers": np.array(centers).astype(np.float32),
-        "eye_angles": eye_angles(names).astype(np.float32),
-        "lip_pairs": lip_pairs(skin, inner[mouth.upper], inner[mouth.lower]).astype(np.uint16),
-        "lip_rings": mouth.outer.astype(np.uint16),
-        "lid_pairs": np.array([lid_pairs(skin, lid) for lid in lids.values()]).astype(np.uint16),
-        "boundary": neck.astype(np.uint16),
-        "mirror": mirror.astype(np.uint16),
+        "eye_angles": eyes.look_angles(names).astype(np.float32),
+        "lip_pairs": central_pairs(head.skin, inner[head.mouth.upper], inner[head.mouth.lower]).astype(np.uint16),
+        "lip_rings": head.mouth.outer.astype(np.uint16),
+        "lid_pairs": np.array([lid_pairs(head.skin, lid) for lid in head.lids.values()]).astype(np.uint16),
+        "boundary": body.neck.astype(np.uint16),
+        "mirror": body.mirror.astype(np.uint16),
     }
 
 
-def head_parts(base, body, units) -> tuple[list[parts.Part], np.ndarray]:
-    eyes = [parts.eye(f"eye_{side}", body[np.unique(base.group(name))]) for side, name in EYE_HELPERS.items()]
-    made = [part for part, _ in eyes]
-    moves = {"teeth_upper": (), "teeth_lower": JAW, "tongue": (*JAW, "tongueOut")}
-    shift = {"teeth_upper": (0, -2.4, 3.0), "teeth_lower": (0, -1.0, 1.5), "tongue": (0, -4.0, -1.0)}
-    group = {"teeth_upper": "helper-upper-teeth", "teeth_lower": "helper-lower-teeth", "tongue": "helper-tongue"}
-    for region, shapes_used in moves.items():
-        quads = base.group(group[region])
-        used, local = np.unique(quads, return_inverse=True)
-        vertices = body[used] + np.array(shift[region]) * 1e-3
-        made.append(parts.Part(region, vertices, triangulate(vertices, local.reshape(-1, 4)),
-                               {name: units[name][used] for name in shapes_used}))
-    return made, np.array([center for _, center in eyes])
+def paint(body: Body, head: Average, skin_regions, inside, riding, person, rng) -> np.ndarray:
+    """(V, 3) uint8 colours of a person."""
+    tones = colors.palette(person, rng)
+    skin = colors.skin_colors(head.skin, skin_regions, body.mesh, head.mouth, head.lids, tones)
+    painted = [skin, colors.eye_colors(tones), colors.eye_colors(tones)]
+    for arch, part in zip((teeth.UPPER, teeth.LOWER), inside):
+        _, number, level = teeth.dental_arch(part.region, arch)
+        painted.append(colors.tooth_colors(part, number, level))
+    painted.append(colors.tongue_colors(inside[2].vertices))
+    for ride in riding:
+        if ride.part.region.startswith("brow"):
+            painted.append(colors.brow_colors(skin[ride.triangles].mean(axis=1), tones))
+        elif ride.part.region.startswith("lashes"):
+            painted.append(colors.lash_colors(len(ride.triangles), tones))
+        else:
+            painted.append(np.tile(tones.skin * 0.5, (len(ride.triangles), 1)))
+    return np.clip(np.round(np.concatenate(painted)), 0, 255).astype(np.uint8)
 
 
-JAW = ("jawOpen", "jawForward", "jawLeft", "jawRight")
-
-
-def eye_angles(names: list[str]) -> np.ndarray:
-    """(52, 2, 2) radians: pitch down and yaw towards +x of the left and right eye at weight 1."""
-    angles = np.zeros((len(names), 2, 2))
-    for i, (side, outward) in enumerate((("Left", 1), ("Right", -1))):
-        for direction, degrees in parts.EYE_ANGLES_DEGREES.items():
-            axis, sign = {"Down": (0, 1), "Up": (0, -1), "Out": (1, outward), "In": (1, -outward)}[direction]
-            angles[names.index(f"eyeLook{direction}{side}"), i, axis] = sign * np.radians(degrees)
-    return angles
-
-
-def lip_pairs(skin: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+def central_pairs(skin: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     """Pairs of the central third: each upper vertex with the lower one nearest in x."""
     third = (skin[upper, 0].max() - skin[upper, 0].min()) / 6
-    upper = upper[np.abs(skin[upper, 0]) <= third]
-    nearest = np.abs(skin[lower, 0][None] - skin[upper, 0][:, None]).argmin(1)
-    return np.stack([upper, lower[nearest]], 1)
+    return _nearest_pairs(skin, upper[np.abs(skin[upper, 0]) <= third], lower)
 
 
 def lid_pairs(skin: np.ndarray, lid: lips.Opening) -> np.ndarray:
-    upper, lower = lid.outer[0][lid.upper[2:-2]], lid.outer[0][lid.lower]
+    """Pairs along a slit of the lids, the corners left out."""
+    return _nearest_pairs(skin, lid.outer[0][lid.upper[2:-2]], lid.outer[0][lid.lower])
+
+
+def _nearest_pairs(skin: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     nearest = np.abs(skin[lower, 0][None] - skin[upper, 0][:, None]).argmin(1)
     return np.stack([upper, lower[nearest]], 1)
-
-
-def plain_colors(region: np.ndarray, person: identities.Person, eye_angle: np.ndarray) -> np.ndarray:
-    looks = {"average": (214, 172, 148), "caucasian": (230, 191, 170), "african": (138, 92, 68),
-             "asian": (228, 190, 156), "mixed": (194, 148, 118)}
-    colors = np.tile(np.array(looks[person.look], np.float64), (len(region), 1))
-    for names, color in ((("lips_upper", "lips_lower"), (176, 98, 90)), (("mouth_cavity",), (92, 30, 30)),
-                         (("eye_left", "eye_right"), (238, 236, 232)),
-                         (("teeth_upper", "teeth_lower"), (236, 230, 216)), (("tongue",), (190, 96, 96))):
-        colors[np.isin(region, names)] = color
-    for eye in ("eye_left", "eye_right"):
-        vertices = np.flatnonzero(region == eye)
-        colors[vertices[eye_angle < 24]] = (84, 66, 48)
-        colors[vertices[eye_angle < 9.5]] = (14, 12, 12)
-    return colors.astype(np.uint8)
 
 
 def save(arrays: dict[str, np.ndarray], path: Path) -> None:
@@ -216,8 +244,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "assets/head/head.npz")
     parser.add_argument("--sheets", type=Path, metavar="FOLDER", help="also draw contact sheets into this folder")
     arguments = parser.parse_args()
-    arrays = build()
-    save(arrays, arguments.output)
+    save(build(), arguments.output)
     print(f"{arguments.output.name}: {arguments.output.stat().st_size / 1e6:.2f} MB")
     if arguments.sheets:
         from train.head.sheets import draw_all

@@ -58,6 +58,13 @@ class Person:
     weight: float = 0.5
     muscle: float = 0.5
 
+    @property
+    def name(self) -> str:
+        """What people read in a list of heads."""
+        if self.look == "average":
+            return "average"
+        return f"{'man' if self.gender > 0.5 else 'woman'}, {self.years}"
+
 
 AVERAGE = Person(gender=0.5, years=27, race={name: 1 / 3 for name in RACES}, look="average")
 

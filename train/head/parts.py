@@ -1,47 +1,83 @@
-"""Eyes, teeth and tongue: geometry at rest and how they follow the blendshapes."""
+"""What every part of the head is made of, and small mesh builders."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-
-EYE_ANGLES_DEGREES = {"Down": 11.0, "Up": 9.7, "In": 14.8, "Out": 14.3}  # measured on the helper eyes of the shapes
-IRIS, PUPIL = 23.0, 9.0  # half angles in degrees; rings lie on both borders, so they are sharp
-EYE_POLAR = np.radians([5, PUPIL - 0.3, PUPIL + 0.3, 13.5, 18, IRIS - 0.9, IRIS + 0.9, 30, 38, 47, 57, 68, 80, 92, 106, 122, 140, 160])
-EYE_SECTORS = 32
 
 
 @dataclass(frozen=True)
 class Part:
+    """Geometry of one part at rest; metres."""
+
     region: str
     vertices: np.ndarray
     faces: np.ndarray
-    deltas: dict[str, np.ndarray]
-    """How shapes move it, (n, 3) metres at weight 1."""
+    deltas: dict[str, np.ndarray] = field(default_factory=dict)
+    """How shapes move it, (n, 3) at weight 1."""
+
+    def moved(self, transform: "Placement", deltas: dict[str, np.ndarray] | None = None) -> "Part":
+        return Part(self.region, transform(self.vertices), self.faces, self.deltas if deltas is None else deltas)
 
 
-def unit_sphere(polar: np.ndarray, sectors: int) -> tuple[np.ndarray, np.ndarray]:
-    """A sphere whose pole is +z: vertices and outward triangles, with rings at the angles ``polar`` (radians)."""
-    around = np.linspace(0, 2 * np.pi, sectors, endpoint=False)
-    rings = np.stack(
-        [np.outer(np.sin(polar), np.cos(around)), np.outer(np.sin(polar), np.sin(around)),
-         np.repeat(np.cos(polar)[:, None], sectors, 1)], axis=-1,
-    ).reshape(-1, 3)
-    vertices = np.concatenate([[[0, 0, 1]], rings, [[0, 0, -1]]])
-    here, after = np.arange(sectors), (np.arange(sectors) + 1) % sectors
-    faces = [np.stack([np.zeros_like(here), 1 + here, 1 + after], 1)]
-    for ring in range(len(polar) - 1):
-        a, b = 1 + ring * sectors + here, 1 + ring * sectors + after
-        faces += [np.stack([a, a + sectors, b + sectors], 1), np.stack([a, b + sectors, b], 1)]
-    last = 1 + (len(polar) - 1) * sectors
-    faces.append(np.stack([np.full_like(here, len(vertices) - 1), last + after, last + here], 1))
-    return vertices, np.concatenate(faces)
+@dataclass(frozen=True)
+class Placement:
+    """Scale along the axes and translation that carry head 0's mouth to another head's."""
+
+    scale: np.ndarray
+    shift: np.ndarray
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        return points * self.scale + self.shift
+
+    @staticmethod
+    def fit(source: np.ndarray, target: np.ndarray) -> "Placement":
+        """Least squares, axis by axis."""
+        a, b = source - source.mean(0), target - target.mean(0)
+        scale = (a * b).sum(0) / (a * a).sum(0)
+        return Placement(scale, target.mean(0) - scale * source.mean(0))
 
 
-def eye(region: str, helper: np.ndarray) -> tuple[Part, np.ndarray]:
-    """A round eyeball in place of the helper's coarse one; returns it and its centre."""
-    center = helper.mean(axis=0)
-    radius = np.linalg.norm(helper - center, axis=1).mean()
-    vertices, faces = unit_sphere(EYE_POLAR, EYE_SECTORS)
-    return Part(region, center + radius * vertices, faces, {}), center
+@dataclass(frozen=True)
+class RigidMotion:
+    """p -> rotation p + translation."""
+
+    rotation: np.ndarray
+    translation: np.ndarray
+
+    def delta(self, points: np.ndarray) -> np.ndarray:
+        return points @ self.rotation.T + self.translation - points
+
+    @staticmethod
+    def fit(source: np.ndarray, target: np.ndarray) -> "RigidMotion":
+        """Kabsch's least squares."""
+        a, b = source - source.mean(0), target - target.mean(0)
+        u, _, vt = np.linalg.svd(a.T @ b)
+        flip = np.diag([1, 1, np.sign(np.linalg.det(vt.T @ u.T))])
+        rotation = vt.T @ flip @ u.T
+        return RigidMotion(rotation, target.mean(0) - rotation @ source.mean(0))
+
+
+def grid_faces(rows: int, columns: int, *, wrap: bool = False) -> np.ndarray:
+    """Triangles of a (rows, columns) grid of vertices; ``wrap`` joins the last column to the first."""
+    index = np.arange(rows * columns).reshape(rows, columns)
+    if wrap:
+        index = np.concatenate([index, index[:, :1]], axis=1)
+    a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
+    return np.stack([a, b, c, a, c, d], axis=-1).reshape(-1, 3)
+
+
+def joined(region: str, pieces: list[tuple[np.ndarray, np.ndarray]]) -> Part:
+    """One part from (vertices, faces) pieces."""
+    starts = np.cumsum([0] + [len(v) for v, _ in pieces[:-1]])
+    return Part(region, np.concatenate([v for v, _ in pieces]), np.concatenate([f + s for (_, f), s in zip(pieces, starts)]))
+
+
+def frame_coordinates(skin: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(n, 3) coordinates of points in the frames (edge, edge, unit normal) of skin triangles (n, 3)."""
+    a, b, c = (skin[triangles[:, k]] for k in range(3))
+    normal = np.cross(b - a, c - a)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    frames = np.stack([b - a, c - a, normal], axis=2)
+    return np.linalg.solve(frames, (points - a)[..., None])[..., 0]
