@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-
-from .errors import EmoFaceError
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 LEVELS = ("normal", "strong")
@@ -70,3 +66,14 @@ class Animation:
 
     def with_audio(self, audio: np.ndarray, sample_rate: int) -> "Animation":
         return replace(self, audio=np.asarray(audio, np.float32), sample_rate=int(sample_rate))
+
+    def save(self, path: str | os.PathLike, **options) -> Path:
+        """Writes this animation in the format of the path's suffix; see ``emoface.export.save``."""
+        from .export import save
+        return save(self, path, **options)
+
+    @staticmethod
+    def load(path: str | os.PathLike, template: str | os.PathLike | None = None) -> "Animation":
+        """Reads .npz, .glb or .npy (with an OBJ or PLY template); see ``emoface.export.load``."""
+        from .export import load
+        return load(path, template)

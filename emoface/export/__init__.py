@@ -1,0 +1,90 @@
+"""Animations as files that other programs read, and back.
+
+``save`` and ``load`` choose by the suffix; one module per format does the work. Every file appears complete or not at all.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import Cancelled, EmoFaceError
+
+if TYPE_CHECKING:
+    from ..animation import Animation
+
+FORMATS = {
+    ".npz": ("meshes", "save_npz", "everything, for Python"),
+    ".npy": ("meshes", "save_npy", "vertices (T, V*3), as FaceFormer's tools read"),
+    ".glb": ("glb", "save_glb", "animated glTF with named shapes, for Blender, Unity, three.js"),
+    ".mp4": ("video", "save_video", "film with sound, H.264"),
+    ".webm": ("video", "save_video", "film with sound, VP9 or AV1"),
+    ".gif": ("video", "save_video", "silent preview"),
+    ".webp": ("video", "save_video", "silent preview"),
+    ".csv": ("arkit", "save_csv", "Live Link Face curves, 60 per second"),
+    ".json": ("arkit", "save_json", "ARKit curves"),
+    ".zip": ("meshes", "save_zip", "one OBJ or PLY per frame"),
+    ".usd": ("usd", "save_usd", "UsdSkel blend shapes (needs usd-core)"),
+    ".usdc": ("usd", "save_usd", "the same, binary"),
+    ".usda": ("usd", "save_usd", "the same, text"),
+}
+"""Suffix -> (module, function, what it is for)."""
+
+
+def save(animation: "Animation", path: str | os.PathLike, *, progress: Callable[[float, str], None] | None = None,
+         cancel: Callable[[], bool] | None = None, **options) -> Path:
+    """Writes an animation in the format of the path's suffix, one of ``FORMATS``; returns the path.
+
+    ``options`` go to the format's own function, e.g. ``camera``, ``size``, ``heat`` for films, ``fps`` for CSV, ``mesh``
+    for zip, ``basis`` for GLB and USD. ``progress(fraction, text)`` reports long work; when ``cancel()`` turns true,
+    Cancelled is raised. Raises EmoFaceError for other suffixes, unknown options and folders that do not exist.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise EmoFaceError(f"{path.name} has a suffix that cannot be written; use one of {' '.join(FORMATS)}.")
+    if not path.absolute().parent.is_dir():
+        raise EmoFaceError(f"The folder {path.parent} does not exist; create it first.")
+    if path.is_dir():
+        raise EmoFaceError(f"{path} is a folder; give the name of a file.")
+    if cancel is not None and cancel():
+        raise Cancelled("Stopped as asked; nothing was written.")
+    module, name, _ = FORMATS[path.suffix.lower()]
+    function = getattr(import_module(f".{module}", __name__), name)
+    known = inspect.signature(function).parameters
+    if unknown := sorted(set(options) - set(known)):
+        possible = sorted(set(known) - {"animation", "animations", "path", "progress", "cancel"})
+        raise EmoFaceError(f"{path.suffix} files have no option {', '.join(unknown)}; "
+                           f"they have {', '.join(possible) or 'none'}.")
+    long_work = {"progress": progress, "cancel": cancel} if "progress" in known else {}
+    try:
+        function(animation, path, **long_work, **options)
+    except OSError as error:
+        raise EmoFaceError(f"{path} cannot be written: {error.strerror or error}.") from error
+    if progress is not None and not long_work:
+        progress(1.0, f"Wrote {path.name}")
+    return path
+
+
+def load(path: str | os.PathLike, template: str | os.PathLike | None = None, *, fps: float | None = None) -> "Animation":
+    """Reads an animation: npz and GLB written by EmoFace, or npy (T, V*3) with an OBJ or PLY ``template``.
+
+    ``fps`` is the rate of an npy, 30 by default. Raises EmoFaceError for anything else.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".npz", ".npy", ".glb"):
+        raise EmoFaceError(f"{path.name} cannot be opened; give a .npz or .glb of EmoFace, or a .npy with a template.")
+    if not path.is_file():
+        raise EmoFaceError(f"There is no file {path}.")
+    if suffix == ".npy":
+        from .meshes import load_npy
+        return load_npy(path, template, fps=fps or 30.0)
+    if suffix == ".npz":
+        from .meshes import load_npz
+        return load_npz(path)
+    from .glb import load_glb
+    return load_glb(path)

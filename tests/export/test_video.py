@@ -102,6 +102,7 @@ def test_previews_do_not_drift(tmp_path, talking, suffix):
         assert image.n_frames == 6 and image.size == (64, 64)
         for frame in range(image.n_frames):
             image.seek(frame)
+            image.load()
             total += image.info["duration"]
     assert abs(total / 1000 - talking.duration) < 0.07
 

@@ -1,0 +1,133 @@
+"""ARKit curves as files: the CSV of Apple's / Epic's Live Link Face, and the JSON other talking-head tools read."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..animation import Animation
+from ..errors import EmoFaceError
+from ..files import atomic_path
+from .topology import arkit_weights
+
+
+def _sides(*names: str) -> list[str]:
+    return [name + side for name in names for side in ("Left", "Right")]
+
+
+_EYE = ("EyeBlink", "EyeLookDown", "EyeLookIn", "EyeLookOut", "EyeLookUp", "EyeSquint", "EyeWide")
+CSV_NAMES = (
+    *[name + "Left" for name in _EYE], *[name + "Right" for name in _EYE],
+    "JawForward", "JawRight", "JawLeft", "JawOpen", "MouthClose", "MouthFunnel", "MouthPucker", "MouthRight",
+    "MouthLeft", *_sides("MouthSmile", "MouthFrown", "MouthDimple", "MouthStretch"), "MouthRollLower",
+    "MouthRollUpper", "MouthShrugLower", "MouthShrugUpper",
+    *_sides("MouthPress", "MouthLowerDown", "MouthUpperUp", "BrowDown"), "BrowInnerUp", *_sides("BrowOuterUp"),
+    "CheekPuff", *_sides("CheekSquint", "NoseSneer"), "TongueOut")
+"""The 52 shapes in the column order of Live Link Face recordings (right before left for jaw and mouth)."""
+ROTATION_NAMES = ("HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw",
+                  "RightEyePitch", "RightEyeRoll")
+HEADER = ",".join(["Timecode", "BlendshapeCount", *CSV_NAMES, *ROTATION_NAMES])
+CSV_FPS = 60
+"""Rate of Live Link Face recordings; a CSV does not say its rate, and importers take this one for granted."""
+ARKIT_NAMES = tuple(sorted(name[0].lower() + name[1:] for name in CSV_NAMES))
+"""Apple's camelCase names in alphabetical order."""
+
+
+def resample(weights: np.ndarray, fps: float, new_fps: float) -> np.ndarray:
+    """(T, K) curves at ``fps`` -> (T', K) at ``new_fps``, linear in time; first and last frame keep their times."""
+    count = int(np.floor((len(weights) - 1) / fps * new_fps + 1e-6)) + 1
+    position = np.arange(count) / new_fps * fps
+    before = np.minimum(position.astype(int), len(weights) - 1)
+    after = np.minimum(before + 1, len(weights) - 1)
+    share = (position - before)[:, None].astype(weights.dtype)
+    return weights[before] * (1 - share) + weights[after] * share
+
+
+def timecode(frame: int, fps: float) -> str:
+    """``HH:MM:SS:FF.mmm`` of a frame: FF counts frames within the second, mmm thousandths of a frame."""
+    second = int((frame + 1e-6) // fps)
+    inside = max(0.0, round(frame - second * fps, 3))
+    whole = int(inside)
+    return (f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}:"
+            f"{whole:02d}.{round((inside - whole) * 1000):03d}")
+
+
+def save_csv(animation: Animation, path: str | os.PathLike, *, fps: float | None = CSV_FPS) -> Path:
+    """Writes a Live Link Face CSV; ``fps`` None keeps the animation's rate instead of resampling to 60.
+
+    Head and eye angles are 0: the speech does not say them, and gaze is in the EyeLook curves.
+    """
+    names = _checked_names(animation)
+    fps = float(fps or animation.fps)
+    weights = resample(arkit_weights(animation), animation.fps, fps)
+    columns = weights[:, [names.index(name[0].lower() + name[1:]) for name in CSV_NAMES]]
+    zeros, count = ",0.0000000000" * len(ROTATION_NAMES), len(CSV_NAMES) + len(ROTATION_NAMES)
+    lines = [HEADER]
+    for frame, row in enumerate(columns):
+        lines.append(f"{timecode(frame, fps)},{count}," + ",".join(f"{value:.10f}" for value in row) + zeros)
+    with atomic_path(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
+    return Path(path)
+
+
+def save_json(animation: Animation, path: str | os.PathLike) -> Path:
+    """Writes names, metadata and one list of 52 weights per frame (the layout of LAM's Audio2Expression)."""
+    names, weights, fps = list(_checked_names(animation)), arkit_weights(animation), float(animation.fps)
+    order = [names.index(name) for name in ARKIT_NAMES]
+    frames = [{"weights": [round(float(value), 6) for value in row[order]], "time": round(frame / fps, 6),
+               "rotation": []} for frame, row in enumerate(weights)]
+    content = {"names": list(ARKIT_NAMES), "metadata": {"fps": fps, "frame_count": len(frames),
+                                                        "blendshape_names": list(ARKIT_NAMES)}, "frames": frames}
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+    return Path(path)
+
+
+def load_csv(path: str | os.PathLike, *, fps: float | None = None) -> tuple[np.ndarray, float]:
+    """((T, 52) weights in the order of ``ARKIT_NAMES``, frames per second) of a Live Link Face CSV.
+
+    Columns are found by name, whatever their case and order. ``fps`` None reads the rate from the timecodes: rows in a
+    full second, or 60 if the recording is shorter than that. Raises EmoFaceError for other files.
+    """
+    try:
+        rows = [line.split(",") for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        header = [name.strip().lower() for name in rows[0]]
+        columns = [header.index(name.lower()) for name in ARKIT_NAMES]
+        weights = np.array([[float(row[column]) for column in columns] for row in rows[1:]], np.float32)
+        seconds = [row[header.index("timecode")].rsplit(":", 1)[0] for row in rows[1:]] if "timecode" in header else []
+    except OSError as error:
+        raise EmoFaceError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, IndexError):
+        raise EmoFaceError(f"{Path(path).name} is not a Live Link Face CSV with all 52 ARKit curves.") from None
+    if not len(weights):
+        raise EmoFaceError(f"{Path(path).name} has no frames.")
+    if fps is None:
+        changes = [row for row in range(1, len(seconds)) if seconds[row] != seconds[row - 1]]
+        whole = np.diff([0, *changes] if seconds and rows[1][header.index("timecode")].split(":")[-1].startswith("00.000")
+                        else changes)
+        fps = float(np.median(whole)) if len(whole) else float(CSV_FPS)
+    return weights, float(fps)
+
+
+def load_json(path: str | os.PathLike) -> tuple[np.ndarray, float]:
+    """((T, 52) weights in the order of ``ARKIT_NAMES``, frames per second) of a JSON as ``save_json`` writes it."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        order = [content["names"].index(name) for name in ARKIT_NAMES]
+        weights = np.array([frame["weights"] for frame in content["frames"]], np.float32)[:, order]
+        return weights, float(content["metadata"]["fps"])
+    except OSError as error:
+        raise EmoFaceError(f"{path} cannot be read: {error.strerror}.") from None
+    except (KeyError, ValueError, TypeError, IndexError):
+        raise EmoFaceError(f"{Path(path).name} does not hold ARKit curves in EmoFace's JSON layout.") from None
+
+
+def _checked_names(animation: Animation) -> tuple[str, ...]:
+    names = animation.blendshape_names or ARKIT_NAMES
+    if sorted(names) != list(ARKIT_NAMES):
+        raise EmoFaceError("This mesh has no ARKit shapes, so there are no curves to write; "
+                           "save it as .glb, .npz, .npy, .zip or a video instead.")
+    return tuple(names)

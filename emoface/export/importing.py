@@ -1,0 +1,69 @@
+"""Motion made elsewhere as an ``Animation``, so that it can be shown, compared and exported like our own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..animation import EMOTIONS, Animation
+from ..errors import EmoFaceError
+from .topology import find_head
+
+
+def animation_from_vertices(vertices, template, faces, *, fps: float = 30.0, skin_count: int | None = None,
+                            regions=None, colors=None, blendshapes=None, blendshape_names: tuple[str, ...] = (),
+                            settings: dict | None = None) -> Animation:
+    """Vertices (T, V, 3) or (T, V*3) over a template (V, 3) and faces (F, 3) as an Animation.
+
+    Regions, colours and ARKit weights are filled in if the template is one of the embedded heads. There are no emotion
+    maps: these arrays are (T, 0), and all emotions are equally probable. Raises EmoFaceError if shapes do not fit.
+    """
+    template, faces = np.asarray(template, np.float32), np.ascontiguousarray(faces, np.int32)
+    vertices = np.asarray(vertices, np.float32)
+    if vertices.ndim == 2 and vertices.shape[1] == 3 * len(template):
+        vertices = vertices.reshape(len(vertices), -1, 3)
+    if vertices.ndim != 3 or vertices.shape[1:] != template.shape:
+        raise EmoFaceError(f"The motion has shape {np.shape(vertices)}, but the template has {len(template)} vertices; "
+                           "give the template the motion was made with.")
+    if not len(vertices) or not np.isfinite(vertices).all():
+        raise EmoFaceError("The motion is empty or has positions that are not finite numbers.")
+    if not fps > 0:
+        raise EmoFaceError(f"Frames per second must be positive, not {fps}.")
+    frames, head = len(vertices), find_head(template, faces)
+    if head is not None:
+        skin_count = skin_count or head.skin_count
+        regions = head.regions if regions is None else regions
+        colors = head.colors if colors is None else colors
+        if blendshapes is None:
+            from ..head import fit_blendshapes
+            blendshapes = fit_blendshapes(vertices[:, :head.skin_count] - head.skin_template, head=head)
+            blendshape_names = head.blendshape_names
+    blendshapes = np.zeros((frames, 0), np.float32) if blendshapes is None else blendshapes
+    chance = np.full((frames, len(EMOTIONS)), 1 / len(EMOTIONS), np.float32)
+    return Animation(vertices=vertices, template=template, faces=faces, fps=float(fps),
+                     skin_count=len(template) if skin_count is None else int(skin_count),
+                     regions=np.full(len(template), "skin") if regions is None else regions,
+                     blendshapes=np.asarray(blendshapes, np.float32), blendshape_names=tuple(blendshape_names),
+                     emotion_importance=np.zeros((frames, 0), np.float32),
+                     emotion_effect_mm=np.zeros((frames, 0), np.float32), emotion_probabilities=chance[0],
+                     emotion_track=chance, colors=colors, settings=settings or {})
+
+
+def load_template(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """(V, 3) vertices and (F, 3) triangles of an OBJ or PLY, in the file's order. Raises EmoFaceError."""
+    import trimesh
+
+    path = Path(path)
+    if not path.is_file():
+        raise EmoFaceError(f"There is no template {path}; give an OBJ or PLY file.")
+    if path.suffix.lower() not in (".obj", ".ply"):
+        raise EmoFaceError(f"A template is an OBJ or PLY file, not {path.name}.")
+    try:
+        mesh = trimesh.load(path, process=False, maintain_order=True, force="mesh", skip_materials=True)
+    except Exception as error:  # trimesh raises whatever its parsers meet
+        raise EmoFaceError(f"{path.name} cannot be read as a mesh ({type(error).__name__}: {error}).") from None
+    if not len(getattr(mesh, "faces", ())):
+        raise EmoFaceError(f"{path.name} has no triangles; give a template with faces.")
+    return np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int32)

@@ -1,0 +1,127 @@
+"""The moving vertices themselves: npz (everything), npy (as FaceFormer's tools read), and a zip of OBJ or PLY frames."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from ..animation import Animation
+from ..errors import Cancelled, EmoFaceError
+from ..files import atomic_path
+
+_TEXT = {"settings"}
+_NAMES = {"blendshape_names", "emotion_names"}
+_SOUND = {"audio", "sample_rate"}
+
+
+def save_npz(animation: Animation, path: str | os.PathLike, *, audio: bool = False) -> Path:
+    """Writes every field of the animation under its own name; the sound only if ``audio`` is true. No pickles."""
+    arrays = {}
+    for field in fields(Animation):
+        value = getattr(animation, field.name)
+        if value is None or (field.name in _SOUND and not audio):
+            continue
+        if field.name in _TEXT:
+            value = json.dumps(value)
+        elif field.name in _NAMES:
+            value = np.array(value, dtype=np.str_) if value else np.zeros(0, "<U1")
+        arrays[field.name] = np.asarray(value)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
+    return Path(path)
+
+
+def load_npz(path: str | os.PathLike) -> Animation:
+    """The animation of an npz written by ``save_npz``. EmoFaceError for other files."""
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            values = {name: file[name] for name in file.files}
+    except OSError as error:
+        raise EmoFaceError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, zipfile.BadZipFile, EOFError, KeyError):
+        raise EmoFaceError(f"{path.name} is damaged or is not an npz of plain arrays.") from None
+    known = {field.name: field for field in fields(Animation)}
+    needed = {"vertices", "template", "faces", "fps", "skin_count"}
+    if missing := sorted(needed - set(values)):
+        raise EmoFaceError(f"{path.name} is not an animation saved by EmoFace: it lacks {', '.join(missing)}.")
+    values = {name: value for name, value in values.items() if name in known}
+    for name in _NAMES & set(values):
+        values[name] = tuple(str(item) for item in values[name])
+    for name in _TEXT & set(values):
+        values[name] = json.loads(str(values[name]))
+    for name, kind in (("fps", float), ("skin_count", int), ("sample_rate", int)):
+        if name in values:
+            values[name] = kind(values[name])
+    try:
+        animation = Animation(**values)
+    except TypeError:
+        raise EmoFaceError(f"{path.name} lacks fields of an animation; save it again with this version.") from None
+    count = len(animation.template)
+    if (animation.vertices.ndim != 3 or animation.vertices.shape[1:] != (count, 3) or animation.faces.ndim != 2
+            or animation.faces.max(initial=0) >= count or animation.faces.min(initial=0) < 0):
+        raise EmoFaceError(f"{path.name} is damaged: its vertices, template and faces do not fit together.")
+    return animation
+
+
+def save_npy(animation: Animation, path: str | os.PathLike) -> Path:
+    """Writes (T, V*3) float32 metres, the array FaceFormer, CodeTalker and their renderers exchange."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, np.asarray(animation.vertices, np.float32).reshape(animation.frame_count, -1))
+    return Path(path)
+
+
+def load_npy(path: str | os.PathLike, template: str | os.PathLike | None, *, fps: float = 30.0) -> Animation:
+    """(T, V*3) or (T, V, 3) vertices with an OBJ or PLY of the same topology; without one, the embedded heads are tried."""
+    from ..head import load_head
+    from .importing import animation_from_vertices, load_template
+
+    path = Path(path)
+    try:
+        vertices = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise EmoFaceError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, EOFError):
+        raise EmoFaceError(f"{path.name} is damaged or is not a plain array.") from None
+    if not isinstance(vertices, np.ndarray) or not np.issubdtype(vertices.dtype, np.number):
+        raise EmoFaceError(f"{path.name} does not hold an array of vertices.")
+    if template is not None:
+        points, faces = load_template(template)
+        return animation_from_vertices(vertices, points, faces, fps=fps)
+    head = load_head(0)
+    if vertices.ndim not in (2, 3) or vertices[0].size != head.template.size:
+        raise EmoFaceError(f"{path.name} holds only vertices; give the OBJ or PLY of its topology with --template.")
+    return animation_from_vertices(vertices, head.template, head.faces, fps=fps)
+
+
+def save_zip(animation: Animation, path: str | os.PathLike, *, mesh: str = "obj",
+             progress: Callable[[float, str], None] | None = None,
+             cancel: Callable[[], bool] | None = None) -> Path:
+    """Writes ``template.obj``, ``frames/000000.obj`` ... and ``clip.json`` (fps, frames); ``mesh`` is "obj" or "ply"."""
+    import trimesh
+
+    if mesh not in ("obj", "ply"):
+        raise EmoFaceError(f"There is no mesh format {mesh!r}; choose obj or ply.")
+
+    def content(vertices: np.ndarray) -> str | bytes:
+        model = trimesh.Trimesh(vertices, animation.faces, process=False, vertex_colors=animation.colors)
+        options = {"digits": 7, "header": None} if mesh == "obj" else {}
+        return model.export(file_type=mesh, **options)
+
+    total = animation.frame_count
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as file:
+        file.writestr("clip.json", json.dumps({"fps": animation.fps, "frames": total, "settings": animation.settings}))
+        file.writestr(f"template.{mesh}", content(animation.template))
+        for frame, vertices in enumerate(animation.vertices):
+            if cancel is not None and cancel():
+                raise Cancelled("Stopped as asked; nothing was written.")
+            file.writestr(f"frames/{frame:06d}.{mesh}", content(vertices))
+            if progress is not None:
+                progress((frame + 1) / total, f"Writing mesh {frame + 1} of {total}")
+    return Path(path)

@@ -1,0 +1,79 @@
+"""USD with UsdSkel blend shapes; needs the optional package usd-core."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..animation import Animation
+from ..errors import EmoFaceError
+from ..files import atomic_path
+from .basis import find_basis
+from .shading import to_linear
+
+
+def save_usd(animation: Animation, path: str | os.PathLike, *, basis: str = "auto") -> Path:
+    """Writes .usd, .usdc or .usda in metres, y up: a mesh, sparse blend shapes and their curves at the clip's rate.
+
+    Raises EmoFaceError without usd-core (``pip install usd-core``). See ``find_basis`` for ``basis``.
+    """
+    try:
+        from pxr import Gf, Sdf, Usd, UsdGeom, UsdSkel, Vt
+    except ImportError:
+        raise EmoFaceError("USD files need the package usd-core: pip install usd-core.") from None
+
+    shapes = find_basis(animation, basis)
+    with atomic_path(path) as temporary:
+        temporary.unlink()  # USD creates its own file
+        stage = Usd.Stage.CreateNew(str(temporary))
+        UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
+        UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+        stage.SetTimeCodesPerSecond(animation.fps)
+        stage.SetFramesPerSecond(animation.fps)
+        stage.SetStartTimeCode(0)
+        stage.SetEndTimeCode(animation.frame_count - 1)
+        root = UsdSkel.Root.Define(stage, "/Head")
+        stage.SetDefaultPrim(root.GetPrim())
+        mesh = UsdGeom.Mesh.Define(stage, "/Head/Mesh")
+        mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(animation.template, np.float32)))
+        mesh.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(animation.faces), 3, np.int32)))
+        mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(np.ascontiguousarray(animation.faces, np.int32).ravel()))
+        mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
+        low, high = animation.vertices.min((0, 1)), animation.vertices.max((0, 1))
+        mesh.CreateExtentAttr(Vt.Vec3fArray([Gf.Vec3f(*map(float, low)), Gf.Vec3f(*map(float, high))]))
+        if animation.colors is not None:
+            color = mesh.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex)
+            color.Set(Vt.Vec3fArray.FromNumpy(to_linear(animation.colors / np.float32(255))))
+        # UsdSkel animates shapes through a skeleton, so the head hangs on one joint that never moves.
+        skeleton, still = UsdSkel.Skeleton.Define(stage, "/Head/Skeleton"), Vt.Matrix4dArray([Gf.Matrix4d(1)])
+        skeleton.CreateJointsAttr(["root"])
+        skeleton.CreateBindTransformsAttr(still)
+        skeleton.CreateRestTransformsAttr(still)
+        clip = UsdSkel.Animation.Define(stage, "/Head/Skeleton/Speech")
+        clip.CreateJointsAttr(["root"])
+        clip.CreateTranslationsAttr([Gf.Vec3f(0)])
+        clip.CreateRotationsAttr([Gf.Quatf(1)])
+        clip.CreateScalesAttr(Vt.Vec3hArray([Gf.Vec3h(1)]))
+        clip.CreateBlendShapesAttr(list(shapes.names))
+        curve = clip.CreateBlendShapeWeightsAttr()
+        for frame, weights in enumerate(shapes.weights):
+            curve.Set(Vt.FloatArray.FromNumpy(np.ascontiguousarray(weights, np.float32)), frame)
+        UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([clip.GetPath()])
+        binding = UsdSkel.BindingAPI.Apply(mesh.GetPrim())
+        binding.CreateSkeletonRel().SetTargets([skeleton.GetPath()])
+        binding.CreateJointIndicesPrimvar(True, 1).Set(Vt.IntArray([0]))
+        binding.CreateJointWeightsPrimvar(True, 1).Set(Vt.FloatArray([1.0]))
+        targets = []
+        for name, delta in zip(shapes.names, shapes.deltas):
+            moving = np.flatnonzero(np.abs(delta).max(1) > 1e-6)
+            shape = UsdSkel.BlendShape.Define(stage, f"/Head/Mesh/{name}")
+            shape.CreateOffsetsAttr(Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(delta[moving], np.float32)))
+            shape.CreatePointIndicesAttr(Vt.IntArray.FromNumpy(moving.astype(np.int32)))
+            targets.append(shape.GetPath())
+        binding.CreateBlendShapesAttr(list(shapes.names))
+        binding.CreateBlendShapeTargetsRel().SetTargets([Sdf.Path(str(target)) for target in targets])
+        stage.GetRootLayer().Save()
+        del stage
+    return Path(path)

@@ -1,0 +1,192 @@
+"""The GLB: clean for the Khronos validator, readable by trimesh, played by three.js in a browser, read back by us."""
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emoface.errors import EmoFaceError
+from emoface.export.basis import find_basis, rebuild
+from emoface.export.glb import load_glb, save_glb
+
+
+def node_package(name: str) -> Path:
+    """Folder of an npm package in EMOFACE_NODE_MODULES or on NODE_PATH; skips the test where it is not installed."""
+    places = os.environ.get("EMOFACE_NODE_MODULES", "") + os.pathsep + os.environ.get("NODE_PATH", "")
+    found = next((folder for place in places.split(os.pathsep) if place and (folder := Path(place) / name).is_dir()), None)
+    if found is None or shutil.which("node") is None:
+        pytest.skip(f"needs node, `npm install {name}` and EMOFACE_NODE_MODULES=.../node_modules")
+    return found
+
+
+@pytest.fixture(scope="module")
+def glb(talking, tmp_path_factory):
+    return save_glb(talking, tmp_path_factory.mktemp("glb") / "talking.glb")
+
+
+@pytest.fixture(scope="module")
+def flame_glb(flame, tmp_path_factory):
+    return save_glb(flame, tmp_path_factory.mktemp("glb") / "flame.glb")
+
+
+def header(path) -> dict:
+    content = path.read_bytes()
+    return json.loads(content[20:20 + int.from_bytes(content[12:16], "little")])
+
+
+def test_khronos_validator_finds_nothing(glb, flame_glb, talking, tmp_path):
+    package = node_package("gltf-validator")
+    still = save_glb(replace(talking, vertices=talking.vertices[:1], blendshapes=talking.blendshapes[:1], colors=None),
+                     tmp_path / "one_frame.glb")
+    code = ("const validator = require(process.argv[1]), fs = require('fs');"
+            "Promise.all(process.argv.slice(2).map(file => validator.validateBytes(new Uint8Array(fs.readFileSync(file)))"
+            ")).then(reports => console.log(JSON.stringify(reports.map(report => report.issues))))")
+    done = subprocess.run(["node", "-e", code, str(package), str(glb), str(flame_glb), str(still)],
+                          capture_output=True, text=True, timeout=120)
+    reports = json.loads(done.stdout)
+    assert len(reports) == 3
+    for issues in reports:
+        assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
+
+
+def test_contents(glb, talking):
+    document = header(glb)
+    mesh = document["meshes"][0]
+    assert tuple(mesh["extras"]["targetNames"]) == talking.blendshape_names and len(talking.blendshape_names) == 52
+    parts = [document["materials"][part["material"]]["name"] for part in mesh["primitives"]]
+    assert parts[:4] == ["skin", "eyes", "teeth", "tongue"] and "other" not in parts
+    for part in mesh["primitives"]:
+        assert len(part["targets"]) == 52 and all(set(target) == {"POSITION", "NORMAL"} for target in part["targets"])
+        assert {"POSITION", "NORMAL", "COLOR_0"} <= set(part["attributes"])
+    assert sum("sparse" in accessor for accessor in document["accessors"]) > 80
+    sampler = document["animations"][0]["samplers"][0]
+    assert document["accessors"][sampler["output"]]["count"] == 12 * 52
+    assert document["accessors"][sampler["input"]]["max"] == [pytest.approx(11 / 30)]
+    assert glb.stat().st_size < 3_000_000
+
+
+def test_read_back(glb, talking):
+    back = load_glb(glb)
+    skin = talking.skin_count
+    assert np.abs(back.vertices - talking.vertices)[:, :skin].max() < 2e-5, "the skin was made of the 52 shapes"
+    assert 1000 * np.linalg.norm(back.vertices - talking.vertices, axis=2).max() < 1.5, "eyes turn along chords"
+    assert np.array_equal(np.sort(back.faces, 0), np.sort(talking.faces, 0))
+    assert np.array_equal(back.regions, talking.regions) and back.skin_count == skin and back.fps == 30
+    assert np.array_equal(back.colors, talking.colors), "vertex colours survive the way to linear light and back"
+    assert np.abs(back.blendshapes - talking.blendshapes).max() < 1e-6
+    assert back.settings == talking.settings
+
+
+def test_principal_components_and_stated_error(flame, flame_glb):
+    basis = find_basis(flame)
+    away = 1000 * np.linalg.norm(rebuild(flame.template, basis) - flame.vertices, axis=2)
+    assert basis.names[0] == "component01" and len(basis.names) <= 4, "the motion has two degrees of freedom"
+    assert basis.max_error_mm == pytest.approx(away.max(), abs=1e-4) and away.max() < 0.01
+    assert np.abs(basis.weights).max() <= 1.001
+    assert header(flame_glb)["meshes"][0]["extras"]["emoface"]["error_mm"]["max"] < 0.01
+    back = load_glb(flame_glb)
+    assert np.abs(back.vertices - flame.vertices).max() < 1e-5 and back.blendshapes.shape == (len(flame.vertices), 0)
+
+
+def test_error_is_stated_where_shapes_do_not_suffice(talking, tmp_path):
+    push = np.zeros_like(talking.vertices)
+    push[:, :talking.skin_count, 0] = 0.0005
+    path = save_glb(replace(talking, vertices=talking.vertices + push), tmp_path / "a.glb")
+    error = header(path)["meshes"][0]["extras"]["emoface"]["error_mm"]
+    assert error["mean"] == pytest.approx(0.5, abs=0.01) and error["max"] == pytest.approx(0.5, abs=0.03)
+    closer = find_basis(replace(talking, vertices=talking.vertices + push), "pca")
+    assert closer.max_error_mm < 0.05
+
+
+def test_foreign_and_damaged_files_are_refused(tmp_path, glb):
+    content = glb.read_bytes()
+    for number, data in enumerate((b"", b"glTF", content[:2000], b"x" * 100)):
+        path = tmp_path / f"{number}.glb"
+        path.write_bytes(data)
+        with pytest.raises(EmoFaceError, match="not a GLB written by EmoFace"):
+            load_glb(path)
+    with pytest.raises(EmoFaceError, match="no basis"):
+        find_basis(None, "wavelets")
+
+
+def test_trimesh_opens_it(glb, talking):
+    trimesh = pytest.importorskip("trimesh")
+    scene = trimesh.load(glb, process=False)
+    assert len(scene.geometry) == len(header(glb)["meshes"][0]["primitives"])
+    assert sum(len(part.faces) for part in scene.geometry.values()) == len(talking.faces)
+    assert np.abs(scene.bounds - [talking.template.min(0), talking.template.max(0)]).max() < 1e-6
+
+
+PAGE = """<script type="importmap">{"imports": {"three": "/three/build/three.module.js"}}</script><body><script type="module">
+import * as THREE from 'three';
+import { GLTFLoader } from '/three/examples/jsm/loaders/GLTFLoader.js';
+const gltf = await new GLTFLoader().loadAsync('/talking.glb');
+const scene = new THREE.Scene().add(gltf.scene, new THREE.HemisphereLight(0xffffff, 0x887766, 3));
+scene.background = new THREE.Color(0xffffff);
+const camera = new THREE.PerspectiveCamera(25, 1, 0.01, 5); camera.position.set(0, 0, 0.75);
+const renderer = new THREE.WebGLRenderer({ preserveDrawingBuffer: true }); renderer.setSize(240, 240);
+document.body.append(renderer.domElement);
+const meshes = []; gltf.scene.traverse(node => node.isMesh && meshes.push(node));
+const mixer = new THREE.AnimationMixer(gltf.scene); mixer.clipAction(gltf.animations[0]).play();
+window.at = (time, vertices) => {
+  mixer.setTime(time); renderer.render(scene, camera);
+  return { positions: vertices.map(i => meshes[0].getVertexPosition(i, new THREE.Vector3()).toArray()),
+           influences: meshes.map(mesh => Array.from(mesh.morphTargetInfluences)) };
+};
+window.about = { clip: gltf.animations[0].name, duration: gltf.animations[0].duration, names: meshes.map(mesh =>
+  Object.entries(mesh.morphTargetDictionary).sort((a, b) => a[1] - b[1]).map(entry => entry[0])) };
+</script>"""
+
+
+def test_three_js_plays_it(glb, talking, tmp_path):
+    three = node_package("three")
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs Chromium")
+    (tmp_path / "three").symlink_to(three)
+    (tmp_path / "talking.glb").symlink_to(glb)
+    (tmp_path / "index.html").write_text(PAGE)
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    some = list(range(0, talking.skin_count, 97))
+    try:
+        with playwright.sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=chromium, args=[
+                "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"])
+            page = browser.new_page()
+            problems = []
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.goto(f"http://127.0.0.1:{server.server_port}/")
+            page.wait_for_function("() => window.about || false", timeout=60000)
+            about = page.evaluate("window.about")
+            frames = {frame: page.evaluate(f"at({frame / 30}, {some})") for frame in (0, 7, 11)}
+            page.evaluate("at(0, [])")
+            first = page.locator("canvas").screenshot()
+            page.evaluate(f"at({7 / 30}, [])")
+            second = page.locator("canvas").screenshot()
+            browser.close()
+    finally:
+        server.shutdown()
+    assert not problems
+    assert about["clip"] == "speech" and about["duration"] == pytest.approx(11 / 30, abs=1e-5)
+    assert all(tuple(names) == talking.blendshape_names for names in about["names"])
+    assert len(about["names"]) >= 4, "skin, eyes, teeth, tongue"
+    for frame, seen in frames.items():
+        assert all(np.abs(np.array(part) - talking.blendshapes[frame]).max() < 1e-3 for part in seen["influences"])
+        away = np.linalg.norm(np.array(seen["positions"]) - talking.vertices[frame, some], axis=1)
+        assert 1000 * away.max() < 0.05, f"three.js has frame {frame} where the mesh is"
+    assert first != second, "the picture moves"
