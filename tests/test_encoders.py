@@ -96,6 +96,15 @@ def test_whisper_position_table_is_whispers_formula(whisper):
     np.testing.assert_allclose(whisper.model.embed_positions.weight, sinusoids(1500, 384), atol=5e-4)
 
 
+def test_position_moves_a_clip_along_the_table(whisper):
+    """The embeddings change by exactly the table's rows; a position too far for the clip is lowered."""
+    samples = speechlike(1.0)
+    table = whisper.model.embed_positions.weight
+    at_zero, moved = whisper.hidden_states(samples), whisper.hidden_states(samples, position=700)
+    torch.testing.assert_close(moved[0] - at_zero[0], table[700:750] - table[:50], atol=1e-5, rtol=0)
+    assert torch.equal(whisper.hidden_states(samples, position=9999), whisper.hidden_states(samples, position=1400))
+
+
 @pytest.mark.parametrize("samples", [1, 319, 320, 321, 16000, 16001, 30001, 46407])
 def test_lengths_are_exact(whisper, samples):
     expected = -(-samples * 50 // SAMPLE_RATE)

@@ -34,8 +34,12 @@ def cache_features(corpus: Path, *, layers: int = 4, encoder: SpeechEncoder | No
         if rate != 16000:
             raise ValueError(f"{clips[i]['audio']} has {rate} Hz; the corpus must be 16 kHz.")
         frames = int(offset[i + 1] - offset[i])
+        # Clips are short but must stand for any moment of a long recording: half of them are placed somewhere in the encoder's
+        # position table instead of at its start (see SpeechEncoder.hidden_states).
+        rng = np.random.default_rng(i)
+        position = int(rng.integers(0, 1000)) if clips[i]["split"] == "train" and rng.random() < 0.5 else 0
         with torch.inference_mode():
-            hidden = encoder.frame_features(torch.from_numpy(samples), frames)[-layers:]
+            hidden = encoder.frame_features(torch.from_numpy(samples), frames, position=position)[-layers:]
         features[offset[i] : offset[i + 1]] = hidden.transpose(0, 1).half().numpy()
         done[i] = True
         if i % 100 == 0:
