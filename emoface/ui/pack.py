@@ -60,11 +60,13 @@ class Track:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture on the page: a track, its caption and the layer painted on it (None: the visitor chooses)."""
+    """One picture on the page: a track, its caption, the layer painted on it (None: the visitor chooses) and which of the
+    player's sounds it speaks."""
 
     track: int
     caption: str = ""
     layer: str | None = None
+    sound: int = 0
 
 
 @dataclass(frozen=True)

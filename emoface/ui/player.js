@@ -1,5 +1,5 @@
 // The talking face player. Runs inside gr.HTML's js_on_load(element, trigger, props, server, upload, watch), after common.js.
-// props.value: { run, animation: FileData, audio: FileData, autoplay: 'off' | 'on' | 'muted' } (see player.py and pack.py).
+// props.value: { run, animation: FileData, sounds: [{ label, file: FileData }], autoplay: 'off' | 'on' | 'muted' } (see player.py and pack.py).
 // The audio clock is the master: every animation frame of the browser asks the sound where it is and draws that frame of
 // the face, so frames are dropped when drawing is slow and the picture can never drift away from the sound.
 
@@ -242,7 +242,7 @@ async function build(view, mine) {
 function describe(panels, view) {
   view.panels.forEach((spec, at) => {
     const panel = panels[at];
-    Object.assign(panel, { track: spec.track, layer: spec.layer, label: spec.caption, painted: null });
+    Object.assign(panel, { track: spec.track, layer: spec.layer, sound: spec.sound, label: spec.caption, painted: null });
     panel.caption.textContent = spec.caption;
     panel.caption.hidden = !spec.caption;
     panel.plot.setAttribute('aria-label', '3D face animation' + (spec.caption ? ', ' + spec.caption : '') + '. Drag to look around.');
@@ -306,20 +306,20 @@ async function show(value) {
       throw new Error('This browser cannot draw in 3D (WebGL is off). Turn on hardware acceleration or use another browser; the downloads work without it.');
     }
     if (!scene) say('Loading the animation…');
-    const [next, sound] = await Promise.all([
+    const [next, sounds] = await Promise.all([
       unpack(value.animation.url),
-      fetch(value.audio.url).then(answer => { if (!answer.ok) throw new Error('The sound could not be downloaded. Animate again.'); return answer.blob(); }),
+      Promise.all(value.sounds.map(({ file }) => download(file.url))),
       loadLibrary(served(props.plotly_url)),
     ]);
     if (mine !== generation) return;
     Plotly = window.Plotly;
     audio.pause();
-    if (audio.src.startsWith('blob:')) URL.revokeObjectURL(audio.src);
-    audio.src = URL.createObjectURL(sound);
-    audio.playbackRate = Number(find('.efp-rate').value);
+    for (const url of scene?.sounds || []) URL.revokeObjectURL(url);
     const old = scene, same = old && old.header.topology === next.header.topology && old.header.vertices === next.header.vertices;
     const panels = old?.panels || [];
-    scene = Object.assign(next, { panels, shown: -1, drawn: 0, dirty: true, duration: next.header.frames / next.header.fps, run: value.run });
+    scene = Object.assign(next, { panels, shown: -1, drawn: 0, dirty: true, duration: next.header.frames / next.header.fps, run: value.run, sounds: sounds.map(sound => URL.createObjectURL(sound)) });
+    offer(find('.efp-track'), find('.efp-soundfield'), value.sounds.map(({ label }, at) => [String(at), label]), '0');
+    hear(0);
     seekBar.max = scene.duration;
     offer(find('.efp-view'), find('.efp-viewfield'), scene.header.views.map((view, at) => [String(at), view.label]), find('.efp-view').value);
     const view = currentView();
@@ -327,6 +327,7 @@ async function show(value) {
     if (same && panels.length === view.panels.length) describe(panels, view);   // same mesh: only the numbers change
     else await build(view, mine);
     if (mine !== generation) return;
+    markHeard();
     say('');
     enable(true);
     trigger('face_ready', { frames: scene.header.frames });
@@ -338,6 +339,25 @@ async function show(value) {
     enable(false);
     say(error.message, true);
   }
+}
+
+async function download(url) {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error('The sound could not be downloaded (HTTP ' + answer.status + '). Animate again.');
+  return answer.blob();
+}
+
+/** Switch to one of the sounds, at the same time and speed; faces that speak it are marked. */
+function hear(index) {
+  const seconds = audio.currentTime, playing = !audio.paused;
+  audio.src = scene.sounds[index];
+  audio.playbackRate = Number(find('.efp-rate').value);
+  if (seconds && playing) audio.addEventListener('loadedmetadata', () => { audio.currentTime = seconds; audio.play().catch(() => {}); }, { once: true });
+  markHeard();
+}
+function markHeard() {
+  const index = Number(find('.efp-track').value) || 0;
+  for (const panel of scene.panels) panel.caption.parentElement.classList.toggle('silent', scene.sounds.length > 1 && panel.sound !== index);
 }
 
 function enable(on) {
@@ -390,8 +410,9 @@ seekBar.oninput = () => seek(Number(seekBar.value));
 find('.efp-loop').onclick = event => { endPreview(); press(event.currentTarget, !pressed(event.currentTarget)); audio.loop = pressed(event.currentTarget); };
 find('.efp-mute').onclick = event => { endPreview(); press(event.currentTarget, !pressed(event.currentTarget)); audio.muted = pressed(event.currentTarget); };
 find('.efp-front').onclick = () => { camera = structuredClone(FRONT); for (const panel of scene?.panels || []) turn(panel, camera); };
+find('.efp-track').onchange = event => { if (scene) { endPreview(); hear(Number(event.target.value)); } };
 find('.efp-rate').onchange = event => { audio.playbackRate = Number(event.target.value); };
-find('.efp-view').onchange = async () => { offerLayers(currentView()); await build(currentView(), generation); };
+find('.efp-view').onchange = async () => { offerLayers(currentView()); await build(currentView(), generation); markHeard(); };
 find('.efp-layer').onchange = () => { for (const panel of scene?.panels || []) { panel.painted = null; colorBar(panel); } if (scene) scene.dirty = true; };
 
 audio.onplay = audio.onpause = () => {

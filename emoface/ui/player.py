@@ -21,7 +21,9 @@ def script(name: str) -> str:
 
 
 class FacePlayer(gr.HTML):
-    """Shows ``{"animation": PATH, "audio": PATH, "autoplay": "on" | "muted" | "off"}``; files come from ``pack`` and any audio.
+    """Shows ``{"animation": PATH, "audio": PATH or {LABEL: PATH}, "autoplay": "on" | "muted" | "off"}``.
+
+    The animation comes from ``pack``; of several sounds of equal length the visitor chooses one.
 
     ``player_id`` is how charts find the player they follow. ``fast=False`` draws with ``Plotly.restyle`` only. Nothing of the
     value enters the template: templates are evaluated as code in the browser, and captions may hold file names.
@@ -40,8 +42,15 @@ class FacePlayer(gr.HTML):
     def postprocess(self, value: dict | None) -> dict | None:
         if value is None:
             return None
-        files = {key: FileData(path=str(value[key])).model_dump() for key in ("animation", "audio")}
-        return {**files, "run": uuid.uuid4().hex, "autoplay": value.get("autoplay", "on")}
+        sounds = value["audio"] if isinstance(value["audio"], dict) else {"Sound": value["audio"]}
+        return {
+            "animation": _file(value["animation"]), "sounds": [{"label": label, "file": _file(path)} for label, path in sounds.items()],
+            "run": uuid.uuid4().hex, "autoplay": value.get("autoplay", "on"),
+        }
 
     def api_info(self) -> dict[str, Any]:
-        return {"type": "object", "description": "animation: gzip file of the page's player; audio: WAV file"}
+        return {"type": "object", "description": "animation: gzip file of the page's player; sounds: WAV files"}
+
+
+def _file(path: str | Path) -> dict:
+    return FileData(path=str(path)).model_dump()

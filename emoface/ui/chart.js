@@ -1,0 +1,64 @@
+// A Plotly chart in the page's colours that can follow a player. Runs in gr.HTML's js_on_load, after common.js.
+// props.value: { run, title, note, summary, height, follows, figure: { data, layout } } (see chart.py).
+
+const part = name => element.querySelector('.efc-' + name);
+const plot = part('plot'), cursor = part('cursor');
+let drawn = null, following = null;
+
+/** Colours of the theme as it is now; Plotly cannot read CSS variables itself. */
+function themed(layout) {
+  const style = getComputedStyle(element), read = name => style.getPropertyValue(name).trim();
+  const text = read('--body-text-color'), line = read('--border-color-primary');
+  const axis = { color: text, gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true, fixedrange: true };
+  const merged = { ...layout, font: { family: style.fontFamily, size: 12.5, color: text, ...layout.font }, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)' };
+  for (const name of ['xaxis', 'yaxis']) merged[name] = { ...axis, ...layout[name] };
+  return merged;
+}
+
+function place(seconds) {
+  const layout = plot._fullLayout, x = layout?.xaxis;
+  if (!following || !x) { cursor.hidden = true; return; }
+  const at = x.l2p(seconds);
+  cursor.hidden = !(at >= 0 && at <= x._length);
+  cursor.style.left = layout._size.l + at + 'px';
+  cursor.style.top = layout._size.t + 'px';
+  cursor.style.height = layout._size.h + 'px';
+}
+
+async function show(value) {
+  part('title').textContent = value?.title || '';
+  part('note').textContent = value?.note || '';
+  part('summary').textContent = value?.summary || '';
+  following = value?.follows || null;
+  drawn = value;
+  plot.style.minHeight = (value?.height || 0) + 'px';   // room is kept before the drawing arrives
+  if (!value?.figure) return;
+  plot.setAttribute('aria-label', value.title + '. ' + value.summary);
+  try {
+    await loadLibrary(served(props.plotly_url));
+    if (drawn !== value || plot.clientWidth === 0) return;
+    await window.Plotly.react(plot, value.figure.data, themed({ ...value.figure.layout, height: value.height, width: plot.clientWidth }), { displayModeBar: false, responsive: false });
+    if (following) {
+      plot.removeAllListeners?.('plotly_click');
+      plot.on('plotly_click', event => seekTo(event.points[0].x));
+      place(emoface.players[following]?.audio.currentTime || 0);
+    }
+  } catch (error) { part('note').textContent = error.message; }
+}
+const seekTo = seconds => window.dispatchEvent(new CustomEvent('emoface:seek', { detail: { id: following, seconds: Number(seconds) } }));
+
+// A click anywhere in the plotting area seeks, also where no point is near.
+plot.addEventListener('click', event => {
+  const layout = plot._fullLayout;
+  if (!following || !layout) return;
+  const at = event.clientX - plot.getBoundingClientRect().left - layout._size.l;
+  if (at >= 0 && at <= layout.xaxis._length) seekTo(layout.xaxis.p2l(at));
+});
+window.addEventListener('emoface:time', event => { if (event.detail.id === following) place(event.detail.seconds); });
+new ResizeObserver(() => {
+  if (!drawn?.figure || plot.clientWidth === 0 || plot._fullLayout?.width === plot.clientWidth) return;
+  show(drawn);
+}).observe(part('area'));
+new MutationObserver(() => { if (drawn) show(drawn); }).observe(document.body, { attributes: true, attributeFilter: ['class'] });   // light <-> dark
+watch('value', () => show(props.value));
+show(props.value);

@@ -1,0 +1,65 @@
+"""What the player shows for one animation, for the cross-reconstruction grid and for region importance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+
+from ..animation import Animation
+from .pack import Layer, Panel, Track, View, write_pack
+from .plots import MOVING_MM
+
+WEIGHT, EFFECT = "weight", "effect"
+
+
+def layers(animations: Sequence[Animation]) -> list[Layer]:
+    """Colour scales that hold for all faces shown together: 1st to 99th percentile, so that single vertices do not set them."""
+    effect = np.concatenate([a.emotion_effect_mm.ravel()[::7] for a in animations])
+    weight = np.concatenate([a.emotion_importance.ravel()[::7] for a in animations])
+    moving = weight[effect >= MOVING_MM]
+    low, high = np.percentile(moving, [1, 99]) if moving.size else (0.0, 1.0)
+    low, high = np.floor(low * 20) / 20, max(np.ceil(high * 20) / 20, np.floor(low * 20) / 20 + 0.05)
+    return [
+        Layer(WEIGHT, "Attention weight of emotion", "", float(low), float(high), f"grey: moved less than {MOVING_MM} mm"),
+        Layer(EFFECT, "Movement by emotion", "mm", 0.0, float(max(np.percentile(effect, 99.5), 1.0)), f"grey: moved less than {MOVING_MM} mm"),
+    ]
+
+
+def heat(animation: Animation) -> dict[str, np.ndarray]:
+    moved = animation.emotion_effect_mm >= MOVING_MM
+    return {WEIGHT: np.where(moved, animation.emotion_importance, np.nan), EFFECT: np.where(moved, animation.emotion_effect_mm, np.nan)}
+
+
+def _write(path: Path, animations: Sequence[Animation], views: Sequence[View], *, painted: Sequence[int]) -> Path:
+    shown = [Track(a.vertices, heat(a) if i in painted else {}) for i, a in enumerate(animations)]
+    first = animations[0]
+    return write_pack(path, shown, views, faces=first.faces, fps=first.fps, layers=layers([animations[i] for i in painted]) if painted else [],
+                      colors=first.colors, template=first.template)
+
+
+def single(path: Path, animation: Animation, *, caption: str = "") -> Path:
+    """One face; the visitor may paint it with either layer."""
+    return _write(path, [animation], [View("Face", [Panel(0, caption)])], painted=[0])
+
+
+def grid(path: Path, rows: Sequence[Sequence[Animation]]) -> Path:
+    """Content (rows) x emotion (columns) on one clock; the shorter row waits in its last frame."""
+    longest = max(row[0].frame_count for row in rows)
+    wait = [_hold(animation, longest) for row in rows for animation in row]
+    panels = [Panel(2 * i + j, f"Words {c} · emotion {e}", sound=i) for i, c in enumerate("AB") for j, e in enumerate("AB")]
+    return _write(path, wait, [View("Grid", panels)], painted=[])
+
+
+def branches(path: Path, *, content: Animation, emotion: Animation, fused: Animation) -> Path:
+    """The two heat maps of one moving head, and its content / emotion / fused trio."""
+    maps = View("Heat maps", [Panel(2, "How much the model listens to emotion", WEIGHT), Panel(2, "How far emotion moves the face", EFFECT)])
+    trio = View("Branches", [Panel(0, "Content only"), Panel(1, "Emotion only"), Panel(2, "Fused")])
+    return _write(path, [content, emotion, fused], [maps, trio], painted=[2])
+
+
+def _hold(animation: Animation, frames: int) -> Animation:
+    missing = frames - animation.frame_count
+    return replace(animation, vertices=np.concatenate([animation.vertices, np.repeat(animation.vertices[-1:], missing, axis=0)]))

@@ -1,0 +1,88 @@
+"""What belongs to one visitor: a secret folder of results, the last animation, and a way to stop the work."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gradio.utils import get_upload_folder
+
+from ..animation import Animation
+from ..errors import EmoFaceError
+
+KEPT_BYTES = 2_000_000_000
+"""Animations kept for downloads, all visitors together; the oldest go first."""
+
+
+@dataclass
+class Session:
+    folder: Path
+    stop: threading.Event = field(default_factory=threading.Event)
+    uploads: set[Path] = field(default_factory=set)
+
+
+class Sessions:
+    """Thread-safe. Ids are Gradio's session hashes; folders have names that cannot be guessed."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+        self._kept: OrderedDict[str, Animation] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def get(self, session_id: str) -> Session:
+        with self._lock:
+            if session_id not in self._sessions:
+                folder = Path(get_upload_folder()) / f"emoface-{uuid.uuid4().hex}"
+                folder.mkdir(parents=True)
+                self._sessions[session_id] = Session(folder)
+            return self._sessions[session_id]
+
+    def start(self, session_id: str, *uploads: str | None) -> Session:
+        """Begin a job: clears an old stop, remembers uploaded files so that they are deleted with the session."""
+        session = self.get(session_id)
+        session.stop.clear()
+        session.uploads |= {Path(upload) for upload in uploads if upload}
+        return session
+
+    def result(self, session_id: str, suffix: str) -> Path:
+        return self.get(session_id).folder / f"{uuid.uuid4().hex}{suffix}"
+
+    def stop(self, session_id: str) -> None:
+        self.get(session_id).stop.set()
+
+    def keep(self, session_id: str, animation: Animation) -> None:
+        with self._lock:
+            self._kept[session_id] = animation
+            self._kept.move_to_end(session_id)
+            while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > KEPT_BYTES:
+                self._kept.popitem(last=False)
+
+    def kept(self, session_id: str) -> Animation:
+        """Raises EmoFaceError when there is none (any more)."""
+        with self._lock:
+            if session_id not in self._kept:
+                raise EmoFaceError("There is no animation of yours on the server any more; press Animate, then download.")
+            return self._kept[session_id]
+
+    def end(self, session_id: str) -> None:
+        """Stop the work and delete the visitor's results, and uploads that nobody else uses."""
+        with self._lock:
+            session = self._sessions.pop(session_id, None)
+            self._kept.pop(session_id, None)
+            if session is None:
+                return
+            session.stop.set()
+            shared = set().union(*(other.uploads for other in self._sessions.values())) if self._sessions else set()
+        shutil.rmtree(session.folder, ignore_errors=True)
+        uploads = Path(get_upload_folder()).resolve()
+        for upload in session.uploads - shared:
+            if uploads in upload.resolve().parents:  # never a file of the program
+                upload.unlink(missing_ok=True)
+
+
+def _size(animation: Animation) -> int:
+    return animation.vertices.nbytes + animation.emotion_importance.nbytes + animation.emotion_effect_mm.nbytes
