@@ -73,7 +73,7 @@ def _generators(data: Path, out: Path, sources, rejected: list[str]) -> list[Ite
         grid=lambda: grid_clips(data, lips, rejected),
         ravdess=lambda: ravdess_clips(data, lips, rejected),
         ljspeech=lambda: ljspeech_clips(data, lips, out / "alignments", rejected),
-        tts=lambda: tts_clips(data, lips, out / "alignments" / "tts", rejected),
+        tts=lambda: tts_clips(data, lips, rejected),
     )
     return [made[source]() for source in sources]
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from .channels import COUNT, FPS, columns, vector
-from .compose import seal
+from .compose import seal, shift_aperture
 from .lips import LipResponse
 
 
@@ -51,13 +51,15 @@ VISEME_OF_PHONE = {
 }
 # How strongly a viseme insists on its shape against its neighbours.
 DOMINANCE = dict(
-    sil=0.7, PP=2.0, FF=2.5, TH=0.6, DD=0.5, kk=0.4, CH=1.2, SS=0.9, nn=0.45, RR=0.9, aa=1.2, E=1.1, I=1.0, O=1.3, U=1.3
+    sil=0.7, PP=0.8, FF=2.5, TH=0.6, DD=0.5, kk=0.4, CH=1.2, SS=0.9, nn=0.45, RR=0.9, aa=1.2, E=1.1, I=1.0, O=1.3, U=1.3
 )
 # Brings the hand-made visemes to the openings of real GRID speech.
 NEUTRAL_AMPLITUDE = 0.78
 # The mouth moves before the sound (fitted on GRID: 0 to 30 ms are equally good).
 LEAD_S = 0.02
 BILABIALS = ("P", "B", "M")
+LABIODENTALS = ("F", "V")
+LABIODENTAL_MM = 2.2  # lip gap while the lower lip touches the upper teeth (GRID's mean)
 
 PHONES = tuple(VISEME_OF_PHONE)
 PHONE_SHAPES_FILE = Path(__file__).with_name("phone_shapes.json")
@@ -97,11 +99,11 @@ def dominance_blend(phones: Sequence[Phone], count: int) -> np.ndarray:
 
 
 def closure_strength(intervals: Sequence[tuple[float, float]], count: int) -> np.ndarray:
-    """(T,) 1 while the lips are shut, with cosine ramps of 120 ms before and 100 ms after (as GRID's b and p)."""
+    """(T,) 1 while the lips are shut, with cosine ramps of 100 ms before and 80 ms after (as GRID's b and p)."""
     t, out = np.arange(count) / FPS, np.zeros(count)
     for start, end in intervals:
-        before = np.clip((start - t) / 0.12, 0, 1)
-        after = np.clip((t - end) / 0.10, 0, 1)
+        before = np.clip((start - t) / 0.10, 0, 1)
+        after = np.clip((t - end) / 0.08, 0, 1)
         out = np.maximum(out, 0.5 + 0.5 * np.cos(np.pi * np.maximum(before, after)))
     return out
 
@@ -130,11 +132,18 @@ def spoken_runs(phones: Sequence[Phone], pause: float = 0.5) -> list[tuple[float
     return runs
 
 
+def _narrow(weights: np.ndarray, strength: np.ndarray, lips: LipResponse) -> None:
+    """Bring the lower lip to the teeth, in place, where ``strength`` (T,) asks for it; never opens."""
+    aperture = lips.aperture(weights)
+    shift_aperture(weights, strength * np.minimum(LABIODENTAL_MM - aperture, 0), lips)
+
+
 def speech_motion(phones: Sequence[Phone], loudness: np.ndarray, lips: LipResponse) -> tuple[np.ndarray, np.ndarray]:
     """Neutral content (T, 52) and closure (T,) of aligned phones; louder speech opens wider."""
     count = len(loudness)
     weights = dominance_blend(phones, count) * (0.85 + 0.30 * loudness)[:, None]
     weights = gaussian_filter1d(weights, 0.9, axis=0, mode="nearest")
+    _narrow(weights, closure_strength([(p.start, p.end) for p in phones if p.name in LABIODENTALS], count), lips)
     closure = closure_strength(bilabial_intervals(phones), count)
     seal(weights, closure, lips)
     return np.clip(weights, 0, 1), closure

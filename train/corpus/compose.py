@@ -45,13 +45,12 @@ def shift_aperture(weights: np.ndarray, delta_mm: np.ndarray, lips: LipResponse)
 def seal(weights: np.ndarray, closure: np.ndarray, lips: LipResponse) -> None:
     """Close the lips, in place, where ``closure`` (T,) in [0, 1] asks for it: whatever the emotion or the vowel around."""
     c = closure[:, None]
+    wanted = (1 - closure) * lips.aperture(weights) + closure * SEAL_MM
     weights[:, _OPENERS] *= 1 - c
     weights[:, _CORNERS] *= 1 - 0.25 * c
-    pressed = np.maximum(weights, PRESSED_LIPS)
-    weights += c * (pressed - weights)
-    aperture = lips.aperture(weights)
-    wanted = (1 - closure) * aperture + closure * SEAL_MM
-    shift_aperture(weights, np.minimum(wanted - aperture, 0), lips)
+    weights += c * (np.maximum(weights, PRESSED_LIPS) - weights)
+    touched = closure > 0
+    shift_aperture(weights, np.where(touched, wanted - lips.aperture(weights), 0.0), lips)
     shift_aperture(weights, np.maximum(OVERLAP_MM - lips.aperture(weights), 0), lips)
 
 

@@ -36,9 +36,12 @@ def read_captures(path: Path) -> dict[str, Capture]:
 
 
 def silent_frames(capture: Capture, speech: tuple[float, float]) -> np.ndarray:
-    """(T,) bool: at least .15 s away from speech."""
+    """(T,) bool: at least .15 s away from speech; the tenth with the most closed lips where there is no silence."""
     t = np.arange(len(capture.detected)) / capture.fps
-    return (t < speech[0] - 0.15) | (t > speech[1] + 0.15)
+    silent = (t < speech[0] - 0.15) | (t > speech[1] + 0.15)
+    if (silent & capture.detected).sum() < 5:
+        silent = capture.gap_mm <= np.nanpercentile(capture.gap_mm, 10)
+    return silent
 
 
 def grid_clips(data: Path, lips: LipResponse, rejected: list[str]) -> Iterator[Clip]:

@@ -6,6 +6,8 @@ import csv
 import json
 import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +51,22 @@ def read_word_table(path: Path) -> dict[str, list[tuple[float, float, str]]]:
     return out
 
 
+def letter_to_sound(word: str) -> str | None:
+    """Phones of a word by flite's letter-to-sound rules, e.g. ``JH EH N S AH N``; None without flite."""
+    if shutil.which("flite") is None:
+        return None
+    command = ["flite", "-voice", "slt", "-ps", "-t", word, "none"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return " ".join(p for p in (arpabet(token) for token in printed.split()) if p != "SIL") or None
+
+
 class Aligner:
     """Forced alignment with the US-English model inside the pocketsphinx package (10 ms phones)."""
 
     def __init__(self, *, tries: int = 6):
         self.tries = tries
         self._decoder = None
+        self._spelt: dict[str, str | None] = {}
 
     def align(self, samples: np.ndarray, text: str) -> list[Phone] | None:
         """Phones of 16 kHz mono ``samples``, or None when no try succeeds.
@@ -67,6 +79,7 @@ class Aligner:
             return None
         level = samples * (0.6 / max(float(np.abs(samples).max()), 1e-4))
         for attempt in range(self.tries):
+            self.known_words(text)  # a fresh decoder has forgotten the added words
             pad = 1600 * attempt
             noise = np.random.default_rng(attempt).standard_normal(len(level) + 2 * pad) * 3e-4 * min(attempt, 1)
             try:
@@ -80,10 +93,15 @@ class Aligner:
         return None
 
     def known_words(self, text: str) -> str | None:
-        """Lower-case words of ``text`` if the dictionary has all of them."""
+        """Lower-case words of ``text``; words that the dictionary lacks are spelt out by flite, if it is installed."""
         words = re.sub(r"[^a-z' ]", " ", text.lower().replace("’", "'").replace("-", " ")).split()
-        words = [word.strip("'") if self._get().lookup_word(word) is None else word for word in words]
-        return " ".join(words) if words and all(self._get().lookup_word(w) is not None for w in words) else None
+        words = [word if self._get().lookup_word(word) else word.strip("'") for word in words]
+        for word in {w for w in words if self._get().lookup_word(w) is None}:
+            self._spelt[word] = self._spelt.get(word) or letter_to_sound(word)
+            if self._spelt[word] is None:
+                return None
+            self._get().add_word(word, self._spelt[word], True)
+        return " ".join(words) or None
 
     def _get(self):
         if self._decoder is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Iterator
+
+import numpy as np
 
 from emoface.errors import EmoFaceError
 
@@ -15,10 +16,50 @@ from .clip import Clip, read_audio
 from .coarticulation import Phone
 from .lips import LipResponse
 from .phones import arpabet
+from .sentences import SENTENCES, unspoken_ljspeech
 from .speech import animate
 
 VOICES = ("slt", "rms", "awb", "kal16")
+STRETCHES = (0.9, 1.0, 1.1, 1.25)
+CLIPS_PER_VOICE = 42
 
 
-def tts_clips(data: Path, lips: LipResponse, cache: Path, rejected: list[str]) -> Iterator[Clip]:
-    return iter(())
+def tts_clips(data: Path, lips: LipResponse, rejected: list[str]) -> Iterator[Clip]:
+    """``CLIPS_PER_VOICE`` sentences by each voice at different speeds; every tenth is ``val``."""
+    if shutil.which("flite") is None:
+        raise EmoFaceError("The program flite is missing: apt-get install flite, or leave 'tts' out of --sources.")
+    texts = [*SENTENCES, *unspoken_ljspeech(data)]
+    for v, voice in enumerate(VOICES):
+        for i in range(CLIPS_PER_VOICE):
+            text = texts[(v * 31 + i) % len(texts)]
+            samples, rate, phones = synthesise(text, voice, stretch=STRETCHES[i % len(STRETCHES)])
+            identity = f"tts_{voice}_{i:03d}"
+            if not any(p.name != "SIL" for p in phones):
+                rejected.append(f"{identity}: no phones")
+                continue
+            yield Clip(
+                identity=identity, source="tts", split="val" if i % 10 == 0 else "train", speaker=f"tts_{voice}",
+                style=f"tts_{voice}", text=text, **animate(samples, rate, phones, lips),
+            )
+
+
+def synthesise(text: str, voice: str, *, stretch: float = 1.0) -> tuple[np.ndarray, int, list[Phone]]:
+    """Speech of one sentence with flite's own phone times; ``stretch`` > 1 is slower."""
+    with tempfile.TemporaryDirectory() as folder:
+        wav = Path(folder) / "speech.wav"
+        command = ["flite", "-voice", voice, "-psdur", "--setf", f"duration_stretch={stretch}", "-t", text, "-o", str(wav)]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        samples, rate = read_audio(wav)
+    return samples, rate, parse_durations(printed, len(samples) / rate)
+
+
+def parse_durations(printed: str, seconds: float) -> list[Phone]:
+    """flite's ``phone:end phone:end ...`` as phones; times never pass the end of the sound."""
+    phones, start = [], 0.0
+    for token in printed.split():
+        name, end_text = token.rsplit(":", 1)
+        end = min(float(end_text), seconds)
+        if end > start:
+            phones.append(Phone(arpabet(name), start, end, ""))
+            start = end
+    return phones
