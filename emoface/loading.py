@@ -15,9 +15,8 @@ import torch
 from .configuration import EmoFaceConfig
 from .encoders import EMBEDDED_ENCODER, SpeechEncoder
 from .errors import ModelError
+from .hub import EMBEDDED_MODEL, resolve_model  # noqa: F401  (EMBEDDED_MODEL: for callers)
 from .modeling import EmoFaceModel
-
-EMBEDDED_MODEL = Path(__file__).resolve().parent.parent / "assets" / "model"
 
 
 def load_components(
@@ -28,13 +27,7 @@ def load_components(
     Raises:
         ModelError: missing, damaged or foreign files; only safetensors are read.
     """
-    if name is None or str(name) == "embedded":
-        folder = EMBEDDED_MODEL
-    else:
-        from .hub import resolve_model
-
-        folder = resolve_model(name, revision=revision)
-    return load_folder(folder)
+    return load_folder(resolve_model(name, revision=revision))
 
 
 def load_folder(folder: Path) -> tuple[EmoFaceModel, SpeechEncoder, SpeechEncoder | None]:
