@@ -288,10 +288,11 @@ def expression_r(read: np.ndarray, measured: np.ndarray) -> np.ndarray:
     """(14,) correlation over clips, for each action unit, of what the face shows with what was measured.
 
     Both (clips, 14): clip means, ``read`` from the mesh (:func:`action_units`), ``measured`` from video. The number to
-    quote is the mean over units. A unit never shown has r = 0; one never measured is nan (use ``np.nanmean``).
+    quote is the mean over units. A unit that is never shown, or never measured, has r = 0: nothing was followed.
     """
-    read, measured = np.asarray(read, float), np.asarray(measured, float)
-    return np.array([pearson(read[:, unit], measured[:, unit]) for unit in range(measured.shape[1])])
+    read, measured = (np.asarray(x, float) - np.mean(x, axis=0) for x in (read, measured))
+    spread = np.sqrt((read**2).mean(axis=0) * (measured**2).mean(axis=0))
+    return (read * measured).mean(axis=0) * (spread > 1e-9) / np.maximum(spread, 1e-9)
 
 
 def class_centroids(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -43,15 +43,9 @@ def expression_row(who: str, readings: Readings, units: np.ndarray) -> Row:
     """Correlation over clips of the action units shown, ``units`` (clips, 14), with the measured ones."""
     measured = np.stack([clip.action_units for clip, _ in readings])
     draws = np.random.default_rng(0).integers(0, len(units), (500, len(units)))
-    means = [_mean_r(units[draw], measured[draw]) for draw in draws]
-    low, high = np.nanquantile(means, [0.025, 0.975])
-    estimate = Estimate(_mean_r(units, measured), float(low), float(high), len(units), float(len(units)))
-    return row("expression_r", readings, who, estimate)
-
-
-def _mean_r(shown: np.ndarray, measured: np.ndarray) -> float:
-    r = metrics.expression_r(shown, measured)
-    return float(np.nanmean(r)) if np.isfinite(r).any() else float("nan")
+    low, high = np.quantile([metrics.expression_r(units[draw], measured[draw]).mean() for draw in draws], [0.025, 0.975])
+    value = float(metrics.expression_r(units, measured).mean())
+    return row("expression_r", readings, who, Estimate(value, float(low), float(high), len(units), float(len(units))))
 
 
 def shown_units(readings: Readings) -> np.ndarray:

@@ -78,7 +78,8 @@ class Observer:
 
     def of_pose(self, pose: np.ndarray, clip: EvalClip) -> Reading:
         """Read a face that holds one expression (52,) for the whole clip."""
-        return self.of_weights(np.repeat(pose[None], len(clip.weights), axis=0), clip)
+        offsets = np.repeat(self.face.offsets(pose[None]), len(clip.weights), axis=0)
+        return Reading(self.face.aperture_mm(offsets), pose, (0.0, 0.0), self._errors(offsets, clip))
 
     def _errors(self, offsets: np.ndarray, clip: EvalClip) -> dict[str, float]:
         return {} if clip.weights is None else self.face.errors(offsets, self.face.offsets(clip.weights))
