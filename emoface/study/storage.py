@@ -14,11 +14,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ..errors import EmoFaceError
+from ..files import atomic_path
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _ABANDONED_AFTER = 2 * 3600.0
@@ -233,17 +234,9 @@ class Storage:
         """Write a consistent copy of the whole database while it is in use."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        reader = sqlite3.connect(self.path, timeout=30.0)
-        copy = sqlite3.connect(temporary)
-        try:
+        with atomic_path(target) as temporary, closing(sqlite3.connect(self.path, timeout=30.0)) as reader, \
+                closing(sqlite3.connect(temporary)) as copy:
             reader.backup(copy)
-            copy.close()
-            os.replace(temporary, target)
-        finally:
-            reader.close()
-            copy.close()
-            temporary.unlink(missing_ok=True)
 
 
 def new_code() -> str:

@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -163,14 +162,14 @@ for page in range(100000):
 
 def test_killing_the_server_loses_no_acknowledged_answer(tmp_path):
     path, acknowledged = tmp_path / "answers.sqlite3", {}
-    for attempt in range(12):
+    for attempt in range(10):
         server = subprocess.Popen([sys.executable, "-c", _SERVER, str(path)], stdout=subprocess.PIPE, text=True)
-        code = server.stdout.readline().strip()
-        timer = threading.Timer(0.02 + 0.013 * attempt, os.kill, (server.pid, signal.SIGKILL))
-        timer.start()
-        lines = server.stdout.read().splitlines(keepends=True)
+        lines = [server.stdout.readline() for _ in range(3 + 5 * attempt)]
+        time.sleep(0.0007 * attempt)  # so that the kill falls into different moments of the next transaction
+        server.send_signal(signal.SIGKILL)
+        lines += server.stdout.read().splitlines(keepends=True)
         assert server.wait(timeout=10) == -signal.SIGKILL
-        acknowledged[code] = [int(line) for line in lines if line.endswith("\n")]
+        acknowledged[lines[0].strip()] = [int(line) for line in lines[1:] if line.endswith("\n")]
     storage = Storage(path)
     for code, pages in acknowledged.items():
         stored = {(row["page"], row["aspect"]): row["value"] for row in storage._rows(
@@ -178,7 +177,7 @@ def test_killing_the_server_loses_no_acknowledged_answer(tmp_path):
         for page in pages:
             assert stored[page, "lips"] == stored[page, "eyes"] == 1 + page % 5
         assert all((page, "eyes") in stored for page, aspect in stored if aspect == "lips")  # no half pages
-    assert sum(map(len, acknowledged.values())) > 100
+    assert sum(map(len, acknowledged.values())) >= 245
     storage.close()
 
 

@@ -1,0 +1,78 @@
+"""How many raters a study needs to find a difference between two methods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import EmoFaceError
+from .analysis import CONFIDENCE
+from .simulate import RaterModel, simulate_values
+
+_WILCOXON_EFFICIENCY = 3 / np.pi
+"""Asymptotic efficiency of the Wilcoxon signed-rank test relative to the t test for normal differences."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    difference: float
+    items: int
+    comparisons: int
+    power: float
+    """Wanted chance of finding the difference."""
+    raters: int
+    interval: float
+    """Half width of the 95 % interval of one method's MOS with that many raters."""
+    simulated_power: float
+    """Share of simulated studies of that size that found the difference."""
+
+
+def plan_raters(*, difference: float, items: int, comparisons: int = 1, power: float = 0.8,
+                model: RaterModel = RaterModel(), simulations: int = 1000, seed: int = 0) -> Plan:
+    """Raters needed to find ``difference`` MOS points with a Wilcoxon test on rater means.
+
+    ``comparisons`` tests are corrected together: Holm's first step (Bonferroni) is planned for, which is the
+    cautious side. ``items`` is how many items every rater rates for each method. The answer of the t test's power
+    function (`statsmodels.stats.power.TTestPower`), divided by Wilcoxon's efficiency, is then checked by simulation.
+    """
+    from statsmodels.stats.power import TTestPower
+
+    if not 0 < difference < 4 or not 0 < power < 1 or items < 1 or comparisons < 1:
+        raise EmoFaceError("The difference must lie between 0 and 4 points, the power between 0 and 1, and items and "
+                           "comparisons must be at least 1; correct the values.")
+    alpha = (1 - CONFIDENCE) / comparisons
+    spread = np.sqrt(2 * (model.taste**2 + model.error**2 / items))
+    needed = TTestPower().solve_power(effect_size=difference / spread, alpha=alpha, power=power)
+    raters = max(int(np.ceil(float(np.max(needed)) / _WILCOXON_EFFICIENCY)), _fewest(alpha))
+    mean_spread = np.sqrt(model.rater**2 + model.taste**2 + model.error**2 / items)
+    return Plan(difference=difference, items=items, comparisons=comparisons, power=power, raters=raters,
+                interval=_half_width(mean_spread, raters),
+                simulated_power=simulated_power(difference=difference, items=items, alpha=alpha, raters=raters,
+                                                model=model, simulations=simulations, seed=seed))
+
+
+def simulated_power(*, difference: float, items: int, alpha: float, raters: int, model: RaterModel = RaterModel(),
+                    simulations: int = 1000, seed: int = 0) -> float:
+    """Share of simulated studies of two methods, ``difference`` apart around 3, whose Wilcoxon test is below alpha."""
+    from scipy import stats
+
+    rng = np.random.default_rng(seed)
+    quality = 3 + np.array([[difference / 2], [-difference / 2]]) * np.ones((1, items))
+    found = 0
+    for _ in range(simulations):
+        means = simulate_values(quality, raters, model, rng).mean(axis=2)
+        gap = means[:, 0] - means[:, 1]
+        found += bool(np.any(gap)) and stats.wilcoxon(gap).pvalue < alpha
+    return found / simulations
+
+
+def _fewest(alpha: float) -> int:
+    """With fewer raters no signed-rank test can be significant: the least p is 2 / 2^n."""
+    return int(np.ceil(np.log2(2 / alpha)))
+
+
+def _half_width(spread: float, raters: int) -> float:
+    from scipy import stats
+
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, raters - 1) * spread / np.sqrt(raters))
