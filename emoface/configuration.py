@@ -25,6 +25,7 @@ class EmoFaceConfig(PretrainedConfig):
         emotion_window: width of that slow track, seconds (standard deviation of the Gaussian).
         hidden_size: d of the decoders. attention_heads, feedforward_size, period, window: the FaceFormer decoder; self-attention
             sees at most the last ``window`` frames.
+        motion_unit: metres per unit of the decoders' vertex layers.
         style_names: the training speakers, in one-hot order. default_style: used when the caller names none.
         fusion: ``"mesh_attention"`` or ``"add"`` (the paper's ablation).
         fusion_size: channels of the additive input and of the hidden layer; None means C/16.
@@ -57,6 +58,7 @@ class EmoFaceConfig(PretrainedConfig):
         period: int = 30,
         window: int = 600,
         dropout: float = 0.1,
+        motion_unit: float = 1e-3,
         style_names: list[str] | tuple[str, ...] = ("default",),
         default_style: str | None = None,
         level_names: list[str] | tuple[str, ...] = LEVELS,
@@ -83,6 +85,7 @@ class EmoFaceConfig(PretrainedConfig):
         self.vertex_count, self.face_count, self.fps = vertex_count, face_count, fps
         self.content_encoder, self.emotion_encoder = content_encoder, emotion_encoder
         self.feature_size, self.feature_layers, self.feature_mix = feature_size, feature_layers, feature_mix
+        self.motion_unit = motion_unit
         self.content_layer, self.emotion_layer = content_layer, emotion_layer
         self.emotion_pooling, self.emotion_window = emotion_pooling, emotion_window
         self.hidden_size, self.attention_heads, self.feedforward_size = hidden_size, attention_heads, feedforward_size

@@ -54,11 +54,12 @@ class BranchDecoder(nn.Module):
 
     def __init__(
         self, *, vertex_count: int, feature_size: int, hidden_size: int, attention_heads: int, feedforward_size: int,
-        style_count: int, level_count: int, period: int, window: int, dropout: float,
+        style_count: int, level_count: int, period: int, window: int, dropout: float, motion_unit: float = 1e-3,
     ):
         super().__init__()
         d = hidden_size
         self.heads, self.period, self.window, self.dropout = attention_heads, period, window, dropout
+        self.unit = motion_unit
         self.motion_in = nn.Linear(3 * vertex_count, d)
         self.style = nn.Linear(style_count, d, bias=False)
         self.level = nn.Linear(level_count, d, bias=False) if level_count else None
@@ -83,6 +84,19 @@ class BranchDecoder(nn.Module):
     def cross(self, features: Tensor) -> Tensor:
         """Diagonal cross-attention to the speech: (B, T, C) -> (B, T, d)."""
         return self.cross_out(self.memory(features))
+
+    def embed(self, offsets: Tensor) -> Tensor:
+        """Past motion: offsets (B, T, 3S) metres -> (B, T, d). The layers themselves count in ``motion_unit``, so that
+        an optimiser's steps of 1e-4 to 1e-3 are fractions of a millimetre."""
+        return self.motion_in(offsets / self.unit)
+
+    def offsets(self, hidden: Tensor, vertices: Tensor | None = None) -> Tensor:
+        """Vertex head: (B, T, d) -> offsets (B, T, N, 3) metres of all vertices, or of those (N,) given."""
+        weight, bias = self.motion_out.weight, self.motion_out.bias
+        if vertices is not None:
+            rows = (3 * vertices[:, None] + torch.arange(3, device=vertices.device)).flatten()
+            weight, bias = weight[rows], bias[rows]
+        return (F.linear(hidden, weight, bias) * self.unit).unflatten(-1, (-1, 3))
 
     def collapsed_feedback(self) -> tuple[Tensor, Tensor]:
         """``(W_in W_out, W_in b_out + b_in)``: hidden state of frame t -> motion part of the token of frame t+1."""
@@ -138,6 +152,8 @@ class KeyValueCache:
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(rows, H, d/H) of the new frame -> keys, values (rows, H, n, d/H) and bias (H, n) of the visible frames."""
+        if keys.requires_grad:
+            return self._append_by_copy(keys, values)
         if self._end == self._keys.shape[2]:
             kept = self.window - 1
             self._keys[:, :, :kept] = self._keys[:, :, -kept:].clone() if kept else self._keys[:, :, :0]
@@ -150,6 +166,15 @@ class KeyValueCache:
         count = min(self.frame, self.window)
         seen = slice(self._end - count, self._end)
         return self._keys[:, :, seen], self._values[:, :, seen], self._bias[:, self.window - count :]
+
+    def _append_by_copy(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same for training through the steps: autograd forbids writing into what it has to remember."""
+        first = max(self._end - self.window + 1, 0)
+        self._keys = torch.cat([self._keys[:, :, first : self._end], keys.unsqueeze(2)], dim=2)
+        self._values = torch.cat([self._values[:, :, first : self._end], values.unsqueeze(2)], dim=2)
+        self._end = self._keys.shape[2]
+        self.frame += 1
+        return self._keys, self._values, self._bias[:, self.window - self._end :]
 
 
 class BranchLoop:

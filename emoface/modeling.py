@@ -28,7 +28,7 @@ class FeatureMix(nn.Module):
 
     def __init__(self, *, layers: int, size: int, start: int, kernel: int = 5, hidden: int | None = None, dropout: float = 0.1):
         super().__init__()
-        hidden = hidden or max(size * 2 // 3, 1)
+        hidden = hidden or max(size // 2, 1)
         self.layer_logits = nn.Parameter(torch.zeros(layers))
         with torch.no_grad():
             self.layer_logits[start] = 2.0
@@ -136,7 +136,7 @@ class EmoFaceModel(PreTrainedModel):
         branch = dict(
             vertex_count=s, feature_size=c, hidden_size=config.hidden_size, attention_heads=config.attention_heads,
             feedforward_size=config.feedforward_size, style_count=len(config.style_names), period=config.period,
-            window=config.window, dropout=config.dropout,
+            window=config.window, dropout=config.dropout, motion_unit=config.motion_unit,
         )
         self.content_decoder = BranchDecoder(level_count=0, **branch)
         self.emotion_decoder = BranchDecoder(level_count=len(config.level_names), **branch)
@@ -202,7 +202,7 @@ class EmoFaceModel(PreTrainedModel):
         start = self.template.new_zeros(1, 3 * self.config.vertex_count)
         if initial_offset is not None:
             start = initial_offset.reshape(1, -1).to(start)
-        initial = torch.stack([d.motion_in(start).expand(len(style), -1) for d in decoders])
+        initial = torch.stack([d.embed(start).expand(len(style), -1) for d in decoders])
         conditions = torch.stack([self.content_decoder.condition(style, None), self.emotion_decoder.condition(style, level)])
         return BranchLoop(decoders, initial, conditions.squeeze(2))
 
@@ -254,8 +254,8 @@ class EmoFaceModel(PreTrainedModel):
             end = min(start + chunk, frames)
             speech = [self.content_decoder.cross(content[:, start:end]), self.emotion_decoder.cross(emotion[:, start:end])]
             hidden_c, hidden_e = loop.run(torch.stack(speech), cancel=cancel)
-            offsets_c = self.content_decoder.motion_out(hidden_c).unflatten(-1, (-1, 3))
-            offsets_e = self.emotion_decoder.motion_out(hidden_e).unflatten(-1, (-1, 3))
+            offsets_c = self.content_decoder.offsets(hidden_c)
+            offsets_e = self.emotion_decoder.offsets(hidden_e)
             weight = None
             if attention is not None:
                 first = max(start - lead, 0)

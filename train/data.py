@@ -107,7 +107,16 @@ class Sampler:
         keys = list(self.by_emotion)
         return int(rng.choice(self.by_emotion[keys[rng.integers(len(keys))]]))
 
-    def _item(self, rng: np.random.Generator, count: int) -> dict:
+    def _fill(self, rng: np.random.Generator, first: int, pool: list[int], frames: int) -> list[int]:
+        """Clips of ``pool`` after ``first`` until ``frames`` are reached."""
+        speech, clips = [first], self.corpus.clips
+        total = clips[first]["frames"]
+        while total < frames:
+            speech.append(int(rng.choice(pool)))
+            total += clips[speech[-1]]["frames"]
+        return speech
+
+    def _item(self, rng: np.random.Generator, frames: int) -> dict:
         kinds = list(self.kinds)
         share = np.array([self.kinds[k] for k in kinds])
         kind = kinds[rng.choice(len(kinds), p=share / share.sum())]
@@ -115,16 +124,16 @@ class Sampler:
         if kind == "ravdess":
             first = self._emotion(rng)
             key = (clips[first]["speaker"], clips[first]["emotion"], clips[first]["level"])
-            speech = [first, *rng.choice(self.same_feeling[key], count - 1).tolist()]
+            speech = self._fill(rng, first, self.same_feeling[key], frames)
             e1 = None
             partners = self.same_sentence[(clips[first]["speaker"], clips[first].get("text", ""))]
-            e2 = int(rng.choice(partners)) if count == 1 and rng.random() < 0.5 else self._emotion(rng)
+            e2 = int(rng.choice(partners)) if len(speech) == 1 and rng.random() < 0.5 else self._emotion(rng)
         else:
             pool = self._pool(kind)
             first = int(rng.choice(pool))
             if kind == "read":
                 pool = self.read_speakers[clips[first]["speaker"]]
-            speech = [first, *rng.choice(pool, count - 1).tolist()]
+            speech = self._fill(rng, first, pool, frames)
             e1 = self._emotion(rng) if kind == "grid_cross" else None
             e2 = self._emotion(rng)
         style = clips[first]["style"]
@@ -135,11 +144,12 @@ class Sampler:
 
     def batch(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, step])
-        count = int(rng.choice([1, 2, 4], p=[0.6, 0.25, 0.15]))
-        size = max(self.budget // (count * 110), 2)
-        items = [self._item(rng, count) for _ in range(size)]
+        # Mostly single clips; now and then 8 or 16 s, so that free running learns to hold. Tails beyond that are cut.
+        frames = int(rng.choice([100, 240, 480], p=[0.65, 0.2, 0.15]))
+        size = max(self.budget // frames, 2)
+        items = [self._item(rng, frames) for _ in range(size)]
         corpus, clips = self.corpus, self.corpus.clips
-        content = [np.concatenate([self.heard(i) for i in item["speech"]]) for item in items]
+        content = [np.concatenate([self.heard(i) for i in item["speech"]])[:frames] for item in items]
         sources, masks, pooled, emotions, levels, motions = [], [], [], [], [], []
         for which in range(2):
             heard, own, weights = [], [], []
@@ -147,7 +157,7 @@ class Sampler:
                 lender = item["lenders"][which]
                 own.append(lender is None)
                 heard.append(speech if lender is None else self.heard(lender))
-                weights.append(np.concatenate([corpus.weights(i, lender) for i in item["speech"]]))
+                weights.append(np.concatenate([corpus.weights(i, lender) for i in item["speech"]])[:frames])
             label = [item["lenders"][which] if item["lenders"][which] is not None else item["speech"][0] for item in items]
             sources.append(pad(heard))
             masks.append(mask_of(heard))

@@ -47,7 +47,7 @@ def decode(
         passes: 2 as in the paper; each further pass re-reads the prediction of the one before, which brings the history
             closer to what free running will see.
     """
-    truth = motion.embed(decoder.motion_in)
+    truth = motion.embed(decoder)
     start = decoder.motion_in.bias[None, None]  # the clip starts at the template: W_in 0 + b_in
     history = shifted(truth, start)
     if probability >= 1.0:

@@ -89,12 +89,6 @@ class VertexSampler:
         return torch.cat([self.fixed, drawn]), self.pair_positions if len(self.fixed) else None
 
 
-def branch_offsets(decoder, hidden: Tensor, vertices: Tensor) -> Tensor:
-    """Vertex head restricted to some vertices: (B, T, d) -> (B, T, N, 3)."""
-    rows = (3 * vertices[:, None] + torch.arange(3, device=vertices.device)).flatten()
-    return torch.nn.functional.linear(hidden, decoder.motion_out.weight[rows], decoder.motion_out.bias[rows]).unflatten(-1, (-1, 3))
-
-
 def heard_emotion(model: EmoFaceModel, batch: Batch, which: int) -> tuple[Tensor, Tensor]:
     """F_e of source ``which`` on the content's clock (B, T, C), and the clip's vector (B, C) for the classifier."""
     hidden, mask = batch.sources[which], batch.source_masks[which]
@@ -139,7 +133,7 @@ def compute_losses(
     hidden = decode(
         decoder, batch.motions[0], decoder.condition(style, None), decoder.cross(content), probability=probability, passes=passes
     )
-    offsets_c = branch_offsets(decoder, hidden, vertices)
+    offsets_c = decoder.offsets(hidden, vertices)
     attention = model.mesh_attention
     spiral_second = attention is not None and model.config.fusion_layers == 2 and model.config.second_layer == "spiral"
     seen = torch.arange(model.config.vertex_count, device=vertices.device) if spiral_second else vertices
@@ -154,7 +148,7 @@ def compute_losses(
             decoder, batch.motions[which], decoder.condition(style, level), decoder.cross(features), probability=probability,
             passes=passes,
         )
-        offsets_e = branch_offsets(decoder, hidden, vertices)
+        offsets_e = decoder.offsets(hidden, vertices)
         weight = None
         if attention is not None:
             weight = attention.weights(attention.time_term(features, content), vertex_term, model.spirals)
@@ -266,7 +260,7 @@ class Trainer:
         if not torch.isfinite(torch.as_tensor(norm)):
             raise FloatingPointError(f"A gradient is not finite at step {self.step}: lower the learning rate.")
         self.optimizer.step()
-        return {"loss": float(total), "gradient": float(norm), **{k: float(v) for k, v in terms.items()}}
+        return {"loss": total.item(), "gradient": float(norm), **{k: float(v.detach()) if isinstance(v, Tensor) else v for k, v in terms.items()}}
 
     def run(self, *, seconds: float | None = None) -> None:
         from torch.utils.tensorboard import SummaryWriter
