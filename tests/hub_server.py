@@ -129,7 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
             wanted = json.loads(body)
             prefix = "spaces/" if wanted.get("type") == "space" else ""
             name = f"{prefix}{wanted['organization']}/{wanted['name']}"
-            self.server_hub.repos.setdefault(name, Repo(sdk=wanted.get("sdk")))
+            if name not in self.server_hub.repos:  # as on the Hub, a new repository has one commit
+                self.server_hub.publish(name, {".gitattributes": b""}, sdk=wanted.get("sdk"))
             return self._json({"url": f"{self.server_hub.url}/{name}"})
         repo = self._repo("spaces" if parts[0] == "spaces" else "", parts[1:])
         if repo is None:

@@ -1,0 +1,137 @@
+"""Publishing a model and a Space, with the real client against a Hub on loopback."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from emoface import EmoFacePipeline
+from tests.hub_server import HubServer
+from tests.tiny_model import save_tiny_model
+from train import push_to_hub
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = {
+    "command": "python -m train.evaluate",
+    "date": "2026-11-22",
+    "rows": [
+        {"measure": "lve", "unit": "mm", "data": "GRID", "motion": "real", "row": "model", "value": 1.23456, "low": 1.1,
+         "high": 1.3, "clips": 90},
+        {"measure": "lve", "unit": "mm", "data": "GRID", "motion": "real", "row": "static template", "value": 3.0,
+         "low": None, "high": None, "clips": 90},
+    ],
+}  # fmt: skip
+
+
+def push(*arguments, endpoint: str, home: Path, token: str | None = "hf_test") -> subprocess.CompletedProcess:
+    env = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    env.pop("HF_TOKEN", None)
+    if token:
+        env["HF_TOKEN"] = token
+    command = [sys.executable, "-m", "train.push_to_hub", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
+
+
+def test_a_pushed_model_comes_back_the_same(tmp_path):
+    folder = save_tiny_model(tmp_path / "model", style_names=["s1"])
+    (folder / "LICENSE").write_text("CC BY-NC-SA 4.0")
+    (folder / "optimizer.pt").write_bytes(b"\x80\x02")
+    (tmp_path / "results.json").write_text(json.dumps(RESULTS))
+    with HubServer() as hub:
+        repo = hub.publish("lab/tiny", {".gitattributes": b"", "old.safetensors": b"stale"})
+        done = push("lab/tiny", "--model", folder, "--results", tmp_path / "results.json", endpoint=hub.url, home=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert f"{hub.url}/lab/tiny/commit/{repo.main}" in done.stdout
+        files = repo.files("main")
+    assert set(files) == {".gitattributes", "README.md", "LICENSE", "config.json", "model.safetensors",
+                          "content_encoder/config.json", "content_encoder/model.safetensors"}  # fmt: skip
+    assert files["model.safetensors"] == (folder / "model.safetensors").read_bytes()
+    card = files["README.md"].decode()
+    assert card.startswith("---\nlicense: cc-by-nc-sa-4.0\n") and "| lve | GRID (real) | 1.23 mm | 1.1 to 1.3 | 90 |" in card
+    assert "static template" not in card and 'from_pretrained("lab/tiny")' in card
+
+    back = tmp_path / "back"
+    for name, content in files.items():
+        (back / name).parent.mkdir(parents=True, exist_ok=True)
+        (back / name).write_bytes(content)
+    assert EmoFacePipeline.from_pretrained(back, device="cpu").styles == ["s1"]
+
+
+def test_without_a_token_it_says_so(tmp_path):
+    folder = save_tiny_model(tmp_path / "model")
+    with HubServer() as hub:
+        done = push("lab/new", "--model", folder, endpoint=hub.url, home=tmp_path, token=None)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and "hf auth login" in done.stderr, done.stderr
+        assert hub.repos == {}
+
+
+def test_the_embedded_encoder_travels_with_the_model(tmp_path):
+    """assets/model has no encoder of its own; the same model on the Hub must."""
+    import shutil
+
+    folder = save_tiny_model(tmp_path / "model")
+    shutil.rmtree(folder / "content_encoder")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "content_encoder": {"embedded": "whisper-tiny.en"}}))
+    files = push_to_hub.model_files(folder, "lab/tiny", tmp_path / "none.json")
+    assert {"content_encoder/model.safetensors", "content_encoder/config.json", "content_encoder/LICENSE"} <= set(files)
+    assert "8,2" in files["README.md"].decode() and "## Measured" not in files["README.md"].decode()
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A repository with an app, and things that must not be published."""
+    files = {"app.py": "", "emoface/__init__.py": "", "assets/head.npz": "x", "requirements.txt": "gradio[mcp]==6.31.0\n",
+             "README.md": "# EmoFace\n", "train/train.py": "", "tests/test_x.py": ""}  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    (tmp_path / "emoface" / "scratch.py").write_text("not committed")
+    return tmp_path
+
+
+def test_space_holds_what_the_app_needs_and_nothing_else(checkout):
+    files = push_to_hub.space_files(checkout)
+    assert set(files) == {"app.py", "emoface/__init__.py", "assets/head.npz", "requirements.txt", "README.md"}
+    readme = files["README.md"].decode()
+    front, rest = readme.split("---\n")[1:]
+    import yaml
+
+    settings = yaml.safe_load(front)
+    assert settings["sdk"] == "gradio" and settings["sdk_version"] == "6.31.0" and settings["app_file"] == "app.py"
+    assert settings["license"] == "cc-by-nc-sa-4.0" and len(settings["short_description"]) <= 60
+    assert rest.strip() == "# EmoFace"
+    assert push_to_hub.space_readme(readme, "") == readme, "a README that is ready stays as it is"
+
+
+def test_space_is_created_with_its_sdk(checkout, tmp_path, monkeypatch):
+    """In one process, with the client's endpoint set to the loopback Hub."""
+    import huggingface_hub
+
+    with HubServer() as hub:
+        api = huggingface_hub.HfApi(endpoint=hub.url, token="hf_test")
+        monkeypatch.setattr(huggingface_hub, "HfApi", lambda: api)
+        files = push_to_hub.space_files(checkout)
+        url = push_to_hub.push("lab/face", files, kind="space", private=False, message="First")
+        assert url.startswith(f"{hub.url}/spaces/lab/face/commit/")
+        assert hub.repos["spaces/lab/face"].sdk == "gradio"
+        assert set(hub.repos["spaces/lab/face"].files("main")) == {*files, ".gitattributes"}
+
+
+def test_dry_run_uploads_nothing(tmp_path, capsys):
+    folder = save_tiny_model(tmp_path / "model")
+    assert push_to_hub.main(["lab/tiny", "--model", str(folder), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "license: cc-by-nc-sa-4.0" in printed and "model.safetensors" in printed and "in 5 files" in printed
+
+
+def test_wrong_use_is_one_sentence(tmp_path, capsys):
+    assert push_to_hub.main(["tiny", "--dry-run"]) == 2
+    assert "ORG/NAME" in capsys.readouterr().err
+    assert push_to_hub.main(["lab/tiny", "--model", str(tmp_path), "--dry-run"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
