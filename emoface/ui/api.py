@@ -1,0 +1,142 @@
+"""Endpoints for programs (``gradio_client``) and tools for agents (MCP), with the same limits and errors as the page."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import gradio as gr
+import numpy as np
+
+from ..animation import EMOTIONS, LEVELS, Animation
+from . import plots
+from .context import Context
+from .engine import CROSS_SECONDS, MAX_SECONDS, Stages, gpu, plain_errors, short_enough
+from .importance import three_branches
+from .inputs import need
+
+FORMATS = ("npz", "glb", "mp4", "csv", "json", "zip")
+
+
+def build(context: Context) -> None:
+    """Components that nobody sees; they give the endpoints their types."""
+    with gr.Row(visible=False):
+        speech, other = gr.Audio(type="filepath", label="speech"), gr.Audio(type="filepath", label="emotion_speech")
+        emotion = gr.Dropdown(["speech", *EMOTIONS], value="speech", label="emotion")
+        mix, head = gr.Number(1.0, label="mix"), gr.Number(0, precision=0, label="head")
+        level = gr.Dropdown(list(LEVELS), value="normal", label="level")
+        style = gr.Dropdown(list(context.styles), value=context.styles[0], label="style")
+        idle = gr.Checkbox(False, label="idle")
+        format_ = gr.Dropdown(list(FORMATS), value="npz", label="format")
+        file, files, summary = gr.File(label="file"), gr.File(label="files", file_count="multiple"), gr.JSON(label="summary")
+        triggers = [gr.Button(visible=False) for _ in range(3)]
+    limits = dict(concurrency_limit=1, concurrency_id="model")
+    triggers[0].click(_animate(context), [speech, emotion, other, mix, level, style, head, idle, format_], [file, summary], api_name="animate", **limits)
+    triggers[1].click(_cross(context), [speech, other, level, style, head], [files, summary], api_name="cross_reconstruct", **limits)
+    triggers[2].click(_importance(context), [speech, emotion, level, head], [file, summary], api_name="importance", **limits)
+
+
+def describe(animation: Animation) -> dict:
+    """What fits into JSON: settings, length and the emotion heard."""
+    return {"settings": animation.settings, "seconds": round(animation.duration, 3), "frames": animation.frame_count, "fps": animation.fps,
+            "emotion": animation.emotion, "probabilities": dict(zip(animation.emotion_names, np.round(animation.emotion_probabilities, 4).tolist()))}
+
+
+def _stages(context: Context, request: gr.Request, *uploads: str | None) -> Stages:
+    return Stages(None, context.sessions.start(request.session_hash, *uploads).stop)
+
+
+def _save(context: Context, request: gr.Request, animation: Animation, name: str, suffix: str) -> str:
+    from ..export import save
+
+    folder = context.sessions.result(request.session_hash, "")
+    folder.mkdir()
+    return str(save(animation, folder / f"{name}.{suffix}"))
+
+
+def _animate(context: Context) -> Callable:
+    @gpu
+    def animate(speech: str, emotion: str = "speech", emotion_speech: str | None = None, mix: float = 1.0, level: str = "normal",
+                style: str | None = None, head: int = 0, idle: bool = False, format: str = "npz", request: gr.Request = None):
+        """Turn a recording of speech into an animated 3D talking head.
+
+        Args:
+            speech: Sound file with speech, any common format, up to 120 seconds.
+            emotion: "speech" for the emotion of the voice itself, or neutral, calm, happy, sad, angry, fearful, disgust, surprised.
+            emotion_speech: Another sound file whose emotion the face takes; it goes before `emotion`.
+            mix: 0 keeps the voice's own emotion, 1 takes the chosen one.
+            level: Intensity, "normal" or "strong".
+            style: Speaking style (a training speaker).
+            head: Which of the 24 heads speaks, 0 to 23.
+            idle: Add blinks and eye movement.
+            format: npz (vertices, ARKit weights, importance), glb, mp4, csv (ARKit curves), json or zip (OBJ files).
+
+        Returns:
+            The file, and a summary: settings, length, and the probabilities of the emotions heard.
+        """
+        stages = _stages(context, request, speech, emotion_speech)
+        with plain_errors():
+            short_enough(need(speech, "Give a sound file as speech."), limit=MAX_SECONDS)
+            animation = context.engine.pipeline(speech, emotion=emotion_speech or emotion, mix=mix, level=level, style=style, head=int(head),
+                                                idle=idle, cancel=stages.cancelled)
+            return _save(context, request, animation, "animation", format), describe(animation)
+
+    return animate
+
+
+def _cross(context: Context) -> Callable:
+    @gpu
+    def cross_reconstruct(a: str, b: str, level: str = "normal", style: str | None = None, head: int = 0, request: gr.Request = None):
+        """Swap the emotions of two recordings: words A and B, each with emotion A and B.
+
+        Args:
+            a: First sound file with speech, up to 30 seconds.
+            b: Second sound file with speech, up to 30 seconds.
+            level: Intensity, "normal" or "strong".
+            style: Speaking style (a training speaker).
+            head: Which of the 24 heads speaks, 0 to 23.
+
+        Returns:
+            Four npz files named words_A_emotion_A ... words_B_emotion_B, and a summary with the distance in millimetres, per part of the
+            face, that the emotion makes for the words of A and of B.
+        """
+        stages = _stages(context, request, a, b)
+        with plain_errors():
+            for path in (a, b):
+                short_enough(need(path, "Give two sound files, a and b."), limit=CROSS_SECONDS)
+            rows = context.engine.pipeline.cross_reconstruct(a, b, level=level, style=style, head=int(head), cancel=stages.cancelled)
+            files = [_save(context, request, rows[i][j], f"words_{'AB'[i]}_emotion_{'AB'[j]}", "npz") for i in range(2) for j in range(2)]
+            bars = plots.column_displacement(rows).data
+            return files, {"difference_mm": {bar["name"]: dict(zip(bar["y"], bar["x"])) for bar in bars},
+                           "recordings": {name: describe(row[i]) for i, (name, row) in enumerate(zip("AB", rows))}}
+
+    return cross_reconstruct
+
+
+def _importance(context: Context) -> Callable:
+    @gpu
+    def importance(speech: str, emotion: str = "speech", level: str = "normal", head: int = 0, request: gr.Request = None):
+        """Measure which parts of the face the emotion in a voice moves, and when.
+
+        Args:
+            speech: Sound file with speech, up to 30 seconds.
+            emotion: "speech" for the emotion of the voice itself, or a named emotion.
+            level: Intensity, "normal" or "strong".
+            head: Which of the 24 heads speaks, 0 to 23.
+
+        Returns:
+            An npz file of the fused animation (with emotion_importance and emotion_effect_mm per vertex and frame), and a summary: movement by
+            emotion in millimetres per part of the face, averaged and over time, and the mean distance of the content-only face from the fused one.
+        """
+        stages = _stages(context, request, speech)
+        with plain_errors():
+            short_enough(need(speech, "Give a sound file as speech."), limit=CROSS_SECONDS)
+            runs = three_branches(context.engine.pipeline, speech, emotion=emotion, level=level, head=int(head), cancel=stages.cancelled,
+                                  progress=lambda start, end: (lambda stage, fraction: None))
+            fused = runs["fused"]
+            table, bars = plots.region_time(fused, follows="").data[0], plots.region_bars(fused).data[0]
+            gap = {name: round(float(1e3 * np.linalg.norm(runs[name].vertices - fused.vertices, axis=2).mean()), 3) for name in ("content", "emotion")}
+            return _save(context, request, fused, "importance", "npz"), {
+                **describe(fused), "effect_mm": dict(zip(bars["y"], bars["x"])), "distance_from_fused_mm": gap,
+                "over_time": {"seconds": table["x"], "effect_mm": dict(zip(table["y"], table["z"]))}}
+
+    return importance

@@ -1,0 +1,87 @@
+"""The page: header, tabs, endpoints, and how it is served."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Callable
+
+import gradio as gr
+
+from . import animate, api, cross, importance
+from .context import EXAMPLES, Context
+from .engine import Engine
+from .header import ABOUT, device_name, header
+from .theme import CSS, theme
+
+UPLOAD_LIMIT = "200mb"
+
+
+def build_app(*, model: str | None = None, device: str = "auto", study: str | Path | None = None, opening: bool = True,
+              pipeline: Callable[[], Any] | None = None) -> gr.Blocks:
+    """The whole page as Gradio Blocks.
+
+    Args:
+        model: None for the embedded model, a folder, or a Hub id. device: auto, cpu or cuda.
+        study: folder of a user study made by ``python -m emoface study``; its tab is added. opening: show the precomputed examples.
+        pipeline: what builds the pipeline, in place of ``EmoFacePipeline.from_pretrained(model, device=device)``.
+
+    Raises:
+        ModelError: the model cannot be found; said before the page opens, not to its first visitor.
+    """
+    from ..loading import resolve_model
+    from ..pipeline import EmoFacePipeline, pick_device
+
+    if pipeline is None:
+        config = _read_config(resolve_model(model))
+        engine = Engine(lambda: EmoFacePipeline.from_pretrained(model, device=device))
+    else:
+        engine = Engine(pipeline)
+        config = engine.pipeline.model.config
+    styles = [config.default_style or config.style_names[0]]
+    context = Context(engine=engine, styles=[*styles, *(s for s in config.style_names if s not in styles)], heads=config.head == "embedded", opening=opening)
+
+    with gr.Blocks(title="EmoFace: speech to a feeling 3D face", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
+        gr.HTML(header(model=config.name, device=device_name(pick_device(device))))
+        with gr.Tabs(elem_classes="ef-tabs"):
+            with gr.Tab("Animate", id="animate"):
+                animate.build(context)
+            with gr.Tab("Cross-reconstruction", id="cross"):
+                cross.build(context)
+            with gr.Tab("Region importance", id="importance"):
+                importance.build(context)
+            if study is not None:
+                with gr.Tab("Study", id="study"):
+                    from ..study.ui import build_study
+
+                    build_study(study)
+            with gr.Tab("About", id="about"):
+                gr.Markdown(ABOUT, elem_classes="ef-about")
+        api.build(context)
+        page.unload(_leave(context))
+    page.emoface = context
+    return page.queue(max_size=64, default_concurrency_limit=8)
+
+
+def _leave(context: Context) -> Callable:
+    def leave(request: gr.Request):
+        context.sessions.end(request.session_hash)
+
+    return leave
+
+
+def _read_config(folder: Path):
+    """The model's configuration alone, which is quick; the weights follow with the first job."""
+    from ..configuration import EmoFaceConfig
+    from ..errors import ModelError
+
+    if not (folder / "config.json").exists():
+        raise ModelError(f"There is no EmoFace model in {folder.name!r}: train one with train/train.py, or give a folder or Hub id with --model.")
+    return EmoFaceConfig.from_pretrained(folder)
+
+
+def launch_options() -> dict[str, Any]:
+    """What belongs to ``launch`` in Gradio 6: looks, limits and the tools for agents."""
+    return dict(theme=theme(), css=CSS, max_file_size=UPLOAD_LIMIT, allowed_paths=[str(EXAMPLES)] if EXAMPLES.exists() else [],
+                mcp_server=find_spec("mcp") is not None, root_path=os.environ.get("GRADIO_ROOT_PATH") or None)

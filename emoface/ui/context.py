@@ -1,0 +1,40 @@
+"""What every tab is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Sequence
+
+from .engine import Engine
+from .sessions import Sessions
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A short recording that one click animates."""
+
+    label: str
+    file: str
+
+    @property
+    def path(self) -> str:
+        return str(EXAMPLES / self.file)
+
+
+SPEECH_EXAMPLES = (Example("Narrator", "narrator.flac"), Example("Angry voice", "angry.flac"), Example("Happy voice", "happy.flac"),
+                   Example("Sad voice", "sad.flac"), Example("Fearful voice", "fearful.flac"))
+
+
+@dataclass(frozen=True)
+class Context:
+    engine: Engine
+    styles: Sequence[str]
+    """Speaking styles of the model; the first is the default."""
+    heads: bool
+    """Whether the model moves the embedded head, of which there are 24."""
+    sessions: Sessions = field(default_factory=Sessions)
+    opening: bool = True
+    """Show the precomputed examples of ``assets/examples`` when the page opens."""

@@ -1,0 +1,92 @@
+"""Tab *Cross-reconstruction*: the words of two recordings with the emotion of either, four faces side by side."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import gradio as gr
+import numpy as np
+import soundfile
+
+from . import plots, scenes
+from .animate import load_opening, stopper
+from .chart import ChartView
+from .context import SPEECH_EXAMPLES, Context
+from .engine import CROSS_SECONDS, Stages, gpu, plain_errors, short_enough
+from .heads import HeadPicker
+from .inputs import LEVEL_CHOICES, Note, need, recording, step
+from .player import FacePlayer
+
+PLAYER = "cross"
+
+
+def build(context: Context) -> None:
+    gr.Markdown("Two recordings, taken apart and put together again. Every **row** speaks the same words, every **column** wears the same "
+                "emotion. Where letters match, a recording is rebuilt from its own parts; where they differ, the emotion comes from the "
+                "*other* recording. If content and emotion are really separate, lips agree along a row, and brows and cheeks along a column.",
+                elem_classes="ef-lead")
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
+            with gr.Group(elem_classes="ef-card"):
+                step(1, "Recording A")
+                a, _ = recording("Recording A", limit=CROSS_SECONDS, elem_id="cross-a")
+            with gr.Group(elem_classes="ef-card"):
+                step(2, "Recording B")
+                b, _ = recording("Recording B", limit=CROSS_SECONDS, elem_id="cross-b")
+                examples = gr.Button("Try a narrator and an angry voice", size="sm", elem_id="cross-example")
+            with gr.Group(elem_classes="ef-card"):
+                step(3, "Face")
+                level = gr.Radio(LEVEL_CHOICES, value="normal", label="Intensity", elem_classes="ef-pills")
+                style = gr.Dropdown(list(context.styles), value=context.styles[0], label="Speaking style")
+                with gr.Accordion("Choose a head", open=False, visible=context.heads):
+                    head = HeadPicker(0)
+            with gr.Row():
+                go = gr.Button("Swap emotions", variant="primary", elem_classes="ef-go", elem_id="cross-go", scale=4)
+                stop = gr.Button("Stop", elem_classes="ef-cancel", scale=1, min_width=84)
+            status = Note(min_height=58, elem_id="cross-status")
+        with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
+            opening = load_opening("cross") if context.opening else {}
+            player = FacePlayer(opening.get("player"), player_id=PLAYER, elem_id="cross-player",
+                                empty="Give two recordings, then press Swap emotions. Four faces appear here.")
+            echo = Note(opening.get("echo", "Use Hear below the faces to switch between the two recordings; faces that speak the other one are dimmed."))
+            plot = ChartView(opening.get("plot"), elem_id="cross-plot")
+
+    job = dict(fn=_cross(context), inputs=[a, b, level, style, head], outputs=[player, plot, status, echo], show_progress_on=status,
+               concurrency_limit=1, concurrency_id="model", api_visibility="private")
+    paths = SPEECH_EXAMPLES[0].path, SPEECH_EXAMPLES[1].path
+    runs = [go.click(**job), examples.click(lambda: paths, None, [a, b], queue=False, show_progress="hidden", api_visibility="private").then(**job)]
+    stop.click(stopper(context), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
+
+
+def _cross(context: Context) -> Callable:
+    @gpu
+    def work(a, b, options, stages):
+        return context.engine.pipeline.cross_reconstruct(a, b, progress=stages.part(0.1, 0.8), cancel=stages.cancelled, **options)
+
+    def cross(a, b, level, style, head, request: gr.Request, progress=gr.Progress()):
+        session = context.sessions.start(request.session_hash, a, b)
+        stages = Stages(progress, session.stop)
+        with plain_errors():
+            stages("Checking the recordings", 0.0)
+            for path, name in ((a, "A"), (b, "B")):
+                short_enough(need(path, f"Recording {name} is missing: record or upload it, or click the example."), limit=CROSS_SECONDS)
+            stages("Loading the model", 0.05)
+            context.engine.pipeline  # noqa: B018
+            rows = work(a, b, dict(level=level, style=style, head=head), stages)
+            stages("Packing for the browser", 0.85)
+            new = lambda suffix: context.sessions.result(request.session_hash, suffix)  # noqa: E731
+            shown = show(rows, new(".efp"), [new(".wav"), new(".wav")])
+            return shown, plots.column_displacement(rows), f"Ready after {stages.elapsed:.1f} s: four faces.", \
+                "Use Hear below the faces to switch between the two recordings; faces that speak the other one are dimmed."
+
+    return cross
+
+
+def show(rows, path, sound_paths, *, autoplay: str = "on") -> dict:
+    """Player value: four faces, and both sounds filled up with silence to one length."""
+    longest = max(len(row[0].audio) for row in rows)
+    sounds = {}
+    for row, name, sound in zip(rows, "AB", sound_paths):
+        soundfile.write(sound, np.pad(row[0].audio, (0, longest - len(row[0].audio))), row[0].sample_rate)
+        sounds[f"Words of {name}"] = str(sound)
+    return {"animation": scenes.grid(path, rows), "audio": sounds, "autoplay": autoplay}

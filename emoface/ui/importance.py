@@ -1,0 +1,110 @@
+"""Tab *Region importance*: where, when and for which emotion the face moves."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import gradio as gr
+
+from ..animation import EMOTIONS
+from . import plots, scenes
+from .animate import emotion_argument, load_opening, sound_file, stopper
+from .chart import ChartView
+from .context import SPEECH_EXAMPLES, Context
+from .engine import CROSS_SECONDS, Stages, gpu, plain_errors, short_enough
+from .heads import HeadPicker
+from .inputs import EMOTION_CHOICES, LEVEL_CHOICES, Note, example_buttons, need, recording, step
+from .player import FacePlayer
+
+PLAYER = "importance"
+LEAD = """At every moment the model decides, for every point of the face, how much to listen to the *emotion* in the voice and how much to the
+*words*. **Left**: that decision, the attention weight, from 0 (words only) to 1 (emotion only). **Right**: how many millimetres the emotion moves
+each point. Grey points hardly move, so their weight means nothing. Choose the view *Branches* to see what either branch would do alone."""
+
+
+def build(context: Context) -> None:
+    gr.Markdown(LEAD, elem_classes="ef-lead")
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
+            with gr.Group(elem_classes="ef-card"):
+                step(1, "Speech")
+                speech, _ = recording("Speech to explain", limit=CROSS_SECONDS, elem_id="importance-speech")
+                examples = example_buttons()
+            with gr.Group(elem_classes="ef-card"):
+                step(2, "Emotion")
+                source = gr.Radio([("From this speech", "speech"), ("A named emotion", "named")], value="speech", label="Where the emotion comes from", elem_classes="ef-pills")
+                named = gr.Radio(EMOTION_CHOICES, value="angry", label="Emotion", elem_classes="ef-pills", visible=False)
+                level = gr.Radio(LEVEL_CHOICES, value="normal", label="Intensity", elem_classes="ef-pills")
+                with gr.Accordion("Choose a head", open=False, visible=context.heads):
+                    head = HeadPicker(0)
+            with gr.Row():
+                go = gr.Button("Show what matters", variant="primary", elem_classes="ef-go", elem_id="importance-go", scale=4)
+                stop = gr.Button("Stop", elem_classes="ef-cancel", scale=1, min_width=84)
+            status = Note(min_height=58, elem_id="importance-status")
+        with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
+            opening = load_opening("importance") if context.opening else {}
+            player = FacePlayer(opening.get("player"), player_id=PLAYER, elem_id="importance-player",
+                                empty="Record or upload speech, then press Show what matters.")
+            timeline = ChartView(opening.get("timeline"), elem_id="region-time")
+    with gr.Row(equal_height=False, elem_classes="ef-two"):
+        with gr.Column(min_width=320):
+            bars = ChartView(opening.get("bars"), elem_id="region-bars")
+        with gr.Column(min_width=320):
+            comparison = ChartView(opening.get("comparison"), elem_id="comparison")
+            compare = gr.Button("Compare all eight emotions on this speech", elem_id="compare")
+
+    source.change(lambda s: gr.update(visible=s == "named"), source, named, queue=False, show_progress="hidden", api_visibility="private")
+    common = dict(show_progress_on=status, concurrency_limit=1, concurrency_id="model", api_visibility="private")
+    job = dict(fn=_importance(context), inputs=[speech, source, named, level, head], outputs=[player, timeline, bars, status], **common)
+    runs = [go.click(**job)]
+    for button, example in zip(examples, SPEECH_EXAMPLES):
+        chosen = button.click(lambda path=example.path: path, None, speech, queue=False, show_progress="hidden", api_visibility="private")
+        runs.append(chosen.then(**job))
+    runs.append(compare.click(_compare(context), [speech, level], [comparison, status], **common))
+    stop.click(stopper(context), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
+
+
+def three_branches(pipeline, speech, *, progress, cancel, **options) -> dict:
+    """The same speech through each branch alone and fused: name -> Animation."""
+    return {output: pipeline(speech, output=output, progress=progress(i / 3, (i + 1) / 3), cancel=cancel, **options)
+            for i, output in enumerate(("content", "emotion", "fused"))}
+
+
+def _importance(context: Context) -> Callable:
+    @gpu
+    def work(speech, options, stages):
+        return three_branches(context.engine.pipeline, speech, progress=lambda a, b: stages.part(0.1 + 0.7 * a, 0.1 + 0.7 * b),
+                              cancel=stages.cancelled, **options)
+
+    def importance(speech, source, named, level, head, request: gr.Request, progress=gr.Progress()):
+        session = context.sessions.start(request.session_hash, speech)
+        stages = Stages(progress, session.stop)
+        with plain_errors():
+            stages("Checking the recording", 0.0)
+            short_enough(need(speech), limit=CROSS_SECONDS)
+            stages("Loading the model", 0.05)
+            context.engine.pipeline  # noqa: B018
+            runs = work(speech, dict(emotion=emotion_argument(source, None, named), level=level, head=head), stages)
+            stages("Packing for the browser", 0.85)
+            path = scenes.branches(context.sessions.result(request.session_hash, ".efp"), **runs)
+            shown = {"animation": path, "audio": sound_file(context, request, runs["fused"]), "autoplay": "on"}
+            return shown, plots.region_time(runs["fused"], follows=PLAYER), plots.region_bars(runs["fused"]), f"Ready after {stages.elapsed:.1f} s."
+
+    return importance
+
+
+def _compare(context: Context) -> Callable:
+    @gpu
+    def work(speech, level, stages):
+        runs = context.engine.pipeline.batch([(speech, name) for name in EMOTIONS], level=level, progress=stages.part(0.1, 0.95), cancel=stages.cancelled)
+        return dict(zip(EMOTIONS, runs))
+
+    def compare(speech, level, request: gr.Request, progress=gr.Progress()):
+        session = context.sessions.start(request.session_hash, speech)
+        stages = Stages(progress, session.stop)
+        with plain_errors():
+            stages("Checking the recording", 0.0)
+            short_enough(need(speech), limit=CROSS_SECONDS)
+            return plots.emotion_comparison(work(speech, level, stages)), f"Compared after {stages.elapsed:.1f} s."
+
+    return compare

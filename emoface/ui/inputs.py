@@ -1,0 +1,61 @@
+"""Controls that several tabs share, and the check of a recording before any waiting."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import gradio as gr
+
+from ..animation import EMOTIONS
+from ..errors import EmoFaceError
+from .context import SPEECH_EXAMPLES, Example
+from .engine import MAX_SECONDS
+
+LEVEL_CHOICES = [("Normal", "normal"), ("Strong", "strong")]
+EMOTION_CHOICES = [(name.capitalize(), name) for name in EMOTIONS]
+
+
+def step(number: int, title: str, note: str = "") -> gr.HTML:
+    """A numbered heading of a card; for fixed texts only."""
+    return gr.HTML(f'<h2 class="ef-step">{number}&ensp;{title} <span>{note}</span></h2>')
+
+
+def recording(label: str, *, limit: float = MAX_SECONDS, elem_id: str | None = None) -> tuple[gr.Audio, gr.HTML]:
+    """A recorder / upload field and the line below it that says whether the recording can be used."""
+    audio = gr.Audio(label=label, type="filepath", sources=["upload", "microphone"], elem_id=elem_id, elem_classes="ef-audio",
+                     waveform_options=gr.WaveformOptions(show_recording_waveform=True), buttons=[])
+    note = Note(f"Up to {limit:.0f} seconds; wav, mp3, flac, ogg, m4a or webm.")
+    audio.change(lambda path: check(path, limit=limit), audio, note, queue=False, show_progress="hidden", api_visibility="private")
+    return audio, note
+
+
+class Note(gr.HTML):
+    """One line of plain text, set as text and never as HTML (it may hold a file name)."""
+
+    def __init__(self, value: str = "", *, html_template: str | None = None, js_on_load: str | None = None, **kwargs):
+        super().__init__(value, html_template='<p class="ef-hint" role="status" aria-live="polite"></p>',
+                         js_on_load="const line = element.querySelector('p'); const show = () => { line.textContent = props.value || ''; };"
+                                    " watch('value', show); show();", apply_default_css=False, **kwargs)
+
+
+def check(path: str | None, *, limit: float) -> str:
+    """What can be said about a recording at once."""
+    if path is None:
+        return f"Up to {limit:.0f} seconds; wav, mp3, flac, ogg, m4a or webm."
+    from ..audio import load_audio
+
+    try:
+        return f"{load_audio(path, max_seconds=limit).seconds:.1f} seconds, ready."
+    except EmoFaceError as error:
+        return str(error)
+
+
+def example_buttons(examples: Sequence[Example] = SPEECH_EXAMPLES) -> list[gr.Button]:
+    with gr.Row(elem_classes="ef-examples"):
+        return [gr.Button(example.label, size="sm", variant="secondary") for example in examples]
+
+
+def need(path: str | None, what: str = "Record or upload speech, or click one of the examples, then press the button again.") -> str:
+    if not path:
+        raise EmoFaceError(what)
+    return path
