@@ -81,14 +81,25 @@ def log_mel(samples: Tensor, *, bands: int = 80, reference: float | None = None)
     ``reference`` is that log10 power; None takes the clip's loudest mel bin as Whisper does, which makes every frame
     depend on the whole clip. A stream cannot know it in advance and passes a fixed number instead.
     """
+    log_power = _log_power(samples, bands)
+    highest = log_power.max() if reference is None else torch.as_tensor(float(reference), device=samples.device)
+    return (torch.maximum(log_power, highest - 8) + 4) / 4
+
+
+def _log_power(samples: Tensor, bands: int) -> Tensor:
+    """log10 of the mel power, (bands, n // 160) float32, at least -10."""
     samples = samples.float()
     window = torch.hann_window(_FFT, device=samples.device)
     spectrum = torch.stft(samples, _FFT, _HOP, window=window, return_complex=True)[..., :-1]
     power = spectrum.real.square() + spectrum.imag.square()
     filters = torch.from_numpy(_mel_filters(bands)).to(samples.device)
-    log_power = (filters @ power).clamp(min=1e-10).log10()
-    highest = log_power.max() if reference is None else torch.as_tensor(float(reference), device=samples.device)
-    return (torch.maximum(log_power, highest - 8) + 4) / 4
+    return (filters @ power).clamp(min=1e-10).log10()
+
+
+def loudest(samples: Tensor, *, bands: int = 80) -> float:
+    """log10 power of the loudest mel bin in (n,) samples: what Whisper takes as a clip's ``reference``."""
+    # With as much silence as STFT needs to reflect at its edges, whatever the clip's length.
+    return float(_log_power(F.pad(samples, (0, _FFT)), bands).max())
 
 
 def plan_windows(frames: int, length: int, overlap: int, *, grid: int = 1) -> list[tuple[int, int]]:

@@ -243,28 +243,58 @@ class EmoFaceModel(PreTrainedModel):
             style: (R, n) one-hot. level: (R, 2) one-hot. initial_offset: (S, 3) metres, the frame before the first.
             chunk: frames per :class:`Frames`. cancel: asked now and then; true raises ``Cancelled``.
         """
-        rows, frames = content.shape[:2]
-        emotion = emotion.expand(rows, frames, -1)
-        loop = self.branch_loop(style=style, level=level, initial_offset=initial_offset)
-        attention, vertex = self.mesh_attention, self.vertex_term()
-        time = attention.time_term(emotion, content) if attention is not None else None
-        # A spiral second layer looks `window - 1` hidden frames back, so its chunks overlap by that much.
-        lead = self.config.temporal_window - 1 if self.config.second_layer == "spiral" else 0
+        frames = content.shape[1]
+        emotion = emotion.expand(len(content), frames, -1)
+        generation = Generation(self, style=style, level=level, initial_offset=initial_offset)
         for start in range(0, frames, chunk):
-            end = min(start + chunk, frames)
-            speech = [self.content_decoder.cross(content[:, start:end]), self.emotion_decoder.cross(emotion[:, start:end])]
-            hidden_c, hidden_e = loop.run(torch.stack(speech), cancel=cancel)
-            offsets_c = self.content_decoder.offsets(hidden_c)
-            offsets_e = self.emotion_decoder.offsets(hidden_e)
-            weight = None
-            if attention is not None:
-                first = max(start - lead, 0)
-                weight = attention.weights(time[:, first:end], vertex, self.spirals, start=first)[:, start - first :]
-            fused = self.fuse(offsets_c, offsets_e, weight)
-            shown = weight if weight is not None else torch.full_like(fused[..., 0], 0.5)
-            yield Frames(start, fused, offsets_c, offsets_e, shown)
+            yield generation.feed(content[:, start : start + chunk], emotion[:, start : start + chunk], cancel=cancel)
 
     def forward(self, content: Tensor, emotion: Tensor, *, style: Tensor, level: Tensor) -> Tensor:
         """Encoder frames of both sources (B, T, L, C) -> fused offsets (B, T, S, 3), free-running."""
         f_c, f_e = self.content_features(content), self.emotion_features(emotion)
         return torch.cat([part.fused for part in self.generate(f_c, f_e, style=style, level=level)], dim=1)
+
+
+class Generation:
+    """A free-running animation that is fed features piece by piece; any split into pieces gives the same frames.
+
+    What it remembers: the decoders' caches, and as many past features as Mesh Attention's window reaches back.
+    """
+
+    def __init__(self, model: EmoFaceModel, *, style: Tensor, level: Tensor, initial_offset: Tensor | None = None):
+        """Arguments as for :meth:`EmoFaceModel.generate`."""
+        self.model, self.frame = model, 0
+        self._loop = model.branch_loop(style=style, level=level, initial_offset=initial_offset)
+        self._vertex = model.vertex_term()
+        reach = model.config.temporal_window - 1
+        # A spiral second layer looks that many hidden frames back, each of which looks as many features back.
+        self._lead = reach if model.config.second_layer == "spiral" else 0
+        self._kept = reach + self._lead
+        self._past: tuple[Tensor, Tensor] | None = None
+
+    @torch.inference_mode()
+    def feed(self, content: Tensor, emotion: Tensor, *, cancel: Callable[[], bool] | None = None) -> Frames:
+        """F_c and F_e of the next t frames, (R, t, C) each -> these frames."""
+        model, start = self.model, self.frame
+        speech = [model.content_decoder.cross(content), model.emotion_decoder.cross(emotion)]
+        hidden_c, hidden_e = self._loop.run(torch.stack(speech), cancel=cancel)
+        offsets_c, offsets_e = model.content_decoder.offsets(hidden_c), model.emotion_decoder.offsets(hidden_e)
+        self.frame += content.shape[1]
+        weight = None
+        if model.mesh_attention is not None:
+            weight = self._weight(content, emotion, start)
+        fused = model.fuse(offsets_c, offsets_e, weight)
+        shown = weight if weight is not None else torch.full_like(fused[..., 0], 0.5)
+        return Frames(start, fused, offsets_c, offsets_e, shown)
+
+    def _weight(self, content: Tensor, emotion: Tensor, start: int) -> Tensor:
+        """``w_e`` of the new frames, whose logits also see the frames before them."""
+        if self._past is not None:
+            content, emotion = (torch.cat(pair, dim=1) for pair in zip(self._past, (content, emotion)))
+        if self._kept:
+            self._past = content[:, -self._kept :], emotion[:, -self._kept :]
+        begin = self.frame - content.shape[1]  # the clip's frame that the first row here stands for
+        first = max(start - self._lead, 0)
+        time = self.model.mesh_attention.time_term(emotion, content)[:, first - begin :]
+        weight = self.model.mesh_attention.weights(time, self._vertex, self.model.spirals, start=first)
+        return weight[:, start - first :]
