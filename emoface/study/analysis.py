@@ -80,7 +80,6 @@ def comparisons(ratings: pd.DataFrame) -> pd.DataFrame:
     Only raters who rated both methods take part. Columns: aspect, first, second, raters, difference (first minus
     second), low, high (95 % t interval), effect (difference in standard deviations), p, p_holm, significant.
     """
-    from scipy import stats
     from statsmodels.stats.multitest import multipletests
 
     rows = []
@@ -93,17 +92,25 @@ def comparisons(ratings: pd.DataFrame) -> pd.DataFrame:
                 continue
             low, high = t_interval(difference)
             spread = difference.std(ddof=1)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)  # tiny samples; n is printed beside every p
-                p = stats.wilcoxon(difference).pvalue if np.any(difference) else 1.0
             rows.append({"aspect": aspect, "first": first, "second": second, "raters": len(difference),
                          "difference": difference.mean(), "low": low, "high": high,
-                         "effect": difference.mean() / spread if spread else np.nan, "p": float(p)})
+                         "effect": difference.mean() / spread if spread else np.nan, "p": signed_rank_test(difference)})
     table = pd.DataFrame(rows, columns=["aspect", "first", "second", "raters", "difference", "low", "high", "effect",
                                         "p"])
     if len(table):
         table["significant"], table["p_holm"] = multipletests(table["p"], alpha=1 - CONFIDENCE, method="holm")[:2]
     return table
+
+
+def signed_rank_test(difference: np.ndarray) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test of ``difference`` (raters,): exact for fewer than ten raters, the
+    normal approximation with tie correction from there on."""
+    from scipy import stats
+
+    if not np.any(difference):
+        return 1.0
+    method = "auto" if len(difference) < 10 else "asymptotic"
+    return float(stats.wilcoxon(difference, method=method).pvalue)
 
 
 def agreement(ratings: pd.DataFrame) -> pd.DataFrame:

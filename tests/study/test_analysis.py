@@ -23,8 +23,8 @@ from .conftest import raw_design
 
 def test_intervals_hold_the_truth_and_tests_keep_their_level():
     """The long version is train/check_study_coverage.py."""
-    found = check_coverage(studies=100, raters=24, resamples=399, seed=3)
-    assert 0.917 <= found.t <= 0.983 and 0.917 <= found.bootstrap <= 0.983  # 400 intervals: 3 standard errors are 0.033
+    found = check_coverage(studies=60, raters=24, resamples=399, seed=3)
+    assert 0.908 <= found.t <= 0.992 and 0.908 <= found.bootstrap <= 0.992  # 240 intervals: 3 standard errors are 0.042
     assert found.false_alarm <= 0.11
 
 
