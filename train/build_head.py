@@ -113,12 +113,16 @@ def mouth_parts(body: Body, whole: np.ndarray, units: dict[str, np.ndarray]) -> 
     lower = Part(lower.region, lower.vertices, lower.faces, {n: m.delta(lower.vertices) for n, m in motion.items()})
     quads = body.base.group("helper-tongue")
     used, local = np.unique(quads, return_inverse=True)
-    at = whole[used] + TONGUE_SHIFT
+    at = tongue_shape(whole[used])
     deltas = {name: m.delta(at) for name, m in motion.items()} | {"tongueOut": units["tongueOut"][used]}
     return [upper, lower, Part("tongue", at, triangulate(at, local.reshape(-1, 4)), deltas)]
 
 
-TONGUE_SHIFT = np.array([0, -4.0, -1.0]) * 1e-3
+def tongue_shape(helper: np.ndarray) -> np.ndarray:
+    """MakeHuman's tongue, lowered into the lower arch, with a rounder tip."""
+    x, y, z = helper.T * 1e3
+    tip = np.clip((z - 22) / (z.max() - 22), 0, 1)
+    return np.stack([x * (0.94 - 0.22 * tip**4), y - 5.5, z + 0.5 - 0.8 * tip * (x / 8) ** 2 * tip], 1) * 1e-3
 
 
 def build() -> dict[str, np.ndarray]:
@@ -134,7 +138,7 @@ def build() -> dict[str, np.ndarray]:
         people.append(identities.random_person(number, rng))
         bodies.append(body.person(people[-1], rng))
         skin = bodies[-1][body.source]
-        skins.append(skin + lips.seal_offsets(head.mouth, skin))
+        skins.append(skin + lips.seal_offsets(head.mouth, skin, overlap=1.5e-4, depth=0.9))
     blink = np.ones((HEAD_COUNT, 2, SKIN_COUNT))
     for number in range(1, HEAD_COUNT):
         for i, (side, lid) in enumerate(head.lids.items()):

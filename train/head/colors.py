@@ -26,14 +26,14 @@ _HAIR = {
     "mixed": [(52, 37, 30), (38, 29, 26)],
 }
 _IRIS = {
-    "average": [(104, 78, 48)],
+    "average": [(92, 66, 44)],
     "caucasian": [(92, 124, 150), (98, 112, 82), (112, 84, 52), (120, 138, 146)],
     "african": [(66, 44, 30)],
     "asian": [(72, 48, 32)],
     "mixed": [(88, 62, 38), (70, 48, 32)],
 }
 _GREY = (128, 122, 116)
-LIP_FADE = np.array([1.0, 1.0, 0.96, 0.85, 0.62, 0.30, 0.08])  # of lip colour over the lip rings, from the contact line
+LIP_FADE = np.array([1.0, 1.0, 1.0, 0.97, 0.88, 0.55, 0.14])  # of lip colour over the lip rings, from the contact line
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ def palette(person: Person, rng: np.random.Generator) -> Palette:
     skin, hair_color, iris = pick(_SKIN), pick(_HAIR), pick(_IRIS)
     grey = np.clip((person.years - 42) / 30, 0, 0.6) * rng.uniform(0.5, 1)
     man = person.gender > 0.5 and person.look != "average"
-    red = np.array([176, 84, 82]) if person.gender <= 0.5 else np.array([166, 88, 82])
+    red = np.array([178, 66, 70]) if person.gender <= 0.5 else np.array([164, 76, 72])
     return Palette(
         skin=skin,
         hair=hair_color * (1 - grey) + np.array(_GREY) * grey,
         iris=iris,
-        lips=skin * 0.52 + red * np.clip(skin.mean() / 175, 0.62, 1) * 0.48,
+        lips=skin * 0.40 + red * np.clip(skin.mean() / 175, 0.62, 1) * 0.60,
         brow_thickness=float(rng.uniform(0.95, 1.12) if man else rng.uniform(0.72, 0.9)) if person.look != "average" else 0.92,
         beard=float(man * rng.uniform(0.25, 0.8)),
         scalp=float(rng.uniform(0.5, 0.75)),
@@ -105,8 +105,8 @@ def skin_colors(
     mm = skin * 1e3
     colors = np.tile(tones.skin, (len(skin), 1))
     flush = colors * [1.02, 0.86, 0.83]
-    red = 0.75 * _spot(mm, (36, -8, 45), (17, 15, 30)) + 0.85 * _spot(mm, (0, 0, 85), (15, 12, 18))
-    red += 0.6 * np.char.startswith(regions, "ear") + 0.35 * _spot(mm, (0, -75, 65), (16, 11, 20))
+    red = 0.45 * _spot(mm, (36, -8, 45), (19, 17, 30)) + 0.6 * _spot(mm, (0, 0, 85), (15, 12, 18))
+    red += 0.5 * np.char.startswith(regions, "ear") + 0.25 * _spot(mm, (0, -75, 65), (16, 11, 20))
     red = np.clip(red, 0, 1)[:, None]
     colors = colors * (1 - red) + flush * red
     colors = _blend(colors, colors.mean(0) * [0.80, 0.74, 0.74], 0.45 * _spot(mm, (29, 21, 46), (17, 9, 14)))
@@ -118,11 +118,11 @@ def skin_colors(
 
     for fade, ring in zip(LIP_FADE[::-1], mouth.outer[::-1]):
         colors[ring] = _blend(colors[ring], tones.lips, fade)
-    dark, deep = tones.lips * 0.62, np.array([44, 14, 14])
+    lining, deep = tones.lips * 0.9, np.array([44, 14, 14])
     steps = mesh.ring_distance(mouth.outer[0].tolist(), 30)
     for vertex in mouth.hidden:
-        share = np.clip((steps.get(int(vertex), 30) - 1) / 4, 0, 1)
-        colors[vertex] = dark * (1 - share) + deep * share
+        share = np.clip((steps.get(int(vertex), 30) - 2) / 5, 0, 1)  # the first rings line the lips
+        colors[vertex] = lining * (1 - share) + deep * share
     contact = mouth.outer[0]
     colors[contact] = _blend(colors[contact], tones.lips * 0.62, 0.6)
 
@@ -130,7 +130,7 @@ def skin_colors(
     for lid in lids.values():
         colors[lid.hidden] = tones.skin * [0.72, 0.52, 0.48]
         upper, lower = lid.upper[2:-1], lid.lower[2:-2]
-        for ring, dark_up, dark_low in zip(lid.outer, (0.95, 0.75, 0.25), (0.30, 0.32, 0.10)):
+        for ring, dark_up, dark_low in zip(lid.outer, (0.95, 0.95, 0.7, 0.12), (0.30, 0.35, 0.25, 0.0)):
             colors[ring[upper]] = _blend(colors[ring[upper]], lash, dark_up)
             colors[ring[lower]] = _blend(colors[ring[lower]], lash, dark_low)
         pink = lid.outer[0][lid.lower]
@@ -148,7 +148,7 @@ def eye_colors(tones: Palette) -> np.ndarray:
     colors *= (1 - 0.22 * _smoothstep((points[:, 1] - 0.10) / 0.35))[:, None]  # shade of the upper lid
     iris = angle < eyes.IRIS
     inside = (angle - eyes.PUPIL) / (eyes.IRIS - eyes.PUPIL)
-    light = 1.12 - 0.30 * np.sin(turn) - 0.10 * inside + 0.10 * np.cos(9 * turn) * (inside < 0.8)
+    light = 1.0 - 0.24 * np.sin(turn) - 0.08 * inside + 0.10 * np.cos(9 * turn) * (inside < 0.8)
     ring = 1 - 0.55 * _smoothstep((inside - 0.62) / 0.38)
     colors[iris] = np.clip(tones.iris * (light * ring)[:, None], 0, 255)[iris]
     colors[angle < eyes.PUPIL] = (12, 10, 10)
@@ -159,7 +159,7 @@ def eye_colors(tones: Palette) -> np.ndarray:
 
 
 def tooth_colors(part, number: np.ndarray, level: np.ndarray) -> np.ndarray:
-    gum, neck, edge = np.array([188, 104, 102.0]), np.array([222, 208, 182.0]), np.array([243, 238, 226.0])
+    gum, neck, edge = np.array([188, 104, 102.0]), np.array([240, 228, 206.0]), np.array([255, 253, 247.0])
     colors = neck + (edge - neck) * _smoothstep(level / 0.7)[:, None]
     colors *= (1 - 0.02 * np.clip(number - 2, 0, 4))[:, None]
     side = teeth.interproximal(part, number)
@@ -185,9 +185,9 @@ def brow_colors(skin_at: np.ndarray, tones: Palette) -> np.ndarray:
     thick = np.abs(across) / tones.brow_thickness
     ends = _smoothstep((s + 0.01) / 0.10) * _smoothstep((1.01 - s) / 0.12)
     streak = 0.5 + 0.5 * np.sin(2.4 * station + 1.9 * row * (1 - s))
-    cover = (1 - _smoothstep((thick - 0.38) / 0.5)) * ends * (0.80 + 0.2 * streak)
-    return _blend(skin_at, tones.hair * 0.9, cover)
+    cover = (1 - _smoothstep((thick - 0.45) / 0.6)) * ends * (0.84 + 0.1 * streak)
+    return _blend(skin_at, tones.hair, cover)
 
 
 def lash_colors(count: int, tones: Palette) -> np.ndarray:
-    return np.tile(np.minimum(tones.hair, 60) * 0.55, (count, 1))
+    return np.tile(np.minimum(tones.hair, 70) * 0.75, (count, 1))

@@ -14,7 +14,7 @@ BROW_LINE = np.array([[8.5, 37.2], [15, 39.0], [24, 40.9], [33, 41.6], [41, 40.0
 BROW_HALF = np.array([2.3, 3.1, 3.0, 2.6, 1.9, 0.8])
 BROW_STATIONS, BROW_ROWS = 34, 7
 BROW_HEIGHT = 0.45  # mm above the skin in the middle
-LASH_COUNT, LASH_LENGTH = 22, 6.0
+LASH_COUNT, LASH_LENGTH = 24, 3.8
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def brow(side: str, skin: np.ndarray, faces: np.ndarray) -> Riding:
     normal = np.cross(b - a, c - a)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     ends = np.clip(np.minimum(s, 1 - s) / 0.06, 0, 1)
-    height = 1e-3 * ((BROW_HEIGHT + 0.2) * (1 - across**2) * ends - 0.2)
+    height = 1e-3 * ((BROW_HEIGHT + 0.35) * (1 - np.abs(across) ** 1.5) * ends - 0.35)
     grid = grid_faces(BROW_STATIONS, BROW_ROWS)
     grid = grid[:, ::-1] if side == "left" else grid
     vertices = where + height[:, None] * normal
@@ -83,8 +83,8 @@ def brow(side: str, skin: np.ndarray, faces: np.ndarray) -> Riding:
 
 
 def lashes(side: str, skin: np.ndarray, faces: np.ndarray, lid: Opening) -> Riding:
-    """Upper lashes: tapered blades along the lid margin, longest towards the outer corner, fanning out."""
-    margin, outer = lid.outer[0][lid.upper], lid.outer[1][lid.upper]
+    """Upper lashes: tapered blades along the front edge of the lid, longest towards the outer corner, fanning out."""
+    margin, outer = lid.outer[2][lid.upper], lid.outer[3][lid.upper]
     line = skin[margin]
     order = np.argsort(np.abs(line[:, 0]))  # from the nose outwards
     margin, outer, line = margin[order], outer[order], line[order]
@@ -99,7 +99,7 @@ def lashes(side: str, skin: np.ndarray, faces: np.ndarray, lid: Opening) -> Ridi
         def root(at: float) -> np.ndarray:
             return np.array([np.interp(at, walked, line[:, k]) for k in range(3)])
 
-        width = 0.016
+        width = 0.011
         fan = sign * (s - 0.42) * 1.0
         direction = np.array([fan, 0.42, 0.9])
         direction /= np.linalg.norm(direction)

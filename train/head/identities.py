@@ -75,11 +75,11 @@ def random_person(index: int, rng: np.random.Generator) -> Person:
     main = RACES[index // 2 % 3]
     race = dict(zip(RACES, mixture)) if index % 4 == 3 else {name: 0.82 if name == main else 0.09 for name in RACES}
     return Person(
-        gender=float(np.clip((0.93 if index % 2 == 0 else 0.07) + rng.normal() * 0.06, 0, 1)),
-        years=int(rng.integers(20, 61)),
+        gender=float(np.clip((0.95 if index % 2 == 0 else 0.03) + rng.normal() * 0.05, 0, 1)),
+        years=int(rng.integers(20, 56 if index % 2 == 0 else 50)),
         race=race,
         look="mixed" if index % 4 == 3 else main,
-        weight=float(rng.uniform(0.3, 0.78)),
+        weight=float(rng.uniform(0.3, 0.75)),
         muscle=float(rng.uniform(0.35, 0.7)),
     )
 

@@ -33,10 +33,14 @@ class Opening:
         """Vertical distance upper - lower margin (same unit as skin) at horizontal positions ``x``."""
         return self._side(skin, self.upper, x) - self._side(skin, self.lower, x)
 
-    def _side(self, skin: np.ndarray, side: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def middle(self, skin: np.ndarray, x: np.ndarray, axis: int = 1) -> np.ndarray:
+        """Height (axis 1) or depth (axis 2) half way between the margins."""
+        return (self._side(skin, self.upper, x, axis) + self._side(skin, self.lower, x, axis)) / 2
+
+    def _side(self, skin: np.ndarray, side: np.ndarray, x: np.ndarray, axis: int = 1) -> np.ndarray:
         line = skin[self.outer[0][side]]
         line = line[np.argsort(line[:, 0])]
-        return np.interp(x, line[:, 0], line[:, 1])
+        return np.interp(x, line[:, 0], line[:, axis])
 
     def columns(self, skin: np.ndarray, count: int = 41, part: float = 0.9) -> np.ndarray:
         """``count`` horizontal positions across the inner ``part`` of the slit."""
@@ -89,15 +93,19 @@ def _opening(mesh, margin, upper, lower, *, rings, template_x) -> Opening:
     return Opening(np.array(outer), np.array(inner), upper, lower, hidden)
 
 
-def seal_offsets(opening: Opening, skin: np.ndarray, *, overlap: float = 5e-5) -> np.ndarray:
-    """Offsets (S, 3) that bring both lip margins to their middle line, overlapping by ``overlap`` metres."""
+def seal_offsets(opening: Opening, skin: np.ndarray, *, overlap: float = 5e-5, depth: float = 0.0) -> np.ndarray:
+    """Offsets (S, 3) that bring both lip margins to their middle line, overlapping by ``overlap`` metres.
+
+    ``depth`` (0..1) does the same along z, so that full lips show no slit from above or below either.
+    """
     margin = opening.outer[0]
     x = skin[margin, 0]
-    middle = (opening._side(skin, opening.upper, x) + opening._side(skin, opening.lower, x)) / 2
     sign = np.zeros(len(margin))
     sign[opening.upper], sign[opening.lower] = -1, 1  # the corners end up with the lower lip: no matter
     move = np.zeros((len(margin), 3))
-    move[:, 1] = middle + sign * overlap / 2 - skin[margin, 1]
+    move[:, 1] = opening.middle(skin, x) + sign * overlap / 2 - skin[margin, 1]
+    corner = np.clip((np.abs(x - x.mean()) / np.abs(x - x.mean()).max() - 0.8) / 0.15, 0, 1)
+    move[:, 2] = depth * (1 - corner) * (opening.middle(skin, x, axis=2) - skin[margin, 2])
     return opening.spread(skin, move)
 
 

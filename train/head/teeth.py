@@ -34,11 +34,11 @@ class Arch:
     teeth: tuple[Tooth, ...]
 
 
-UPPER = Arch(59.5, -44.4, 1, (
+UPPER = Arch(61.2, -44.4, 1, (
     Tooth(8.5, 10.2, 6.5, 0.30), Tooth(6.7, 9.0, 6.0, 0.30), Tooth(7.6, 10.0, 7.5, 0.32, 0.9),
     Tooth(7.0, 8.4, 8.6, 0.72, 0.4), Tooth(6.8, 7.8, 8.6, 0.75, 0.3), Tooth(10.0, 7.2, 10.0, 0.85),
 ))
-LOWER = Arch(57.2, -43.6, -1, (
+LOWER = Arch(58.4, -43.6, -1, (
     Tooth(5.4, 8.8, 5.6, 0.30), Tooth(5.9, 9.0, 5.8, 0.30), Tooth(6.9, 9.8, 7.2, 0.34, 0.8),
     Tooth(7.0, 8.4, 7.8, 0.70, 0.4), Tooth(7.1, 8.0, 8.2, 0.75, 0.2), Tooth(10.8, 7.4, 9.6, 0.85),
 ))
@@ -49,7 +49,7 @@ LEVELS = np.array([0.0, 0.35, 0.72, 0.94])  # gum to edge; a cap closes the crow
 def arch_line(front: float, count: int = 400) -> np.ndarray:
     """(count, 2) points (x, z) of the outer face of one half, from the middle backwards."""
     x = np.linspace(0, 36, count)
-    return np.stack([x, front - 0.0155 * x**2.2], axis=1)
+    return np.stack([x, front - 0.0175 * x**2.2], axis=1)
 
 
 def _at(line: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray]:
@@ -111,8 +111,8 @@ def _gum(arch: Arch, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low = 2.9 if between else 1.3  # how far the gum covers the crowns
         deep = tooth.depth
         profile = np.array([  # y from the gum line towards the edge, z outwards
-            [low, -1.3 if between else 0.1], [low * 0.35, 0.45], [-3.5, 0.1], [-7.5, -1.6],
-            [-7.5, -deep - 0.5], [low * 0.4, -deep - 0.6], [low, -deep + (1.6 if between else 0.1)],
+            [low, -1.3 if between else 0.1], [low * 0.35, 0.45], [-2.6, -0.4], [-5.5, -3.0],
+            [-5.5, -deep - 0.5], [low * 0.4, -deep - 0.6], [low, -deep + (1.6 if between else 0.1)],
         ])
         local = np.column_stack([np.zeros(len(profile)), profile])
         rings.append(_placed(local, arch, point, tangent, 1, tooth.height))
