@@ -16,7 +16,7 @@ from .audio import Audio, load_audio
 from .encoders import SpeechEncoder
 from .errors import Cancelled, EmoFaceError, ModelError
 from .head import Head, fit_blendshapes, load_head
-from .modeling import EmoFaceModel
+from .modeling import EmoFaceModel, Frames
 
 Sound = Union[str, Path, tuple, Audio]
 Progress = Callable[[str, float], None]
@@ -150,12 +150,7 @@ class EmoFacePipeline:
     ) -> list[Animation]:
         """Animate several ``(speech, emotion)`` jobs; every recording is encoded once and all rows share one decoding loop."""
         config = self.model.config
-        style = style if style is not None else config.default_style
-        _choice("speaking style", style, config.style_names)
-        _choice("emotion level", level, config.level_names)
-        _choice("output", output, OUTPUTS)
-        if not (isinstance(mix, (int, float)) and 0.0 <= mix <= 1.0):
-            raise EmoFaceError(f"The mix is {mix!r}: give a number from 0 (the speech's own emotion) to 1 (the chosen one).")
+        style = self._check(mix=mix, level=level, style=style, output=output)
         shown = self._head(head)
         report = progress or (lambda stage, fraction: None)
 
@@ -198,6 +193,17 @@ class EmoFacePipeline:
             return sound
         return sound if isinstance(sound, Audio) else load_audio(sound, max_seconds=self.max_seconds)
 
+    def _check(self, *, mix: float, level: str, style: str | None, output: str) -> str:
+        """Refuse options that do not exist; returns the style that is meant."""
+        config = self.model.config
+        style = style if style is not None else config.default_style
+        _choice("speaking style", style, config.style_names)
+        _choice("emotion level", level, config.level_names)
+        _choice("output", output, OUTPUTS)
+        if not (isinstance(mix, (int, float)) and 0.0 <= mix <= 1.0):
+            raise EmoFaceError(f"The mix is {mix!r}: give a number from 0 (the speech's own emotion) to 1 (the chosen one).")
+        return style
+
     def _head(self, index: int) -> Head | None:
         """The head to show; None when the model brings a topology of its own."""
         if self.model.config.head != "embedded":
@@ -223,16 +229,13 @@ class EmoFacePipeline:
     @torch.inference_mode()
     def _features(self, speech: Audio, emotion: Audio | str, heard: dict, *, mix: float, level: str) -> dict:
         """F_c, F_e and what the emotion sounds like, for one job."""
-        model, config = self.model, self.model.config
+        model = self.model
         content = model.content_features(heard[id(speech)][0])
         own = lambda pooled: model.emotion_features(heard[id(speech)][1], pooled=pooled)  # noqa: E731
         if isinstance(emotion, str) and emotion == "speech":
             features, whole = own(False), own(True)
         else:
-            if isinstance(emotion, str):
-                chosen = model.named_emotion(config.emotion_names.index(emotion), config.level_names.index(level))
-            else:
-                chosen = model.emotion_features(heard[id(emotion)][1], pooled=True)
+            chosen = self._chosen(emotion, None if isinstance(emotion, str) else heard[id(emotion)][1], level=level)
             features, whole = chosen, chosen
             if mix < 1.0:
                 features, whole = torch.lerp(own(False), chosen, mix), torch.lerp(own(True), chosen, mix)
@@ -241,6 +244,13 @@ class EmoFacePipeline:
             content=content, emotion=features, probabilities=model.classifier(whole)[0, 0].softmax(-1),
             track=model.classifier(features)[0].softmax(-1),
         )
+
+    def _chosen(self, emotion: Audio | str, hidden: Tensor | None, *, level: str) -> Tensor:
+        """(1, 1, C) features of a named emotion, or of another recording whose encoder frames are given."""
+        if not isinstance(emotion, str):
+            return self.model.emotion_features(hidden, pooled=True)
+        config = self.model.config
+        return self.model.named_emotion(config.emotion_names.index(emotion), config.level_names.index(level))
 
     def _decode(self, rows: list[dict], *, output: str, style: str, level: str, initial_offset, progress, cancel) -> list[dict]:
         """Offsets and weights of every row, as numpy arrays cut to the row's own length."""
@@ -264,11 +274,7 @@ class EmoFacePipeline:
             chunk=max(64 // count, 16), cancel=cancel,
         )
         for part in frames:
-            shown = getattr(part, output)
-            effect = part.emotion if self.model.mesh_attention is None else part.emotion - part.content
-            effect = torch.linalg.vector_norm(effect, dim=-1) * 1e3
-            if self.model.mesh_attention is not None:
-                effect = effect * part.weight
+            shown, effect = self._shown(part, output)
             for i, result in enumerate(results):
                 a = part.start
                 b = min(a + shown.shape[1], len(result["offsets"]))
@@ -277,6 +283,13 @@ class EmoFacePipeline:
                         result[key][a:b] = values[i, : b - a].float().cpu().numpy()
             progress(min((part.start + shown.shape[1]) / longest, 1.0))
         return results
+
+    def _shown(self, part: Frames, output: str) -> tuple[Tensor, Tensor]:
+        """The offsets (R, t, S, 3) of the wanted output, and how far the emotion branch moves each vertex, (R, t, S) mm."""
+        if self.model.mesh_attention is None:
+            return getattr(part, output), torch.linalg.vector_norm(part.emotion, dim=-1) * 1e3
+        effect = torch.linalg.vector_norm(part.emotion - part.content, dim=-1) * 1e3 * part.weight
+        return getattr(part, output), effect
 
     def _initial(self, offset: np.ndarray) -> Tensor:
         offset = np.asarray(offset, np.float32)
