@@ -1,8 +1,8 @@
 """Measure a model: ``python -m train.evaluate MODEL --data ../shared/data --corpus data/corpus --out docs/results.json``.
 
 Prints one table per measure and writes ``OUT`` and, beside it, the same as Markdown. Definitions: ``train/evaluation``
-and ``emoface.metrics``. ``--quick`` measures a fifth of the clips. With ``--dense DIR --masks FLAME_masks.pkl`` a model of
-FLAME's topology is measured on a prepared data set (``train.prepare``) instead.
+and ``emoface.metrics``. ``--quick`` measures a fifth of the clips. With ``--dense DIR --mask FLAME_masks.pkl`` a model of
+FLAME's topology is measured on a data set of ``train.prepare`` (VOCASET, 3D-RAVDESS) instead.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +21,20 @@ from tqdm import tqdm
 from emoface.animation import EMOTIONS
 from emoface.errors import EmoFaceError
 from emoface.files import atomic_path
+from emoface.metrics_cli import read_masks
 from train.corpus.reader import Corpus
 from train.evaluation import clips as sets
-from train.evaluation import drift, emotion, lips, report
+from train.evaluation import dense, drift, emotion, lips, report
 from train.evaluation.clips import EvalClip
 from train.evaluation.face import Face
 from train.evaluation.measures import MEASURES, Bound, Row
-from train.evaluation.reading import Observer, Pipeline
+from train.evaluation.reading import Observer, Pipeline, Reading
 
 CONDITIONS = (
     "The model is asked as a user asks it: `emotion=\"speech\"`, default style, and the level \"normal\" but for RAVDESS, "
     "where the actor's own level is given (it is an input of the network)."
 )
+DENSE_CONDITIONS = "Offsets from each speaker's own template; FLAME's lips, and eye region with forehead, as masks."
 BOUNDS = [
     Bound(measure, data, kind, least=least, most=most)
     for measure, data, minimum, goal in (
@@ -70,8 +73,7 @@ class Evaluation:
         self.corpus, self.quick, self.action_units = corpus, quick, action_units or {}
         self.observer = Observer(Face(), pipeline)
         every = 5 if quick else 1
-        found = sets.corpus_clips(corpus, self.action_units)
-        self.sets = {data: of if data == sets.GRID_OTHERS else of[::every] for data, of in found.items()}
+        self.sets = sets.corpus_clips(corpus, self.action_units, every=every)
         self.emodb = list(emodb)[::every]
         self.rows: list[Row] = []
         self.extra: dict = {}
@@ -91,8 +93,10 @@ class Evaluation:
         self.emotions()
         if sets.RAVDESS in self.sets and sets.GRID in self.sets:
             self.swaps()
+            self.combinations()
         if sets.GRID in self.sets:
             self.drift()
+        self.rows = [row for row in self.rows if row.estimate.n]  # e.g. synthetic voices have no silence
         return self
 
     def motion(self) -> None:
@@ -146,6 +150,8 @@ class Evaluation:
             self.rows += lips.closure_rows("model", own) + lips.closure_rows(who, self.true[data])
             if data == sets.GRID:
                 self.rows += lips.closure_rows("speaker, video", lips.measured(own))
+                for name, readings in (("model", own), (who, self.true[data])):
+                    self.rows += lips.closure_rows(f"{name}, vowels open in the video", lips.open_vowels(readings))[1:]
         if self.emodb:
             clips = [(clip, self.observer.run(clip)) for clip in tqdm(self.emodb, desc=sets.EMODB, unit="clip")]
             self.own[sets.EMODB] = clips
@@ -190,33 +196,40 @@ class Evaluation:
         return np.stack([np.mean(grouped[clip.emotion, clip.level], axis=0) for clip, _ in readings])
 
     def swaps(self) -> None:
-        corpus, observer = self.corpus, self.observer
-        per_class = 5 if self.quick else 40
-        own_words = emotion.centroids(corpus, observer, source="ravdess", per_class=per_class)
-        content_words = emotion.centroids(corpus, observer, source="grid", per_class=per_class)
-
-        def composed(words: EvalClip, source: EvalClip):
-            return observer.of_weights(corpus.weights(corpus.index[words.identity], corpus.index[source.identity]))
-
+        observer, own_words = self.observer, self._centroids("ravdess")
         for who, animate, readings in (
             ("model", lambda words, source: observer.run(words, emotion=source, level=source.level), self.own),
-            ("target", composed, self.true),
+            ("target", self._composed, self.true),
         ):
             self.rows += emotion.swap_rows(
-                who, animate, readings[sets.GRID], readings[sets.RAVDESS], own_words, content_words,
+                who, animate, readings[sets.GRID], readings[sets.RAVDESS], own_words, self._centroids("grid"),
                 per_class=1 if self.quick else 4,
             )
 
+    @lru_cache
+    def _centroids(self, source: str) -> emotion.Centroids:
+        return emotion.centroids(self.corpus, self.observer, source=source, per_class=5 if self.quick else 40)
+
+    def _composed(self, words: EvalClip, source: EvalClip) -> Reading:
+        """The target that training would use: the source's emotion over these words."""
+        corpus = self.corpus
+        return self.observer.of_weights(corpus.weights(corpus.index[words.identity], corpus.index[source.identity]))
+
+    def combinations(self) -> None:
+        observer, shapes = self.observer, self._centroids("grid")
         clips = self.sets[sets.GRID][: 4 if self.quick else 12]
-        drawn = {}
-        for clip in self.sets[sets.RAVDESS]:
-            drawn.setdefault((clip.emotion, clip.level), clip)
+        rng = np.random.default_rng(0)
+
+        def composed_named(clip: EvalClip, name: str, level: int):
+            """The target of a named emotion: that of a random unseen recording with this label."""
+            fitting = [c for c in self.sets[sets.RAVDESS] if c.emotion == name and c.level == level]
+            fitting = fitting or [c for c in self.sets[sets.RAVDESS] if c.emotion == name]  # neutral has no strong level
+            return self._composed(clip, fitting[rng.integers(len(fitting))])
+
         self.rows += emotion.combination_rows(
-            "model", lambda clip, name, level: observer.run(clip, emotion=name, level=level), clips, content_words
+            "model", lambda clip, name, level: observer.run(clip, emotion=name, level=level), clips, shapes
         )
-        self.rows += emotion.combination_rows(
-            "target", lambda clip, name, level: composed(clip, drawn.get((name, level), drawn[name, 0])), clips, content_words
-        )
+        self.rows += emotion.combination_rows("target", composed_named, clips, shapes)
 
     def drift(self) -> None:
         rows, change = drift.drift_rows(self.observer, self.sets[sets.GRID], seconds=60 if self.quick else 120)
@@ -232,9 +245,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("docs/results.json"))
     parser.add_argument("--quick", action="store_true", help="a fifth of the clips, a minute or two")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--dense", type=Path, help="a folder of train.prepare with vertices: measure on it instead")
+    parser.add_argument("--mask", type=Path, help="for --dense: your FLAME_masks.pkl, or an .npz with 'lips' and 'upper'")
+    parser.add_argument("--split", default="test", help="for --dense: which clips")
+    parser.add_argument("--all-styles", action="store_true", help="for --dense: average over all speaking styles")
     options = parser.parse_args(arguments)
+    if options.dense and not options.mask:
+        parser.error("--dense needs --mask, your FLAME_masks.pkl")
     try:
-        results = evaluate(options)
+        results = evaluate(options, sys.argv[1:] if arguments is None else arguments)
     except EmoFaceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -242,33 +261,42 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def evaluate(options: argparse.Namespace) -> dict:
+def evaluate(options: argparse.Namespace, arguments: list[str]) -> dict:
     from emoface import EmoFacePipeline
 
     begin = time.perf_counter()
     pipeline = EmoFacePipeline.from_pretrained(options.model, device=options.device)
-    evaluation = Evaluation(
-        pipeline,
-        Corpus(options.corpus),
-        emodb=sets.emodb_clips(options.data),
-        action_units=sets.read_action_units(options.data),
-        quick=options.quick,
-    ).run()
-    print("\n" + report.text(evaluation.rows))
-    command = " ".join(["python -m train.evaluate", *([options.model] if options.model else []), *["--quick"] * options.quick])
+    if options.dense:
+        lip_vertices, upper = read_masks(options.mask)
+        rows = dense.dense_rows(
+            pipeline, options.dense, lip_vertices, upper, split=options.split,
+            styles=pipeline.styles if options.all_styles else None, every=5 if options.quick else 1,
+        )
+        clips, extra, conditions = {str(options.dense): rows[0].estimate.n}, {}, DENSE_CONDITIONS
+    else:
+        evaluation = Evaluation(
+            pipeline,
+            Corpus(options.corpus),
+            emodb=sets.emodb_clips(options.data),
+            action_units=sets.read_action_units(options.data),
+            quick=options.quick,
+        ).run()
+        rows, extra, conditions = evaluation.rows, evaluation.extra, CONDITIONS
+        clips = {data: len(of) for data, of in evaluation.own.items()}
+    print("\n" + report.text(rows))
     results = {
         "model": options.model or "the embedded model",
-        "command": command,
+        "command": "python -m train.evaluate " + " ".join(arguments),
         "date": date.today().isoformat(),
-        "conditions": CONDITIONS,
+        "conditions": conditions,
         "seconds": round(time.perf_counter() - begin, 1),
-        "clips": {data: len(of) for data, of in evaluation.own.items()},
-        "bounds": report.check(BOUNDS, evaluation.rows),
+        "clips": clips,
+        "bounds": report.check(BOUNDS, rows),
         "definitions": {key: vars(measure) for key, measure in MEASURES.items()},
-        "rows": [report.as_json(row) for row in evaluation.rows],
-        **evaluation.extra,
+        "rows": [report.as_json(row) for row in rows],
+        **extra,
     }
-    write(results, evaluation.rows, options.out)
+    write(results, rows, options.out)
     return results
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Callable, Iterable
 
 import numpy as np
@@ -38,20 +39,31 @@ def true_aperture(clip: EvalClip) -> np.ndarray:
 
 def error_rows(who: str, readings: Readings, *, emotional: bool) -> list[Row]:
     """LVE, FDD, MVE, LVD, and EVE where the clips are ``emotional``."""
-    frames = [len(clip.weights) for clip, _ in readings]
+    clip = readings[0][0]
+    errors, frames = [reading.errors for _, reading in readings], [len(clip.weights) for clip, _ in readings]
+    return vertex_rows(clip.data, clip.motion, who, errors, frames, emotional=emotional)
+
+
+def vertex_rows(
+    data: str, motion: str, who: str, errors: list[dict[str, float]], frames: list[int], *, emotional: bool
+) -> list[Row]:
+    """Rows of the clips' ``errors`` (as of ``Face.errors``); ``frames`` weigh what is pooled over frames."""
 
     def values(key: str) -> np.ndarray:
-        return np.array([reading.errors[key] for _, reading in readings])
+        return np.array([error[key] for error in errors])
 
-    rows = []
+    def add(key: str, estimate: Estimate, counted: str) -> None:
+        rows.append(Row(key, data, motion, who, estimate, counted))
+
+    rows: list[Row] = []
     for key in ("lve", "eve") if emotional else ("lve",):
         squared = bootstrap(values(key), frames)
-        rows.append(row(key, readings, who, squared.scaled(1e5), "frames"))
-        rows.append(row(f"{key}_mm", readings, who, _root_mm(squared), "frames"))
-    rows.append(row("fdd", readings, who, bootstrap(values("fdd")).scaled(1e5)))
-    rows.append(row("fdd_absolute", readings, who, bootstrap(np.abs(values("fdd"))).scaled(1e5)))
+        add(key, squared.scaled(1e5), "frames")
+        add(f"{key}_mm", _root_mm(squared), "frames")
+    add("fdd", bootstrap(values("fdd")).scaled(1e5), "clips")
+    add("fdd_absolute", bootstrap(np.abs(values("fdd"))).scaled(1e5), "clips")
     for key in ("mve", "lvd"):
-        rows.append(row(key, readings, who, bootstrap(values(key), frames).scaled(1e3), "frames"))
+        add(key, bootstrap(values(key), frames).scaled(1e3), "frames")
     return rows
 
 
@@ -86,6 +98,18 @@ def closure_rows(who: str, readings: Readings) -> list[Row]:
     ]
 
 
+def open_vowels(readings: Readings) -> Readings:
+    """The same with only the vowels in which the video shows an open mouth (not 1 mm or less for two frames).
+
+    In the others the speaker's lips were shut, or the aligned vowel reaches into a closure: closing there is not false.
+    """
+    kept = []
+    for clip, reading in readings:
+        fair = [vowel for vowel in clip.vowels if not metrics.closures_false(clip.measured_mm, [vowel], threshold_mm=1).any()]
+        kept.append((replace(clip, vowels=np.array(fair).reshape(-1, 2)), reading))
+    return kept
+
+
 def silence_row(who: str, readings: Readings) -> Row:
     """Share of the silent frames in which the mouth is closed."""
     closed = [
@@ -112,7 +136,9 @@ def with_noise(clip: EvalClip, rng: np.random.Generator) -> EvalClip:
     """The clip between two stretches of faint white noise; the noise runs through, so that there is no seam."""
     count = int(NOISE_SECONDS * clip.rate)
     samples = np.pad(clip.samples, count) + rng.standard_normal(len(clip.samples) + 2 * count) * NOISE_RMS
-    return EvalClip(clip.identity, clip.data, clip.motion, samples.astype(np.float32), clip.rate, clip.emotion, clip.level)
+    return EvalClip(
+        clip.identity, clip.data, clip.motion, samples.astype(np.float32), clip.rate, emotion=clip.emotion, level=clip.level
+    )
 
 
 def jitter_rows(who: str, readings: Readings) -> list[Row]:
