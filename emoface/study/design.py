@@ -55,7 +55,7 @@ class Item:
     emotion: str
     level: str
     emotion_speech: str | None = None
-    """Audio that the emotion is taken from; without it models get the emotion's name."""
+    """Audio that models take the emotion from, or ``speech`` for the speech's own; without it they get the name."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,8 @@ class Design:
     attention: tuple[Attention, ...]
     gold: tuple[Gold, ...]
     exclusion: Exclusion
+    size: int
+    """Width and height of every clip in pixels."""
     folder: Path
     """Folder of the design file; relative paths start there."""
 
@@ -165,7 +167,7 @@ def parse_design(raw: Any, *, folder: Path) -> Design:
     """Check a design given as plain dictionaries and lists; see ``assets/study/example.yaml`` for every key."""
     raw = _mapping(raw, "The study design", required=("title", "layout", "methods", "items", "raters_per_item"),
                    optional=("languages", "seed", "aspects", "labels", "items_per_rater", "reference", "training",
-                             "attention", "gold", "exclusion"))
+                             "attention", "gold", "exclusion", "size"))
     languages = tuple(_list(raw.get("languages", ["en"]), "languages"))
     if not languages or not all(isinstance(language, str) and language for language in languages):
         raise EmoFaceError("'languages' needs at least one language code such as en; add one.")
@@ -185,6 +187,9 @@ def parse_design(raw: Any, *, folder: Path) -> Design:
     items_per_rater = _integer(raw.get("items_per_rater", len(items)), "items_per_rater", least=1)
     if items_per_rater > len(items):
         raise EmoFaceError(f"'items_per_rater' is {items_per_rater}, but there are only {len(items)} items; lower it.")
+    size = _integer(raw.get("size", 512 if layout == "single" else 384), "size", least=128)
+    if size > 1080 or size % 2:
+        raise EmoFaceError(f"'size' must be an even number of pixels from 128 to 1080; it is {size}.")
     return Design(
         title=_text(raw["title"], languages, "title"), languages=languages, layout=layout,
         seed=_integer(raw.get("seed", 0), "seed", least=0), methods=methods, items=items, aspects=aspects,
@@ -194,7 +199,7 @@ def parse_design(raw: Any, *, folder: Path) -> Design:
         training=_training(raw.get("training", []), layout, methods, item_ids),
         attention=_attention(raw.get("attention", []), names, item_ids),
         gold=_gold(raw.get("gold", []), names, item_ids, {aspect.id for aspect in aspects}),
-        exclusion=_exclusion(raw.get("exclusion", {})), folder=Path(folder))
+        exclusion=_exclusion(raw.get("exclusion", {})), size=size, folder=Path(folder))
 
 
 def default_aspects(languages: tuple[str, ...]) -> tuple[Aspect, ...]:
