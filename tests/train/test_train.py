@@ -1,0 +1,234 @@
+"""The training loop on a tiny data set: the paper's schedule and losses, overfitting, exact resume, export."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from emoface.loading import load_folder
+from tests.tiny import tiny_model
+from train import losses
+from train.meshes import MeshFolder
+from train.motion import BasisMotion, DenseMotion
+from train.prepare.vertices import write_clip, write_index
+from train.self_growing import decode, ground_truth_probability
+from train.train import Trainer, TrainingConfig, VertexSampler, learning_rate, read_config
+
+CONFIG = "train/configs/tiny.yaml"
+
+
+def make_data(folder, clips=2, frames=24):
+    """Clips of a sphere that swells with a tone's loudness: the same sentence in two emotions, other lengths."""
+    mesh = trimesh.creation.icosphere(subdivisions=1, radius=0.1)
+    rng, entries = np.random.default_rng(0), []
+    for i in range(clips):
+        count = frames + 4 * i
+        t = np.arange(count) / 30
+        swell = 0.05 * np.sin(2 * np.pi * (1.5 + i) * t) ** 2
+        vertices = mesh.vertices * (1 + swell[:, None, None] * (np.asarray(mesh.vertices)[:, 1:2] > 0))
+        samples = np.repeat(swell, 16000 // 30 + 1)[: int(count / 30 * 16000)] * rng.normal(size=int(count / 30 * 16000)) * 5
+        entry = dict(
+            id=f"clip{i}", split="train", speaker="anna", style="anna", emotion=("neutral", "happy")[i % 2], level=0, text="hello",
+            motion="modelled", source="test",
+        )
+        entries.append(write_clip(folder, entry, vertices, samples.astype(np.float32)))
+        if i == 0:
+            entries.append(write_clip(folder, {**entry, "id": "held", "split": "val"}, vertices, samples.astype(np.float32)))
+    write_index(folder, entries, {"anna": np.asarray(mesh.vertices)}, [])
+    mesh.export(folder / "mesh.ply")
+    return folder
+
+
+def tiny_config(folder, **changes) -> TrainingConfig:
+    config = read_config(__import__("pathlib").Path(CONFIG))
+    config.data = {**config.data, "folder": str(folder), "mesh": str(folder / "mesh.ply")}
+    for key, value in changes.items():
+        setattr(config, key, value)
+    return config
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.mark.parametrize("epochs,warmup", [(200, 10), (30, 3), (17, 3)])
+def test_schedule_is_the_papers_formula_at_every_epoch(epochs, warmup):
+    for n in range(epochs):
+        p = ground_truth_probability(n, epochs=epochs, warmup=warmup)
+        if n < warmup:
+            assert p == 1.0
+        elif n > (epochs + warmup) / 2:
+            assert p == 0.0
+        else:
+            assert p == pytest.approx(max(0.0, math.cos(math.pi * (n - warmup) / (epochs - warmup))))
+        assert ground_truth_probability(n, epochs=epochs, warmup=warmup, scheme="teacher_forcing") == 1.0
+    with pytest.raises(ValueError, match="teacher_forcing"):
+        ground_truth_probability(warmup, epochs=epochs, warmup=warmup, scheme="scheduled")
+
+
+@torch.no_grad()
+def test_self_growing_ends_in_free_running():
+    """Every pass makes one more frame equal to free running, so T passes are free running itself."""
+    model = tiny_model()
+    torch.manual_seed(3)
+    features, style = torch.randn(2, 7, 48), torch.eye(2)
+    truth = DenseMotion(torch.randn(2, 7, model.config.vertex_count, 3))
+    decoder = model.content_decoder
+    condition, cross = decoder.condition(style, None), decoder.cross(features)
+    free = torch.cat([p.content for p in model.generate(features, features, style=style, level=style)], 1)
+    grown = decoder.offsets(decode(decoder, truth, condition, cross, probability=0.0, passes=8))
+    assert torch.allclose(free, grown, atol=1e-5)
+    two = decoder.offsets(decode(decoder, truth, condition, cross, probability=0.0, passes=2))
+    assert not torch.allclose(free, two, atol=1e-3)
+
+
+@torch.no_grad()
+def test_teacher_forcing_sees_shifted_ground_truth():
+    model = tiny_model()
+    decoder, style = model.content_decoder, torch.eye(2)
+    truth = torch.randn(2, 6, model.config.vertex_count, 3)
+    cross, condition = decoder.cross(torch.randn(2, 6, 48)), decoder.condition(style, None)
+    shifted = torch.cat([torch.zeros(2, 1, 3 * model.config.vertex_count), truth.flatten(2)[:, :-1]], 1)
+    expected = decoder(decoder.embed(shifted), condition, cross)
+    assert torch.allclose(decode(decoder, DenseMotion(truth), condition, cross, probability=1.0), expected, atol=1e-5)
+
+
+def test_motion_in_a_basis_equals_dense_motion():
+    model = tiny_model()
+    torch.manual_seed(0)
+    weights, basis = torch.rand(2, 5, 4), torch.randn(4, model.config.vertex_count, 3)
+    dense = DenseMotion(torch.einsum("btk,ksx->btsx", weights, basis))
+    sparse, rows = BasisMotion(weights, basis), torch.tensor([3, 0, 17])
+    assert torch.allclose(sparse.embed(model.content_decoder), dense.embed(model.content_decoder), atol=1e-4)
+    assert torch.allclose(sparse.at(rows), dense.at(rows), atol=1e-6)
+
+
+def test_losses_against_loops():
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3)
+    lengths = (4, 2)
+    mask = torch.arange(4)[None] < torch.tensor(lengths)[:, None]
+    frames = [(i, t) for i, n in enumerate(lengths) for t in range(n)]
+    expected = sum((a[i, t] - b[i, t]).abs().mean() for i, t in frames) / len(frames)
+    assert torch.allclose(losses.reconstruction(a, a, a, b, mask), 3 * expected)
+    steps = [(i, t) for i, n in enumerate(lengths) for t in range(1, n)]
+    expected = sum(((a[i, t] - a[i, t - 1]) - (b[i, t] - b[i, t - 1])).abs().mean() for i, t in steps) / len(steps)
+    assert torch.allclose(losses.velocity(a, b, mask), expected)
+    pairs = torch.tensor([[0, 2]])
+    expected = sum(((a - b)[i, t, 0, 1] - (a - b)[i, t, 2, 1]).abs() for i, t in frames) / len(frames)
+    assert torch.allclose(losses.lip_gap(a, b, pairs, mask), expected)
+
+
+def test_default_losses_are_the_papers():
+    w = losses.LossWeights()
+    assert (w.self_reconstruction, w.cross_reconstruction, w.velocity, w.classification, w.lip_gap) == (1000, 1000, 500, 1e-4, 0)
+
+
+def test_vertex_sampler_keeps_lip_pairs_and_repeats_itself():
+    pairs = torch.tensor([[5, 9], [6, 8]])
+    sampler = VertexSampler(50, sample=10, importance=torch.ones(50), pairs=pairs, seed=1)
+    vertices, positions = sampler.draw(7)
+    assert torch.equal(vertices[positions], pairs) and len(vertices) == 14
+    assert torch.equal(vertices, sampler.draw(7)[0]) and not torch.equal(vertices, sampler.draw(8)[0])
+
+
+def test_cosine_rate_warms_up_and_ends_low():
+    config = TrainingConfig(data={}, schedule="cosine", learning_rate=1.0)
+    rates = [learning_rate(config, s, 1000) for s in range(1000)]
+    assert rates[0] < 0.1 and max(rates) == pytest.approx(1.0, abs=1e-3) and rates[-1] == pytest.approx(0.02, abs=1e-3)
+
+
+def test_overfits_one_clip_below_a_tenth_of_a_millimetre(tmp_path):
+    folder = make_data(tmp_path / "one", clips=1)
+    config = tiny_config(folder, epochs=30, steps_per_epoch=20, validate_every=100, data={**tiny_config(folder).data, "batch_size": 1})
+    trainer = Trainer(config, tmp_path / "run")
+    trainer.run()
+    task = trainer.task
+    model = trainer.model.eval()
+    with torch.inference_mode():
+        for encoder in task.modules():
+            encoder.eval()
+        sound, truth = [torch.from_numpy(task.data.sound(0))], task.data.offsets(0)
+        parts = model.generate(
+            task._features(task.content_encoder, sound, [len(truth)])[:, :, 0], task._features(task.emotion_encoder, sound, [len(truth)])[:, :, 0],
+            style=torch.ones(1, 1), level=torch.eye(2)[:1],
+        )
+        predicted = torch.cat([p.fused for p in parts], 1)[0].numpy()
+    error_mm = 1e3 * np.linalg.norm(predicted - truth, axis=-1).mean()
+    static_mm = 1e3 * np.linalg.norm(truth, axis=-1).mean()
+    assert static_mm > 0.5 and error_mm < 0.1, (error_mm, static_mm)
+
+
+def test_resume_is_exact(folder, tmp_path):
+    config = dict(epochs=3, steps_per_epoch=2, validate_every=1)
+    straight = Trainer(tiny_config(folder, **config), tmp_path / "straight")
+    straight.run()
+    first = Trainer(tiny_config(folder, **config), tmp_path / "broken")
+    for _ in range(3):
+        first.train_step(first.task.batch(first.step))
+        first.step += 1
+    first.save()
+    second = Trainer(tiny_config(folder, **config), tmp_path / "broken")
+    second.resume()
+    assert second.step == 3
+    second.run()
+    for (name, a), b in zip(straight.model.state_dict().items(), second.model.state_dict().values()):
+        assert torch.equal(a, b), name
+    for (name, a), b in zip(straight.task.emotion_encoder.state_dict().items(), second.task.emotion_encoder.state_dict().values()):
+        assert torch.equal(a, b), name
+
+
+def test_resume_refuses_other_settings(folder, tmp_path):
+    Trainer(tiny_config(folder), tmp_path).save()
+    with pytest.raises(SystemExit, match="other settings"):
+        Trainer(tiny_config(folder, seed=5), tmp_path).resume()
+
+
+def test_finished_run_exports_a_model_that_loads(folder, tmp_path):
+    trainer = Trainer(tiny_config(folder, epochs=1, steps_per_epoch=2), tmp_path)
+    trainer.run()
+    model, content, emotion = load_folder(tmp_path / "model")
+    assert model.config.style_names == ["anna"] and content.width == emotion.width == model.config.feature_size == 32
+    for a, b in zip(trainer.model.state_dict().values(), model.state_dict().values()):
+        assert torch.equal(a, b)
+
+
+def test_cross_target_is_the_other_clip_on_the_contents_clock(folder, tmp_path):
+    task = Trainer(tiny_config(folder), tmp_path).task
+    batch = task.batch(0)
+    for row, frames in enumerate(batch.frames):
+        assert int(batch.rest.mask[row].sum()) == frames
+    assert not torch.equal(batch.rest.motions[0].offsets, batch.rest.motions[1].offsets)
+    assert (batch.rest.emotions[0] != batch.rest.emotions[1]).all()
+
+
+def test_not_finite_loss_is_named(folder, tmp_path):
+    trainer = Trainer(tiny_config(folder), tmp_path)
+    with torch.no_grad():
+        trainer.model.content_decoder.memory.weight.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="not finite at step 0"):
+        trainer.train_step(trainer.task.batch(0))
+
+
+def test_unknown_settings_are_refused(tmp_path):
+    (tmp_path / "x.yaml").write_text("data: {kind: meshes}\nlerning_rate: 1\n")
+    with pytest.raises(SystemExit, match="lerning_rate"):
+        read_config(tmp_path / "x.yaml")
+
+
+def test_missing_data_says_how_to_make_it(tmp_path):
+    with pytest.raises(ValueError, match="train.prepare"):
+        MeshFolder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mini", "vocaset", "3d-ravdess", "tiny"])
+def test_shipped_configs_are_valid(name):
+    from pathlib import Path
+
+    config = read_config(Path(f"train/configs/{name}.yaml"))
+    losses.LossWeights(**config.losses)
+    assert json.dumps(config.data)

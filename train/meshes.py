@@ -1,0 +1,219 @@
+"""The paper's model on mesh data sets: VOCASET and 3D-RAVDESS, as ``train.prepare`` writes them.
+
+Both encoders are trained along (convolutions frozen, as in FaceFormer), so features are computed per step. Items are single clips;
+where a speaker has said the same sentence with another emotion, that clip is ``e2`` and its motion, warped onto the content's clock, the
+cross target (the paper's pairs). VOCASET has no emotions: there both outputs are self-reconstructions.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor, nn
+
+from emoface.animation import EMOTIONS
+from emoface.configuration import EmoFaceConfig
+from emoface.encoders import SpeechEncoder
+from emoface.errors import EmoFaceError
+from emoface.loading import save_folder
+from emoface.metrics import eve, lve
+from emoface.modeling import EmoFaceModel
+
+from .data import Batch, mask_of, pad
+from .motion import DenseMotion
+from .prepare.pairs import FEATURE_RATE, feature_map, same_sentence_pairs, warp
+
+
+@dataclass
+class SoundBatch:
+    """A batch before the encoders: samples instead of features."""
+
+    content: list[Tensor]
+    sources: tuple[list[Tensor], list[Tensor]]
+    frames: list[int]
+    source_frames: tuple[list[int], list[int]]
+    rest: Batch
+    """Everything else; its features are filled in by :meth:`MeshTask.prepare`."""
+
+    def to(self, device) -> "SoundBatch":
+        move = lambda sounds: [s.to(device) for s in sounds]  # noqa: E731
+        return SoundBatch(move(self.content), tuple(map(move, self.sources)), self.frames, self.source_frames, self.rest.to(device))
+
+
+class MeshFolder:
+    """``clips.json``, ``templates.npz``, ``audio/`` and ``vertices/`` of a prepared data set."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        if not (self.folder / "clips.json").exists():
+            raise EmoFaceError(f"There is no prepared data in {folder}; make it with: python -m train.prepare vocaset --out {folder}")
+        self.clips = json.loads((self.folder / "clips.json").read_text())
+        with np.load(self.folder / "templates.npz", allow_pickle=False) as file:
+            self.templates = {name: file[name] for name in file.files}
+
+    def sound(self, clip: int) -> np.ndarray:
+        samples, rate = soundfile.read(self.folder / self.clips[clip]["audio"], dtype="float32")
+        assert rate == 16000, f"{self.clips[clip]['audio']} is not 16 kHz"
+        return samples
+
+    def offsets(self, clip: int) -> np.ndarray:
+        """(T, V, 3) metres from the speaker's template."""
+        info = self.clips[clip]
+        vertices = np.load(self.folder / info["vertices"], allow_pickle=False)
+        return vertices - self.templates[info["speaker"]]
+
+
+def cepstra(samples: np.ndarray) -> np.ndarray:
+    """13 MFCCs and their slopes at 50 frames/s, each of zero mean and unit variance: (T, 26)."""
+    import librosa
+
+    mfcc = librosa.feature.mfcc(y=samples, sr=16000, n_mfcc=13, n_fft=400, hop_length=320)
+    both = np.concatenate([mfcc, np.gradient(mfcc, axis=1)]).T
+    return (both - both.mean(0)) / (both.std(0) + 1e-6)
+
+
+class MeshTask:
+    def __init__(self, config):
+        data = dict(config.data)
+        self.data = MeshFolder(Path(data["folder"]))
+        clips = self.data.clips
+        self.train = [i for i, c in enumerate(clips) if c["split"] == "train"]
+        self.val = [i for i, c in enumerate(clips) if c["split"] == "val"]
+        self.size, self.seed = int(data.get("batch_size", 1)), config.seed
+        self.partners: dict[int, list[int]] = {}
+        for a, b in same_sentence_pairs(clips):
+            self.partners.setdefault(a, []).append(b)
+        self.content_encoder = self._encoder(data["content_encoder"])
+        self.emotion_encoder = self._encoder(data["emotion_encoder"])
+        template, faces = self._topology(data)
+        model = EmoFaceConfig(
+            **{
+                "feature_mix": "last", "feature_layers": 1, "emotion_pooling": "frame", "head": None, "name": "emoface-base",
+                "feature_size": self.content_encoder.width, "vertex_count": len(template), "face_count": len(faces),
+                "style_names": sorted({clips[i]["style"] for i in self.train}), "content_encoder": {}, "emotion_encoder": {},
+                **config.model,
+            }
+        )
+        self.model = EmoFaceModel.from_topology(model, faces=faces, template=template)
+        self.steps_per_epoch = max(len(self.train) // self.size, 1)
+        self.importance = self.lip_pairs = None
+        self.lips, self.upper = self._masks(data)
+
+    @staticmethod
+    def _encoder(settings: dict | str) -> SpeechEncoder:
+        """A Hub id or folder; or a dict of ``SpeechEncoder`` for a fresh one (tests)."""
+        encoder = SpeechEncoder(settings) if isinstance(settings, dict) else SpeechEncoder.from_pretrained(settings)
+        return encoder.freeze_feature_encoder().train()
+
+    def _topology(self, data: dict) -> tuple[np.ndarray, np.ndarray]:
+        """Mean template and the triangles of ``data.mesh`` (an OBJ or PLY of that topology, e.g. FLAME_sample.ply)."""
+        import trimesh
+
+        mesh = trimesh.load(data["mesh"], process=False, maintain_order=True)
+        template = np.mean(list(self.data.templates.values()), axis=0)
+        if len(mesh.vertices) != len(template):
+            raise EmoFaceError(f"{data['mesh']} has {len(mesh.vertices)} vertices but the data {len(template)}: give a mesh of that topology.")
+        return template, np.asarray(mesh.faces)
+
+    def _masks(self, data: dict) -> tuple[np.ndarray, np.ndarray]:
+        count = self.model.config.vertex_count
+        if "masks" not in data:
+            return np.arange(count), np.arange(count)
+        from emoface.flame import load_masks, upper_face
+
+        masks = load_masks(data["masks"])
+        return masks["lips"], upper_face(masks)
+
+    @lru_cache(maxsize=4096)
+    def _time_map(self, content: int, emotion: int):
+        """DTW between two recordings of one sentence, on MFCCs: as exact as encoder features within a speaker (22 ms), and the same
+        at every step of training."""
+        pair = [cepstra(self.data.sound(i)) for i in (content, emotion)]
+        return feature_map(*pair, *((0.0, (len(f) - 1) / FEATURE_RATE) for f in pair), rate=FEATURE_RATE)
+
+    def batch(self, step: int) -> SoundBatch:
+        rng = np.random.default_rng([self.seed, step])
+        contents = [int(i) for i in rng.choice(self.train, self.size)]
+        lenders = [int(rng.choice(self.partners[i])) if i in self.partners else i for i in contents]
+        clips = self.data.clips
+        truth, frames = [], []
+        for which in (contents, lenders):
+            rows = []
+            for c, e in zip(contents, which):
+                own = self.data.offsets(c)
+                rows.append(own if c == e else warp(self.data.offsets(e), self._time_map(c, e), len(own)).astype(np.float32))
+            truth.append(rows)
+            frames.append([clips[i]["frames"] for i in which])
+        sounds = [[torch.from_numpy(self.data.sound(i)) for i in which] for which in (contents, lenders)]
+        styles = self.model.config.style_names
+        label = lambda which: torch.tensor([EMOTIONS.index(clips[i]["emotion"]) for i in which])  # noqa: E731
+        level = lambda which: torch.tensor([clips[i]["level"] for i in which])  # noqa: E731
+        never = torch.zeros(self.size, dtype=torch.bool)
+        rest = Batch(
+            content=torch.empty(0), mask=mask_of(truth[0]), sources=(torch.empty(0), torch.empty(0)),
+            source_masks=tuple(mask_of([np.empty(n) for n in f]) for f in frames), pooled=(never, never),
+            emotions=(label(contents), label(lenders)), levels=(level(contents), level(lenders)),
+            style=torch.tensor([styles.index(clips[i]["style"]) for i in contents]), motions=tuple(DenseMotion(pad(rows)) for rows in truth),
+        )
+        return SoundBatch(sounds[0], tuple(sounds), frames[0], tuple(frames), rest)
+
+    def _features(self, encoder: SpeechEncoder, sounds: list[Tensor], frames: list[int]) -> Tensor:
+        """(B, T, 1, C) of the encoder's last block, zero-padded."""
+        rows = [encoder.frame_features(s, n)[-1] for s, n in zip(sounds, frames)]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True).unsqueeze(2)
+
+    def prepare(self, batch: SoundBatch) -> Batch:
+        """Run the encoders of this step."""
+        ready = batch.rest
+        ready.content = self._features(self.content_encoder, batch.content, batch.frames)
+        ready.sources = tuple(
+            self._features(self.emotion_encoder, sounds, frames) for sounds, frames in zip(batch.sources, batch.source_frames)
+        )
+        return ready
+
+    def modules(self) -> list[nn.Module]:
+        return [self.content_encoder, self.emotion_encoder]
+
+    def parameters(self) -> list[nn.Parameter]:
+        return [p for module in (self.model, *self.modules()) for p in module.parameters() if p.requires_grad]
+
+    def state(self) -> dict:
+        return {f"encoder{i}": module.state_dict() for i, module in enumerate(self.modules())}
+
+    def load_state(self, state: dict) -> None:
+        for i, module in enumerate(self.modules()):
+            module.load_state_dict(state[f"encoder{i}"])
+
+    @torch.inference_mode()
+    def validate(self, model: EmoFaceModel) -> dict[str, float]:
+        """LVE and EVE in mm (root of the mean of the squared maxima), free-running, mean over all training styles for unseen speakers."""
+        for encoder in self.modules():
+            encoder.eval()
+        names, rows = model.config.style_names, []
+        for clip in self.val:
+            truth = self.data.offsets(clip)
+            sound, frames = [torch.from_numpy(self.data.sound(clip))], [len(truth)]
+            f_c = model.content_features(self._features(self.content_encoder, sound, frames))
+            f_e = model.emotion_features(self._features(self.emotion_encoder, sound, frames))
+            style = self.data.clips[clip]["style"]
+            for name in [style] if style in names else names:
+                parts = model.generate(
+                    f_c, f_e, style=model.one_hot(names.index(name), len(names), 1), level=model.one_hot(self.data.clips[clip]["level"], 2, 1)
+                )
+                predicted = torch.cat([p.fused for p in parts], 1)[0].cpu().numpy()
+                still = np.zeros_like(truth)
+                rows.append([lve(predicted, truth, self.lips), eve(predicted, truth, self.upper), lve(still, truth, self.lips)])
+        for encoder in self.modules():
+            encoder.train()
+        lips, upper, static = 1e3 * np.sqrt(np.mean(rows, axis=0))
+        return dict(lips_mm=float(lips), eyes_mm=float(upper), lips_static_mm=float(static), score=float(lips + upper))
+
+    def export(self, model: EmoFaceModel, folder: Path) -> None:
+        """A self-contained model folder, both encoders included."""
+        save_folder(folder, model, self.content_encoder, self.emotion_encoder, dtype=torch.float32)
