@@ -56,6 +56,8 @@ class Corpus:
     def weights(self, content: int, emotion: int | None = None, *, lips: LipResponse | None = None) -> np.ndarray:
         """(T, 52) float32 weights of clip ``content`` said with the emotion of clip ``emotion`` (None: its own)."""
         source = content if emotion is None else emotion
+        if source == content and not self.targets[source].any():
+            return np.clip(self.track(content, "content"), 0, 1).astype(np.float32)  # filmed with its emotion, or neutral
         clip = self.clips[source]
         return compose(
             self.track(content, "content"), self.track(content, "envelope"), self.track(content, "closure"),

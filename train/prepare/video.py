@@ -1,0 +1,243 @@
+"""Talking-face videos -> training folder: ``python -m train.prepare video --source DIR --out DIR [--landmarker PATH]``.
+
+No gated asset is needed: MediaPipe's Face Landmarker (IMAGE mode: no lag) gives ARKit scores and landmarks, which become
+motion of the embedded head as in ``train.corpus.drive``. RAVDESS's own file names are understood; any other video counts as
+neutral speech of the speaker its folder is named after. The folder is read with ``train.corpus.reader.Corpus``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import urllib.request
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from emoface.audio import load_audio
+from emoface.errors import EmoFaceError
+from emoface.files import atomic_path
+from train.corpus.channels import FPS
+from train.corpus.clip import Clip
+from train.corpus.drive import Capture, drive, lip_gap_mm, measured_closure, resting_scores, to_our_order
+from train.corpus.emotion import parse_ravdess_name
+from train.corpus.envelope import emotion_envelope, loudness_track, speech_activity, speech_interval
+from train.corpus.grid import silent_frames
+from train.corpus.lips import average_head_lips
+from train.corpus.smoothing import frame_count, resample
+from train.corpus.store import merge, write_part
+
+LANDMARKER_URL = (
+    "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
+)
+LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+SUFFIXES = (".mp4", ".mov", ".mpg", ".mpeg", ".avi", ".mkv", ".webm", ".flv", ".m4v")
+LANDMARKS = (13, 14, 33, 263)  # inner lips, outer eye corners
+MOST_MISSING, WIDEST_YAW_DEGREES = 0.25, 25.0
+RAVDESS_NAME = re.compile(r"\d\d(-\d\d){6}")
+
+
+def prepare(source: Path, out: Path, *, landmarker: Path | None = None, processes: int = 2, max_seconds: float = 120) -> dict:
+    """Write the training folder; returns its report. Videos measured by an earlier run are not measured again."""
+    videos = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not videos:
+        raise EmoFaceError(f"There is no video in {source}; known kinds are {', '.join(SUFFIXES)}.")
+    model = find_landmarker(landmarker, out)
+    for folder in ("captures", "audio", "parts"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    jobs = {identity_of(path, source): path for path in videos}
+    reasons = _measure_all(jobs, out, model, processes)
+    captures = {name: read_capture(out / "captures" / f"{name}.npz") for name in jobs if name not in reasons}
+    rests = _resting_faces(jobs, captures, max_seconds, reasons)
+    done = []
+    for name, capture in tqdm(captures.items(), desc="driving the head", unit="clip"):
+        speaker = speaker_of(jobs[name])
+        if speaker in rests and name not in reasons:
+            write_part(_clip(name, jobs[name], capture, rests[speaker], max_seconds), out)
+            done.append(name)
+    if not done:
+        raise EmoFaceError("No video was usable: " + "; ".join(f"{n}: {r}" for n, r in sorted(reasons.items())[:5]) + ".")
+    return merge(out, done, [f"{name}: {reason}" for name, reason in sorted(reasons.items())])
+
+
+def identity_of(path: Path, source: Path) -> str:
+    """A name for the clip that is unique in the folder."""
+    return "_".join(path.relative_to(source).with_suffix("").parts).replace(" ", "_")
+
+
+def speaker_of(path: Path) -> str:
+    return f"ravdess_{path.stem[-2:]}" if RAVDESS_NAME.fullmatch(path.stem) else path.parent.name
+
+
+def find_landmarker(path: Path | None, out: Path) -> Path:
+    """The given model file, or the official one, downloaded once; checked by its sha256 in both cases."""
+    target = path or out / "face_landmarker.task"
+    if path is None and not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with urllib.request.urlopen(LANDMARKER_URL, timeout=60) as answer, atomic_path(target) as temporary:
+                temporary.write_bytes(answer.read())
+        except OSError as error:
+            raise EmoFaceError(
+                f"MediaPipe's model could not be downloaded ({error}); get {LANDMARKER_URL} and pass it with --landmarker."
+            ) from error
+    if not target.exists():
+        raise EmoFaceError(f"There is no file {target}; download {LANDMARKER_URL}.")
+    if hashlib.sha256(target.read_bytes()).hexdigest() != LANDMARKER_SHA256:
+        raise EmoFaceError(f"{target} is not the Face Landmarker this code was measured with; download {LANDMARKER_URL}.")
+    return target
+
+
+def _measure_all(jobs: dict[str, Path], out: Path, model: Path, processes: int) -> dict[str, str]:
+    """Run MediaPipe over all videos that have no capture yet; returns why some were rejected."""
+    todo = {name: path for name, path in jobs.items() if not (out / "captures" / f"{name}.npz").exists()}
+    reasons: dict[str, str] = {}
+    with ProcessPoolExecutor(processes) as pool:
+        running = {pool.submit(measure, path, out / "captures" / f"{name}.npz", model): name for name, path in todo.items()}
+        for future in tqdm(as_completed(running), total=len(running), desc="finding faces", unit="video"):
+            if future.exception() is not None:
+                if not isinstance(future.exception(), EmoFaceError):
+                    raise future.exception()
+                reasons[running[future]] = str(future.exception())
+    for name in jobs:
+        if name not in reasons and (reason := _reason_to_reject(out / "captures" / f"{name}.npz")):
+            reasons[name] = reason
+    return reasons
+
+
+@lru_cache(maxsize=1)
+def _landmarker(model: str):
+    """One landmarker per process."""
+    try:
+        from mediapipe.tasks.python import BaseOptions, vision
+    except (ImportError, OSError) as error:
+        raise EmoFaceError(
+            f"MediaPipe cannot be used ({error}): pip install -r train/requirements.txt, and on a bare Debian "
+            "apt-get install libgles2 libegl1."
+        ) from error
+    return vision.FaceLandmarker.create_from_options(
+        vision.FaceLandmarkerOptions(
+            base_options=BaseOptions(model_asset_path=model), running_mode=vision.RunningMode.IMAGE, num_faces=1,
+            output_face_blendshapes=True, output_facial_transformation_matrixes=True,
+        )
+    )
+
+
+def measure(video: Path, target: Path, model: Path) -> None:
+    """Scores, lip gap and head pose of every frame of a video, on an even clock, to ``target``."""
+    scores, points, poses, times, size = [], [], [], [], (1, 1)
+    for seconds, image in read_frames(video):
+        size = image.shape[1::-1]
+        found = _detect(image, str(model))
+        times.append(seconds)
+        scores.append(found[0])
+        points.append(found[1])
+        poses.append(found[2])
+    if len(times) < 2:
+        raise EmoFaceError(f"{video.name} holds no moving picture")
+    times = np.array(times) - times[0]
+    detected = np.array([s is not None for s in scores])
+    fps = float(1 / np.median(np.diff(times)))
+    blank = (np.zeros(52), np.full((len(LANDMARKS), 3), np.nan), np.eye(4))
+    rows = [np.stack([x if x is not None else b for x in column]) for column, b in zip((scores, points, poses), blank)]
+    gap = lip_gap_mm(rows[1], np.array(LANDMARKS), size[0] / size[1])
+    # Variable frame rates: put everything on an even clock; a frame counts as seen if its nearest one is.
+    even = np.arange(int(round(times[-1] * fps)) + 1) / fps
+    nearest = np.abs(times[None] - even[:, None]).argmin(axis=1) if len(times) < 20000 else np.searchsorted(times, even)
+    with atomic_path(target) as path:
+        np.savez(
+            path, scores=resample(rows[0], times, even)[:, :] * detected[nearest, None], gap_mm=gap[nearest],
+            detected=detected[nearest], pose=rows[2][nearest], fps=fps,
+        )
+
+
+def read_frames(video: Path):
+    """Yield (seconds, (H, W, 3) uint8 RGB) of all frames."""
+    import av
+
+    try:
+        with av.open(str(video)) as container:
+            stream = container.streams.video[0]
+            rate = float(stream.average_rate or 25)
+            for i, frame in enumerate(container.decode(stream)):
+                seconds = float(frame.time) if frame.time is not None else i / rate
+                yield seconds, np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+    except (av.FFmpegError, IndexError) as error:
+        raise EmoFaceError(f"{video.name} cannot be decoded ({error})") from error
+
+
+def _detect(image: np.ndarray, model: str) -> tuple:
+    """(52,) scores, (4, 3) landmarks and (4, 4) pose; (None, None, None) without a face."""
+    import mediapipe
+
+    result = _landmarker(model).detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image))
+    if not result.face_blendshapes:
+        return None, None, None
+    shapes = result.face_blendshapes[0]
+    scores = to_our_order(np.array([[s.score for s in shapes]]), [s.category_name for s in shapes])[0]
+    points = np.array([[p.x, p.y, p.z] for p in (result.face_landmarks[0][k] for k in LANDMARKS)])
+    return scores, points, np.asarray(result.facial_transformation_matrixes[0], float)
+
+
+def read_capture(path: Path) -> Capture:
+    with np.load(path, allow_pickle=False) as file:
+        return Capture(file["scores"], file["gap_mm"], file["detected"], float(file["fps"]))
+
+
+def _reason_to_reject(path: Path) -> str | None:
+    with np.load(path, allow_pickle=False) as file:
+        detected, pose = file["detected"], file["pose"]
+    missing = 1 - detected.mean()
+    if missing > MOST_MISSING:
+        return f"no face in {missing:.0%} of the frames"
+    yaw = np.degrees(np.arctan2(pose[detected, 0, 2], pose[detected, 2, 2]))
+    if np.median(np.abs(yaw)) > WIDEST_YAW_DEGREES:
+        return f"the head is turned by {np.median(np.abs(yaw)):.0f} degrees"
+    return None
+
+
+def _resting_faces(
+    jobs: dict[str, Path], captures: dict[str, Capture], max_seconds: float, reasons: dict[str, str]
+) -> dict[str, np.ndarray]:
+    """Resting scores by speaker, from neutral clips only: the rest of an emotional clip contains the emotion."""
+    grouped: dict[str, list] = {}
+    for name, capture in captures.items():
+        try:
+            audio = load_audio(jobs[name], max_seconds=max_seconds)
+        except EmoFaceError as error:
+            reasons[name] = f"its sound cannot be used: {error}"
+            continue
+        if _label(jobs[name])["emotion"] == "neutral":
+            silent = silent_frames(capture, speech_interval(audio.samples, audio.sample_rate))
+            grouped.setdefault(speaker_of(jobs[name]), []).append((capture, silent))
+    for name in captures:
+        if name not in reasons and speaker_of(jobs[name]) not in grouped:
+            reasons[name] = "its speaker has no neutral clip, so the resting face is unknown"
+    return {speaker: resting_scores(*map(list, zip(*pairs))) for speaker, pairs in grouped.items()}
+
+
+def _label(video: Path) -> dict:
+    if RAVDESS_NAME.fullmatch(video.stem):
+        fields = parse_ravdess_name(video.stem)
+        split = "train" if fields["actor"] <= 20 else "val"
+        return dict(emotion=fields["emotion"], level=fields["level"], text=f"statement {fields['statement']}", split=split)
+    return dict(emotion="neutral", level=0, text="", split="train")
+
+
+def _clip(name: str, video: Path, capture: Capture, rest: np.ndarray, max_seconds: float) -> Clip:
+    audio = load_audio(video, max_seconds=max_seconds)
+    samples, rate = np.asarray(audio.samples, np.float32), audio.sample_rate
+    count = frame_count(len(samples) / rate)
+    speech = speech_interval(samples, rate)
+    motion = drive(capture, rest, np.arange(count) / FPS, average_head_lips())
+    activity, loudness = speech_activity(count, speech), loudness_track(samples, rate, count, speech)
+    speaker = speaker_of(video)
+    return Clip(
+        identity=name, source="video", speaker=speaker, style=speaker, motion="real", samples=samples, sample_rate=rate,
+        content=motion.weights, loudness=loudness, envelope=emotion_envelope(loudness, speech), activity=activity,
+        closure=measured_closure(motion.sealed, activity), measured=motion.measured, measured_raw=motion.measured_raw,
+        speech=speech, **_label(video),
+    )
