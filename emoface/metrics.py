@@ -75,7 +75,7 @@ def eve(prediction: Clips, truth: Clips, eyes: np.ndarray) -> float:
 
 
 def lvd(prediction: Clips, truth: Clips, lips: np.ndarray) -> float:
-    """Lip vertex distance, **not squared**, m: ``mean_t max_{i in lips} |p[t,i] - v[t,i]|``, over frames (UniTalker)."""
+    """Lip vertex distance, **not squared**, m: ``mean_t max_{i in lips} |p[t,i] - v[t,i]|`` over frames (UniTalker)."""
     return _pooled([np.sqrt(maximum) for maximum in frame_maximum(prediction, truth, lips)])
 
 
@@ -89,8 +89,8 @@ def fdd(prediction: Clips, truth: Clips, template: Clips, mask: np.ndarray, *, a
     """Upper-face dynamics deviation, m2: ``mean_{i in mask} ( std_t |v[t,i]-n[i]|^2 - std_t |p[t,i]-n[i]|^2 )``.
 
     A mean over clips. The standard deviation (of *squared* distances from the template ``n``, over the frames of a
-    clip, divisor T) of the truth minus that of the prediction: **signed**, positive when the prediction moves too little. Signs cancel between
-    clips; ``absolute=True`` takes ``|.|`` of each clip first (printed as "ABS FDD" by FaceDiffuser).
+    clip, divisor T) of the truth minus that of the prediction: **signed**, positive when the prediction moves too
+    little. Signs cancel between clips; ``absolute=True`` takes ``|.|`` of each clip first ("ABS FDD" in FaceDiffuser).
 
     ``template``: (V, 3), or one per clip. A static prediction scores the truth's own deviation, not zero.
     """

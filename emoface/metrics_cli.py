@@ -132,10 +132,14 @@ def read_template(path: Path, clip: str) -> np.ndarray:
 def table(rows: list[dict]) -> str:
     """The rows as text: squared measures x1e-5 m2 with their root in mm, distances in mm, FDD x1e-5 m2."""
     lines = [
-        "LVE, EVE: squared maximum over the mask, mean over pooled frames; MVE, LVD: not squared; FDD: signed, mean"
-        " over clips; in [ ]: 95 % interval over clips.",
-        f"{'':16}{'LVE 1e-5 m2 (mm)':>34}{'EVE 1e-5 m2 (mm)':>34}{'MVE mm':>9}{'LVD mm':>9}"
-        f"{'FDD 1e-5 (abs)':>22}{'clips':>7}{'frames':>9}",
+        (
+            "LVE, EVE: squared maximum over the mask, mean over pooled frames; MVE, LVD: not squared; FDD: signed, mean"
+            " over clips; in [ ]: 95 % interval over clips."
+        ),
+        (
+            f"{'':16}{'LVE 1e-5 m2 (mm)':>34}{'EVE 1e-5 m2 (mm)':>34}{'MVE mm':>9}{'LVD mm':>9}"
+            f"{'FDD 1e-5 (abs)':>22}{'clips':>7}{'frames':>9}"
+        ),
     ]
     for row in rows:
         cells = [f"{row['row']:16}"]

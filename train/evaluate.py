@@ -1,8 +1,8 @@
-"""Measure a model: ``python -m train.evaluate MODEL --data ../shared/data --corpus data/corpus --out docs/results.json``.
+"""Measure a model: ``python -m train.evaluate MODEL --corpus data/corpus --out docs/results.json``.
 
 Prints one table per measure and writes ``OUT`` and, beside it, the same as Markdown. Definitions: ``train/evaluation``
-and ``emoface.metrics``. ``--quick`` measures a fifth of the clips. With ``--dense DIR --mask FLAME_masks.pkl`` a model of
-FLAME's topology is measured on a data set of ``train.prepare`` (VOCASET, 3D-RAVDESS) instead.
+and ``emoface.metrics``. ``--quick`` measures a fifth of the clips. With ``--dense DIR --mask FLAME_masks.pkl`` a model
+of FLAME's topology is measured on a data set of ``train.prepare`` (VOCASET, 3D-RAVDESS) instead.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from train.evaluation.measures import MEASURES, Bound, Row
 from train.evaluation.reading import Observer, Pipeline, Reading
 
 CONDITIONS = (
-    "The model is asked as a user asks it: `emotion=\"speech\"`, default style, and the level \"normal\" but for RAVDESS, "
+    'The model is asked as a user asks it: `emotion="speech"`, default style, and the level "normal" but for RAVDESS, '
     "where the actor's own level is given (it is an input of the network)."
 )
 DENSE_CONDITIONS = "Offsets from each speaker's own template; FLAME's lips, and eye region with forehead, as masks."
@@ -78,12 +78,16 @@ class Evaluation:
         self.rows: list[Row] = []
         self.extra: dict = {}
         self.own = {
-            data: [(clip, self.observer.run(clip, regions=data == sets.RAVDESS)) for clip in tqdm(of, desc=data, unit="clip")]
+            data: [
+                (clip, self.observer.run(clip, regions=data == sets.RAVDESS))
+                for clip in tqdm(of, desc=data, unit="clip")
+            ]
             for data, of in self.sets.items()
         }
         """The model's answer to every clip under its own emotion."""
         self.true = {
-            data: [(clip, self.observer.of_weights(clip.weights, clip)) for clip in of] for data, of in self.sets.items()
+            data: [(clip, self.observer.of_weights(clip.weights, clip)) for clip in of]
+            for data, of in self.sets.items()
         }
 
     def run(self) -> "Evaluation":
@@ -120,7 +124,7 @@ class Evaluation:
                     self.rows += lips.aperture_rows(f"speaker, {name}", [true])
 
     def _fixed_answers(self, data: str) -> dict[str, lips.Readings]:
-        """One expression held through a clip: the template, the mean of training, the mean of training with this label."""
+        """One expression held through a clip: the template, the mean of training, the mean of this label."""
         source = self.corpus.clips[self.corpus.index[self.sets[data][0].identity]]["source"]
         training = [i for i in self.corpus.select(source=source, split="train") if not self.corpus.clips[i]["copy_of"]]
         poses: dict[tuple[str, int], list[np.ndarray]] = {}
@@ -186,7 +190,7 @@ class Evaluation:
             self.rows += emotion.importance_rows(self.own[sets.RAVDESS])
 
     def _label_units(self, readings: lips.Readings) -> np.ndarray:
-        """What knowing the true label alone gives: the training actors' mean measured units of that emotion and level."""
+        """What the true label alone gives: the training actors' mean measured units of that emotion and level."""
         grouped: dict[tuple[str, int], list[np.ndarray]] = {}
         for i in self.corpus.select(source="ravdess", split="train"):
             entry = self.corpus.clips[i]
@@ -202,7 +206,12 @@ class Evaluation:
             ("target", self._composed, self.true),
         ):
             self.rows += emotion.swap_rows(
-                who, animate, readings[sets.GRID], readings[sets.RAVDESS], own_words, self._centroids("grid"),
+                who,
+                animate,
+                readings[sets.GRID],
+                readings[sets.RAVDESS],
+                own_words,
+                self._centroids("grid"),
                 per_class=1 if self.quick else 4,
             )
 
@@ -223,7 +232,9 @@ class Evaluation:
         def composed_named(clip: EvalClip, name: str, level: int):
             """The target of a named emotion: that of a random unseen recording with this label."""
             fitting = [c for c in self.sets[sets.RAVDESS] if c.emotion == name and c.level == level]
-            fitting = fitting or [c for c in self.sets[sets.RAVDESS] if c.emotion == name]  # neutral has no strong level
+            fitting = fitting or [
+                c for c in self.sets[sets.RAVDESS] if c.emotion == name
+            ]  # neutral has no strong level
             return self._composed(clip, fitting[rng.integers(len(fitting))])
 
         self.rows += emotion.combination_rows(
@@ -246,7 +257,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a fifth of the clips, a minute or two")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dense", type=Path, help="a folder of train.prepare with vertices: measure on it instead")
-    parser.add_argument("--mask", type=Path, help="for --dense: your FLAME_masks.pkl, or an .npz with 'lips' and 'upper'")
+    parser.add_argument(
+        "--mask", type=Path, help="for --dense: your FLAME_masks.pkl, or an .npz with 'lips' and 'upper'"
+    )
     parser.add_argument("--split", default="test", help="for --dense: which clips")
     parser.add_argument("--all-styles", action="store_true", help="for --dense: average over all speaking styles")
     options = parser.parse_args(arguments)
@@ -269,8 +282,13 @@ def evaluate(options: argparse.Namespace, arguments: list[str]) -> dict:
     if options.dense:
         lip_vertices, upper = read_masks(options.mask)
         rows = dense.dense_rows(
-            pipeline, options.dense, lip_vertices, upper, split=options.split,
-            styles=pipeline.styles if options.all_styles else None, every=5 if options.quick else 1,
+            pipeline,
+            options.dense,
+            lip_vertices,
+            upper,
+            split=options.split,
+            styles=pipeline.styles if options.all_styles else None,
+            every=5 if options.quick else 1,
         )
         clips, extra, conditions = {str(options.dense): rows[0].estimate.n}, {}, DENSE_CONDITIONS
     else:

@@ -41,7 +41,13 @@ def sound(seconds: float, *, emotion: int, seed: int) -> np.ndarray:
     knots = np.arange(0, seconds + 1, 1 / SYLLABLES)
     loudness = np.interp(time, knots, rng.uniform(0.4, 1.0, len(knots)))
     inside = (time > 0.5) & (time < seconds - 0.5)
-    return 0.3 * inside * loudness * np.sin(np.pi * SYLLABLES * time) ** 2 * np.sin(2 * np.pi * (200 + 100 * emotion) * time)
+    return (
+        0.3
+        * inside
+        * loudness
+        * np.sin(np.pi * SYLLABLES * time) ** 2
+        * np.sin(2 * np.pi * (200 + 100 * emotion) * time)
+    )
 
 
 def tracks(samples: np.ndarray) -> dict[str, np.ndarray]:
@@ -56,7 +62,11 @@ def tracks(samples: np.ndarray) -> dict[str, np.ndarray]:
     voiced = level > 0.02
     activity = np.array([voiced[max(t - 8, 0) : t + 9].any() for t in range(count)], float)
     return {
-        "content": content, "loudness": level, "envelope": np.ones(count), "activity": activity, "closure": np.zeros(count)
+        "content": content,
+        "loudness": level,
+        "envelope": np.ones(count),
+        "activity": activity,
+        "closure": np.zeros(count),
     }
 
 
@@ -77,7 +87,12 @@ class Oracle:
     def motion(self, samples, emotion, level):
         found = tracks(samples)
         return compose(
-            found["content"], found["envelope"], found["closure"], expression(emotion, level), emotion, level,
+            found["content"],
+            found["envelope"],
+            found["closure"],
+            expression(emotion, level),
+            emotion,
+            level,
             activity=found["activity"],
         )
 
@@ -101,7 +116,8 @@ class Oracle:
             blendshapes=fit_blendshapes(offsets, head=head),
             blendshape_names=head.blendshape_names,
             emotion_importance=np.full((frames, skin), 0.5),
-            emotion_effect_mm=np.where(np.char.startswith(head.regions[:skin], "brow"), 2.0, 0.5) * np.ones((frames, 1)),
+            emotion_effect_mm=np.where(np.char.startswith(head.regions[:skin], "brow"), 2.0, 0.5)
+            * np.ones((frames, 1)),
             emotion_probabilities=np.eye(8)[heard] if self.hears else np.full(8, 1 / 8),
             emotion_track=np.full((frames, 8), 1 / 8),
         )
@@ -132,10 +148,14 @@ def write_corpus(folder) -> Corpus:
         samples, _ = soundfile.read(folder / "audio" / f"{name}.wav", dtype="float32")
         found = tracks(samples)
         target = expression(emotion, level)
-        weights = compose(*(found[k] for k in ("content", "envelope", "closure")), target, emotion, level, activity=found["activity"])
+        weights = compose(
+            *(found[k] for k in ("content", "envelope", "closure")), target, emotion, level, activity=found["activity"]
+        )
         aperture = average_head_lips().aperture(weights)
         real = source == "grid"
-        found["measured_aperture"] = found["measured_aperture_raw"] = aperture if real else np.full(len(aperture), np.nan)
+        found["measured_aperture"] = found["measured_aperture_raw"] = (
+            aperture if real else np.full(len(aperture), np.nan)
+        )
         for key in FRAME_TRACKS:
             frames[key].append(found[key])
         targets.append(target)
@@ -147,8 +167,17 @@ def write_corpus(folder) -> Corpus:
         }
         entries.append(
             dict(
-                id=name, source=source, split=split, emotion=EMOTIONS[emotion], level=level, copy_of=None,
-                motion="real" if real else "modelled", audio=f"audio/{name}.wav", frames=len(aperture), speaker="x", style="x",
+                id=name,
+                source=source,
+                split=split,
+                emotion=EMOTIONS[emotion],
+                level=level,
+                copy_of=None,
+                motion="real" if real else "modelled",
+                audio=f"audio/{name}.wav",
+                frames=len(aperture),
+                speaker="x",
+                style="x",
             )
         )
     offset = np.concatenate([[0], np.cumsum([entry["frames"] for entry in entries])])
@@ -168,7 +197,11 @@ def corpus(tmp_path_factory):
 def results(corpus):
     """Rows of the oracle and of the static face, by (measure, data, who)."""
     rng = np.random.default_rng(0)
-    units = {clip["id"].removeprefix("ravdess_"): rng.uniform(0, 3, 14) for clip in corpus.clips if clip["source"] == "ravdess"}
+    units = {
+        clip["id"].removeprefix("ravdess_"): rng.uniform(0, 3, 14)
+        for clip in corpus.clips
+        if clip["source"] == "ravdess"
+    }
 
     @lru_cache
     def run(kind):
@@ -239,7 +272,11 @@ def test_label_mean_is_better_than_mean_on_emotional_clips(results):
 
 def test_combinations_name_every_emotion(results):
     evaluation, rows = results(Oracle)
-    shown = {row.data: row.estimate.value for row in evaluation.rows if row.measure == "combination_label" and row.who == "model"}
+    shown = {
+        row.data: row.estimate.value
+        for row in evaluation.rows
+        if row.measure == "combination_label" and row.who == "model"
+    }
     assert len(shown) == 16 and np.mean(list(shown.values())) > 85
     assert rows["combination_r", "angry, strong", "model"].value > 0.9
 
@@ -276,7 +313,11 @@ def test_files_hold_every_row(results, tmp_path):
     bounds = report.check(evaluate.BOUNDS, evaluation.rows)
     assert {(b["measure"], b["data"]) for b in bounds if b["holds"]} >= {("aperture_r", sets.GRID)}
     answer = dict(
-        model="oracle", command="python -m train.evaluate", date="today", conditions="", bounds=bounds,
+        model="oracle",
+        command="python -m train.evaluate",
+        date="today",
+        conditions="",
+        bounds=bounds,
         rows=[report.as_json(row) for row in evaluation.rows],
     )
     evaluate.write(answer, evaluation.rows, tmp_path / "out" / "results.json")
@@ -292,7 +333,7 @@ def test_vowels_that_the_speaker_closed_are_set_apart():
     measured = np.full(30, 5.0)
     measured[10:12] = 0.8
     clip = sets.EvalClip("x", sets.GRID, "real", np.zeros(RATE), RATE, measured_mm=measured, vowels=VOWELS)
-    (kept, _), = lips.open_vowels([(clip, None)])
+    ((kept, _),) = lips.open_vowels([(clip, None)])
     assert kept.vowels.tolist() == VOWELS[1:].tolist() and clip.vowels is VOWELS
 
 
@@ -307,13 +348,25 @@ def test_dense_data_set(tmp_path):
     for i, split in enumerate(("train", "test", "test")):
         samples = sound(2.0, emotion=0, seed=i).astype(np.float32)
         vertices = template + rng.normal(size=(15, 30, 3)).astype(np.float32) * 0.005
-        entry = dict(id=f"s{i}", split=split, speaker="s", style="s", emotion="neutral", level=0, text="", motion="real", source="vocaset")
+        entry = dict(
+            id=f"s{i}",
+            split=split,
+            speaker="s",
+            style="s",
+            emotion="neutral",
+            level=0,
+            text="",
+            motion="real",
+            source="vocaset",
+        )
         entries.append(write_clip(tmp_path, entry, vertices, samples))
     write_index(tmp_path, entries, {"s": template}, [])
     lip_vertices, upper = np.array([1, 2, 3]), np.array([7, 8])
 
     def pipeline(speech, *, emotion, level, style):
-        entry = next(e for e in entries if np.array_equal(soundfile.read(tmp_path / e["audio"], dtype="float32")[0], speech[0]))
+        entry = next(
+            e for e in entries if np.array_equal(soundfile.read(tmp_path / e["audio"], dtype="float32")[0], speech[0])
+        )
         truth = np.load(tmp_path / entry["vertices"])
         vertices = truth if style == "perfect" else np.broadcast_to(template, truth.shape)
         return SimpleNamespace(vertices=vertices + 1, template=template + 1, skin_count=30)

@@ -72,9 +72,7 @@ class EvalClip:
         return len(self.samples) / self.rate
 
 
-def corpus_clips(
-    corpus: Corpus, action_units: dict[str, np.ndarray], *, every: int = 1
-) -> dict[str, list[EvalClip]]:
+def corpus_clips(corpus: Corpus, action_units: dict[str, np.ndarray], *, every: int = 1) -> dict[str, list[EvalClip]]:
     """The measured clips of a corpus (or every n-th of them) by the name of their set; empty sets are left out."""
     chosen = {
         GRID: corpus.select(source="grid", split="val"),

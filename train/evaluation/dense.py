@@ -1,4 +1,4 @@
-"""Vertex errors on a data set of meshes (VOCASET, 3D-RAVDESS), as written by ``train.prepare``, for a model of its topology."""
+"""Vertex errors on a data set of meshes (VOCASET, 3D-RAVDESS) written by ``train.prepare``, for a model of its topology."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ def dense_rows(
         errors["mean motion"].append(clip_measures(np.broadcast_to(mean, true.shape), true, rest, lips, upper))
         frames.append(errors["model"][-1]["frames"])
     data, motion = f"{chosen[0]['source']}, {split}", chosen[0]["motion"]
-    return [
-        row for who, of in errors.items() for row in vertex_rows(data, motion, who, of, frames, emotional=True)
-    ]
+    return [row for who, of in errors.items() for row in vertex_rows(data, motion, who, of, frames, emotional=True)]
 
 
 def _offsets(pipeline: Pipeline, speech: tuple, entry: dict, style: str | None) -> np.ndarray:

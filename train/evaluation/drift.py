@@ -6,7 +6,6 @@ import numpy as np
 
 from emoface import metrics
 from emoface.metrics import Estimate
-
 from train.corpus.channels import FPS
 
 from .clips import EvalClip
@@ -54,8 +53,13 @@ def _whole_blocks(clip: EvalClip) -> EvalClip:
     frames = int(clip.seconds * FPS) // BLOCK * BLOCK
     end = frames / FPS
     return EvalClip(
-        clip.identity, clip.data, clip.motion, clip.samples[: round(end * clip.rate)], clip.rate,
-        measured_mm=clip.measured_mm[:frames], closures=clip.closures[clip.closures[:, 1] < end],
+        clip.identity,
+        clip.data,
+        clip.motion,
+        clip.samples[: round(end * clip.rate)],
+        clip.rate,
+        measured_mm=clip.measured_mm[:frames],
+        closures=clip.closures[clip.closures[:, 1] < end],
     )
 
 

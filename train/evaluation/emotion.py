@@ -1,4 +1,4 @@
-"""Emotion: is it heard, does the face follow the speaker, is it taken from another recording, does it go with any words."""
+"""Emotion: is it heard, does the face follow the speaker, is it taken from elsewhere, does it go with any words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from .clips import EvalClip, emotion_index
 from .lips import Readings, row, share
 from .measures import Row
 from .reading import Observer, Reading
-
 
 # --------------------------------------------------------------------------------------------------------- heard
 
@@ -43,7 +42,9 @@ def expression_row(who: str, readings: Readings, units: np.ndarray) -> Row:
     """Correlation over clips of the action units shown, ``units`` (clips, 14), with the measured ones."""
     measured = np.stack([clip.action_units for clip, _ in readings])
     draws = np.random.default_rng(0).integers(0, len(units), (500, len(units)))
-    low, high = np.quantile([metrics.expression_r(units[draw], measured[draw]).mean() for draw in draws], [0.025, 0.975])
+    low, high = np.quantile(
+        [metrics.expression_r(units[draw], measured[draw]).mean() for draw in draws], [0.025, 0.975]
+    )
     value = float(metrics.expression_r(units, measured).mean())
     return row("expression_r", readings, who, Estimate(value, float(low), float(high), len(units), float(len(units))))
 

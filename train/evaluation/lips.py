@@ -1,4 +1,4 @@
-"""Lips: aperture, vertex errors, closures, silence, jitter; each beside the speaker's own and beside simpler answers."""
+"""Lips: aperture, vertex errors, closures, silence, jitter; beside the speaker's own and beside simpler answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from emoface import metrics
 from emoface.metrics import Estimate, bootstrap
-
 from train.corpus.channels import FPS
 
 from .clips import EvalClip
@@ -27,9 +26,13 @@ def aperture_rows(who: str, readings: Readings) -> list[Row]:
     true = [true_aperture(clip) for clip, _ in readings]
     pairs = [(reading.aperture_mm, aperture) for (_, reading), aperture in zip(readings, true)]
     by_measure = {
-        "aperture_r": metrics.pearson, "aperture_mae": metrics.mean_absolute_error, "aperture_ratio": metrics.amplitude_ratio
+        "aperture_r": metrics.pearson,
+        "aperture_mae": metrics.mean_absolute_error,
+        "aperture_ratio": metrics.amplitude_ratio,
     }
-    return [row(key, readings, who, bootstrap([measure(*pair) for pair in pairs])) for key, measure in by_measure.items()]
+    return [
+        row(key, readings, who, bootstrap([measure(*pair) for pair in pairs])) for key, measure in by_measure.items()
+    ]
 
 
 def true_aperture(clip: EvalClip) -> np.ndarray:
@@ -70,7 +73,9 @@ def vertex_rows(
 def reduction_row(who: str, readings: Readings, static: Readings) -> Row:
     """How far the LVE, as a length, lies below that of the static template, in %; interval over clips."""
     frames = np.array([len(clip.weights) for clip, _ in readings], float)
-    squared = np.array([[reading.errors["lve"] * n for (_, reading), n in zip(of, frames)] for of in (readings, static)])
+    squared = np.array(
+        [[reading.errors["lve"] * n for (_, reading), n in zip(of, frames)] for of in (readings, static)]
+    )
 
     def reduction(chosen) -> np.ndarray:
         model, still = np.sqrt(squared[:, chosen].sum(axis=-1))
@@ -105,7 +110,11 @@ def open_vowels(readings: Readings) -> Readings:
     """
     kept = []
     for clip, reading in readings:
-        fair = [vowel for vowel in clip.vowels if not metrics.closures_false(clip.measured_mm, [vowel], threshold_mm=1).any()]
+        fair = [
+            vowel
+            for vowel in clip.vowels
+            if not metrics.closures_false(clip.measured_mm, [vowel], threshold_mm=1).any()
+        ]
         kept.append((replace(clip, vowels=np.array(fair).reshape(-1, 2)), reading))
     return kept
 
@@ -113,7 +122,8 @@ def open_vowels(readings: Readings) -> Readings:
 def silence_row(who: str, readings: Readings) -> Row:
     """Share of the silent frames in which the mouth is closed."""
     closed = [
-        reading.aperture_mm[metrics.silent_frames(clip.samples, clip.rate, len(reading.aperture_mm), margin=MARGIN_S)] <= 1
+        reading.aperture_mm[metrics.silent_frames(clip.samples, clip.rate, len(reading.aperture_mm), margin=MARGIN_S)]
+        <= 1
         for clip, reading in readings
     ]
     return row("silence_closed", readings, who, share(closed), "frames")
@@ -137,7 +147,13 @@ def with_noise(clip: EvalClip, rng: np.random.Generator) -> EvalClip:
     count = int(NOISE_SECONDS * clip.rate)
     samples = np.pad(clip.samples, count) + rng.standard_normal(len(clip.samples) + 2 * count) * NOISE_RMS
     return EvalClip(
-        clip.identity, clip.data, clip.motion, samples.astype(np.float32), clip.rate, emotion=clip.emotion, level=clip.level
+        clip.identity,
+        clip.data,
+        clip.motion,
+        samples.astype(np.float32),
+        clip.rate,
+        emotion=clip.emotion,
+        level=clip.level,
     )
 
 
