@@ -107,11 +107,11 @@ class MeshAttention(nn.Module):
 
     def weights(self, time: Tensor, vertex: Tensor, spirals: Tensor, *, start: int = 0) -> Tensor:
         """(B, T, H) and (D, N, H) -> ``w_e`` (B, T, N), for frames ``start, start + 1, ...`` of the clip."""
+        settled = start >= vertex.shape[0] - 1
+        if settled and isinstance(self.second, nn.Linear) and not torch.is_grad_enabled():
+            return self._pointwise(time, vertex[-1]).sigmoid_()
         seen = torch.arange(start, start + time.shape[1], device=time.device).clamp(max=vertex.shape[0] - 1)
-        if start >= vertex.shape[0] - 1:
-            hidden = time.unsqueeze(2) + vertex[-1]
-        else:
-            hidden = time.unsqueeze(2) + vertex[seen]
+        hidden = time.unsqueeze(2) + (vertex[-1] if settled else vertex[seen])
         if self.second is None:
             logits = hidden
         elif isinstance(self.second, SpiralConv3D):
@@ -119,6 +119,16 @@ class MeshAttention(nn.Module):
         else:
             logits = self.second(hidden.relu_())
         return logits.squeeze(-1).sigmoid()
+
+    def _pointwise(self, time: Tensor, vertex: Tensor) -> Tensor:
+        """Logits (B, T, N) channel by channel: the (T, N, H) hidden layer would not fit any cache."""
+        weight, bias = self.second.weight[0], self.second.bias
+        logits = bias.expand(*time.shape[:2], len(vertex)).clone()
+        hidden = torch.empty_like(logits)
+        for a, e, w in zip(time.unbind(-1), vertex.T.contiguous(), weight.tolist()):
+            torch.add(a.unsqueeze(-1), e, out=hidden)
+            logits.add_(hidden.relu_(), alpha=w)
+        return logits
 
     def forward(self, emotion: Tensor, content: Tensor, spirals: Tensor) -> Tensor:
         """Features (B, T, C) of both branches -> ``w_e`` (B, T, N) at the vertices whose spirals are given.

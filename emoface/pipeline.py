@@ -237,8 +237,10 @@ class EmoFacePipeline:
         else:
             chosen = self._chosen(emotion, None if isinstance(emotion, str) else heard[id(emotion)][1], level=level)
             features, whole = chosen, chosen
+            if self.model.config.emotion_pooling == "frame" and not isinstance(emotion, str):
+                features = self._stretched(heard[id(emotion)][1], content.shape[1])
             if mix < 1.0:
-                features, whole = torch.lerp(own(False), chosen, mix), torch.lerp(own(True), chosen, mix)
+                features, whole = torch.lerp(own(False), features, mix), torch.lerp(own(True), whole, mix)
         features = features.expand(-1, content.shape[1], -1)
         return dict(
             content=content, emotion=features, probabilities=model.classifier(whole)[0, 0].softmax(-1),
@@ -251,6 +253,11 @@ class EmoFacePipeline:
             return self.model.emotion_features(hidden, pooled=True)
         config = self.model.config
         return self.model.named_emotion(config.emotion_names.index(emotion), config.level_names.index(level))
+
+    def _stretched(self, hidden: Tensor, frames: int) -> Tensor:
+        """Frame-level emotion features of another recording, stretched over the speech as in training: (1, frames, C)."""
+        track = self.model.emotion_features(hidden).transpose(1, 2)
+        return torch.nn.functional.interpolate(track, size=frames, mode="linear", align_corners=True).transpose(1, 2)
 
     def _decode(self, rows: list[dict], *, output: str, style: str, level: str, initial_offset, progress, cancel) -> list[dict]:
         """Offsets and weights of every row, as numpy arrays cut to the row's own length."""
