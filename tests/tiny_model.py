@@ -42,6 +42,6 @@ def save_tiny_model(folder: Path, **changes) -> Path:
     model = EmoFaceModel.from_topology(config, faces=skin_faces, template=head.template[: head.skin_count])
     with torch.no_grad():
         for decoder in (model.content_decoder, model.emotion_decoder):
-            decoder.motion_out.weight.normal_(std=2e-4)
+            decoder.motion_out.weight.normal_(std=0.1)  # millimetres
     save_folder(folder, model, tiny_encoder(), None)
     return folder
