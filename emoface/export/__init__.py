@@ -35,12 +35,12 @@ FORMATS = {
 """Suffix -> (module, function, what it is for)."""
 
 
-def save(animation: "Animation", path: str | os.PathLike, *, progress: Callable[[float, str], None] | None = None,
+def save(animation: "Animation", path: str | os.PathLike, *, progress: Callable[[str, float], None] | None = None,
          cancel: Callable[[], bool] | None = None, **options) -> Path:
     """Writes an animation in the format of the path's suffix, one of ``FORMATS``; returns the path.
 
     ``options`` go to the format's own function, e.g. ``camera``, ``size``, ``heat`` for films, ``fps`` for CSV, ``mesh``
-    for zip, ``basis`` for GLB and USD. ``progress(fraction, text)`` reports long work; when ``cancel()`` turns true,
+    for zip, ``basis`` for GLB and USD. ``progress(stage, fraction)`` reports long work; when ``cancel()`` turns true,
     Cancelled is raised. Raises EmoFaceError for other suffixes, unknown options and folders that do not exist.
     """
     path = Path(path)
@@ -65,7 +65,7 @@ def save(animation: "Animation", path: str | os.PathLike, *, progress: Callable[
     except OSError as error:
         raise EmoFaceError(f"{path} cannot be written: {error.strerror or error}.") from error
     if progress is not None and not long_work:
-        progress(1.0, f"Wrote {path.name}")
+        progress(f"Wrote {path.name}", 1.0)
     return path
 
 

@@ -70,25 +70,25 @@ class _Buffer:
 
 
 def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str = "auto",
-             progress: Callable[[float, str], None] | None = None,
+             progress: Callable[[str, float], None] | None = None,
              cancel: Callable[[], bool] | None = None) -> Path:
     """Writes an animated GLB in metres, y up, +z forward; see ``find_basis`` for ``basis``.
 
     How far the file's motion is from the mesh stands in the mesh's ``extras.emoface.error_mm``. Sound has no place in
     glTF; save it beside the file. Raises EmoFaceError if it cannot be written and Cancelled on request.
     """
-    def step(fraction: float, text: str) -> None:
+    def step(stage: str, fraction: float) -> None:
         if cancel is not None and cancel():
             raise Cancelled("Stopped as asked; nothing was written.")
         if progress is not None:
-            progress(fraction, text)
+            progress(stage, fraction)
 
     path = Path(path)
     if animation.frame_count == 0:
         raise EmoFaceError("There is no motion to write; animate some speech first.")
     if not np.isfinite(animation.vertices).all():
         raise EmoFaceError("The animation has vertices that are not finite numbers, so it cannot be written as GLB.")
-    step(0.0, "Finding shapes")
+    step("Finding shapes", 0.0)
     shapes = find_basis(animation, basis)
     buffer = _Buffer()
     faces = materials.outward(animation.template, np.asarray(animation.faces, np.int32))
@@ -96,14 +96,14 @@ def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str = "aut
     normals = vertex_normals(animation.template.astype(np.float32), faces)
     normals[~normals.any(axis=1)] = (0, 0, 1)  # vertices of no triangle: glTF wants unit length even there
     for number, delta in enumerate(shapes.deltas):
-        step(0.1 + 0.8 * number / len(shapes.deltas), f"Writing shape {number + 1} of {len(shapes.deltas)}")
+        step("Writing shapes", 0.1 + 0.8 * number / len(shapes.deltas))
         targets.append(_target(buffer, animation.template, faces, normals, delta))
     document = _document(animation, shapes, buffer, faces, normals, targets)
-    step(0.95, "Writing the file")
+    step("Writing the file", 0.95)
     with atomic_path(path) as temporary:
         temporary.write_bytes(_pack(document, buffer.data))
     if progress is not None:
-        progress(1.0, f"GLB with {len(shapes.names)} shapes, {shapes.mean_error_mm:.2f} mm from the mesh on average")
+        progress(f"{len(shapes.names)} shapes, {shapes.mean_error_mm:.2f} mm from the mesh on average", 1.0)
     return path
 
 

@@ -101,7 +101,7 @@ def load_npy(path: str | os.PathLike, template: str | os.PathLike | None, *, fps
 
 
 def save_zip(animation: Animation, path: str | os.PathLike, *, mesh: str = "obj",
-             progress: Callable[[float, str], None] | None = None,
+             progress: Callable[[str, float], None] | None = None,
              cancel: Callable[[], bool] | None = None) -> Path:
     """Writes ``template.obj``, ``frames/000000.obj`` ... and ``clip.json`` (fps, frames); ``mesh`` is "obj" or "ply"."""
     import trimesh
@@ -123,5 +123,5 @@ def save_zip(animation: Animation, path: str | os.PathLike, *, mesh: str = "obj"
                 raise Cancelled("Stopped as asked; nothing was written.")
             file.writestr(f"frames/{frame:06d}.{mesh}", content(vertices))
             if progress is not None:
-                progress((frame + 1) / total, f"Writing mesh {frame + 1} of {total}")
+                progress("Writing meshes", (frame + 1) / total)
     return Path(path)

@@ -67,8 +67,10 @@ def _shade(x, y, z, r, g, b, gloss, openness):
     facing = min(max(F32(1) - z, F32(0)), F32(1))
     edge = facing * facing * rim * openness
     half = max(x * HALF_DIRECTION[0] + y * HALF_DIRECTION[1] + z * HALF_DIRECTION[2], F32(0))
-    strength = F32(HIGHLIGHT_COLOR) * (F32(0.05) + F32(0.85) * gloss * gloss) * direct
-    highlight = strength * half ** (F32(12) + F32(320) * gloss * gloss)
+    highlight = F32(0)
+    if half > F32(0.5):  # below, even the widest highlight is under a thousandth
+        strength = F32(HIGHLIGHT_COLOR) * (F32(0.05) + F32(0.85) * gloss * gloss) * direct
+        highlight = strength * half ** (F32(12) + F32(320) * gloss * gloss)
     r *= (direct * (_lambert(key, WRAP[0]) * KEY_COLOR[0] + _lambert(fill, WRAP[0]) * FILL_COLOR[0])
           + openness * (GROUND_COLOR[0] + up * (SKY_COLOR[0] - GROUND_COLOR[0])) + edge * RIM_COLOR[0])
     g *= (direct * (_lambert(key, WRAP[1]) * KEY_COLOR[1] + _lambert(fill, WRAP[1]) * FILL_COLOR[1])
@@ -76,6 +78,30 @@ def _shade(x, y, z, r, g, b, gloss, openness):
     b *= (direct * (_lambert(key, WRAP[2]) * KEY_COLOR[2] + _lambert(fill, WRAP[2]) * FILL_COLOR[2])
           + openness * (GROUND_COLOR[2] + up * (SKY_COLOR[2] - GROUND_COLOR[2])) + edge * RIM_COLOR[2])
     return _shoulder(r + highlight), _shoulder(g + highlight), _shoulder(b + highlight)
+
+
+@_jit
+def _span(start, slope, first, last):
+    """Narrows pixels [first, last) to those x where ``start + slope * x >= 0``."""
+    if slope > F32(1e-9):
+        first = max(first, int(ceil(min(max(-start / slope, F32(-1)), F32(1e6)))))
+    elif slope < F32(-1e-9):
+        last = min(last, int(floor(min(max(-start / slope, F32(-2)), F32(1e6)))) + 1)
+    elif start < 0:
+        last = first
+    return first, last
+
+
+@_jit
+def _touch(faces, first, second):
+    """Whether two triangles share a vertex; ``second`` may also be one of the negative marks."""
+    if second < 0:
+        return False
+    for i in range(3):
+        for j in range(3):
+            if faces[first, i] == faces[second, j]:
+                return True
+    return False
 
 
 @_jit
@@ -112,6 +138,7 @@ def draw(screen, attributes, faces, two_sided, background):
     samples = SAMPLES.shape[0]
     nearest = np.zeros((height, width, samples), np.float32)
     owner = np.full((height, width, samples), _NOT_COVERED, np.int32)
+    step = np.empty((samples, 3), np.float32)
     for f in range(faces.shape[0]):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
         ax, ay, bx, by, cx, cy = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
@@ -123,16 +150,27 @@ def draw(screen, attributes, faces, two_sided, background):
         ubx, uby, ucx, ucy = (cy - ay) * inverse, -(cx - ax) * inverse, -(by - ay) * inverse, (bx - ax) * inverse
         az = screen[a, 2]
         zb, zc = screen[b, 2] - az, screen[c, 2] - az
+        for s in range(samples):  # from the centre of a pixel to its samples
+            ox, oy = SAMPLES[s, 0] - F32(0.5), SAMPLES[s, 1] - F32(0.5)
+            step[s, 0], step[s, 1] = ubx * ox + uby * oy, ucx * ox + ucy * oy
+            step[s, 2] = step[s, 0] * zb + step[s, 1] * zc
+        reach_b, reach_c = F32(0.375) * (abs(ubx) + abs(uby)), F32(0.375) * (abs(ucx) + abs(ucy))
+        reach_a = F32(0.375) * (abs(ubx + ucx) + abs(uby + ucy))
+        left, right = max(0, int(floor(min(ax, bx, cx)))), min(width, int(ceil(max(ax, bx, cx))))
         for y in range(max(0, int(floor(min(ay, by, cy)))), min(height, int(ceil(max(ay, by, cy))))):
-            for x in range(max(0, int(floor(min(ax, bx, cx)))), min(width, int(ceil(max(ax, bx, cx))))):
+            # Weights at the centre of the row's pixel ``left``; each changes by a constant from pixel to pixel.
+            dx, dy = F32(left) + F32(0.5) - ax, F32(y) + F32(0.5) - ay
+            wb0, wc0 = ubx * dx + uby * dy, ucx * dx + ucy * dy
+            first, last = _span(wb0 + reach_b, ubx, 0, right - left)
+            first, last = _span(wc0 + reach_c, ucx, first, last)
+            first, last = _span(F32(1) + reach_a - wb0 - wc0, -ubx - ucx, first, last)
+            for x in range(left + first, left + last):
+                wb, wc = wb0 + F32(x - left) * ubx, wc0 + F32(x - left) * ucx
+                z = az + wb * zb + wc * zc
                 for s in range(samples):
-                    dx, dy = F32(x) + SAMPLES[s, 0] - ax, F32(y) + SAMPLES[s, 1] - ay
-                    wb, wc = ubx * dx + uby * dy, ucx * dx + ucy * dy
-                    if wb < 0 or wc < 0 or wb + wc > 1:
-                        continue
-                    z = az + wb * zb + wc * zc
-                    if z > nearest[y, x, s]:
-                        nearest[y, x, s] = z
+                    sb, sc = wb + step[s, 0], wc + step[s, 1]
+                    if sb >= 0 and sc >= 0 and sb + sc <= 1 and z + step[s, 2] > nearest[y, x, s]:
+                        nearest[y, x, s] = z + step[s, 2]
                         owner[y, x, s] = f
     image = np.empty((height, width, 3), np.uint8)
     scale = F32(4095) / F32(samples)
@@ -144,8 +182,9 @@ def draw(screen, attributes, faces, two_sided, background):
                 if f == _COUNTED:
                     continue
                 count = F32(1)
-                for other in range(s + 1, samples):  # a triangle is shaded once per pixel, not once per sample
-                    if owner[y, x, other] == f:
+                for other in range(s + 1, samples):
+                    # Shaded once per pixel, not once per sample; neighbours blend into each other without a seam.
+                    if owner[y, x, other] == f or (f >= 0 and _touch(faces, f, owner[y, x, other])):
                         count += F32(1)
                         owner[y, x, other] = _COUNTED
                 if f == _NOT_COVERED:

@@ -86,6 +86,7 @@ def draw(screen: np.ndarray, attributes: np.ndarray, faces: np.ndarray, two_side
         hit = best > 0
         owner[sample, hit] = ((best[hit] - np.uint64(1)) & np.uint64(0xFFFFFFFF)).astype(np.int64)
     covered = np.flatnonzero((owner >= 0).any(0))
+    owner[:, covered] = _merge(owner[:, covered], faces[triangles.index])
     colors = np.tile(background.reshape(1, -1, 3), (len(SAMPLES), 1, 1))
     pair = np.where(owner[:, covered] >= 0, covered * (len(faces) + 1) + owner[:, covered], -1)
     unique, back = np.unique(pair, return_inverse=True)
@@ -95,6 +96,24 @@ def draw(screen: np.ndarray, attributes: np.ndarray, faces: np.ndarray, two_side
     shaded[real] = _shade_pairs(screen, attributes, faces, triangles, width, *np.divmod(unique[real], len(faces) + 1))
     colors[:, covered] = np.where((pair >= 0)[..., None], shaded[back], colors[:, covered])
     return SRGB_TABLE[(colors.mean(0) * 4095 + 0.5).astype(np.int64)].reshape(height, width, 3)
+
+
+def _merge(owner: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """(4, n) triangle of each sample; one that shares a vertex with an earlier sample's is replaced by it.
+
+    Neighbours blend into each other without a seam, so one of them is shaded for both.
+    """
+    mixed = np.flatnonzero((owner != owner[0]).any(0))
+    part = owner[:, mixed]
+    free = np.ones(part.shape, bool)
+    for sample in range(len(part)):
+        for other in range(sample + 1, len(part)):
+            where = np.flatnonzero(free[sample] & free[other] & (part[sample] >= 0) & (part[other] >= 0))
+            a, b = corners[part[sample, where]], corners[part[other, where]]
+            where = where[(a[:, :, None] == b[:, None, :]).any((1, 2))]
+            part[other, where], free[other, where] = part[sample, where], False
+    owner[:, mixed] = part
+    return owner
 
 
 def _shade_pairs(screen, attributes, faces, triangles, width, pixel, which):

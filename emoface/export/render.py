@@ -62,11 +62,11 @@ class Renderer:
         return np.stack(list(self.frames(vertices, colors)))
 
     def frames(self, vertices, colors=None, *, order=None, threads: int | None = None,
-               progress: Callable[[float, str], None] | None = None,
+               progress: Callable[[str, float], None] | None = None,
                cancel: Callable[[], bool] | None = None) -> Iterator[np.ndarray]:
         """Yields the picture of each frame of (T, V, 3) in turn; only a few are in memory at a time.
 
-        ``order`` lists the frames to draw, by default all. ``progress(fraction, text)`` is called after each picture,
+        ``order`` lists the frames to draw, by default all. ``progress(stage, fraction)`` is called after each picture,
         ``cancel()`` before; if true, ``Cancelled`` is raised.
         """
         vertices = np.asarray(vertices)
@@ -89,7 +89,7 @@ class Renderer:
                         waiting.append(pool.submit(self._draw, vertices[frame], colors[frame] if moving else colors))
                     yield waiting.popleft().result()
                     if progress is not None:
-                        progress((done + 1) / len(order), f"Drawing frame {done + 1} of {len(order)}")
+                        progress("Drawing frames", (done + 1) / len(order))
             finally:
                 for job in waiting:
                     job.cancel()

@@ -26,7 +26,7 @@ def save_video(animations: Animation | Sequence[Animation], path: str | os.PathL
                camera: Camera | str = "front", background: str | tuple[int, int, int] = "light",
                heat: str | Sequence[str | None] | None = None, columns: int | None = None, sound: int | None = None,
                codec: str | None = None, backend: str = "auto",
-               progress: Callable[[float, str], None] | None = None,
+               progress: Callable[[str, float], None] | None = None,
                cancel: Callable[[], bool] | None = None) -> Path:
     """Draws animations and writes one film; the format follows the suffix (.mp4 .webm .gif .webp).
 
@@ -35,7 +35,7 @@ def save_video(animations: Animation | Sequence[Animation], path: str | os.PathL
     height) of each picture in pixels, 512 by default and 320 for previews. ``sound`` is the number of the animation that
     is heard (the first that has sound); GIF and WebP are silent. ``codec``: "vp9" (default) or "av1" in .webm.
 
-    ``progress(fraction, text)`` is called after each picture; when ``cancel()`` turns true, Cancelled is raised. The
+    ``progress(stage, fraction)`` is called after each picture; when ``cancel()`` turns true, Cancelled is raised. The
     file appears complete or not at all. Raises EmoFaceError for anything that cannot be drawn or written.
     """
     path, animations = Path(path), [animations] if isinstance(animations, Animation) else list(animations)
@@ -134,7 +134,7 @@ class _Page:
                     under[:] = np.round(under + opacity * (color - under.astype(np.float32)))
             yield page
             if progress is not None:
-                progress((index + 1) / len(times), f"Drawing frame {index + 1} of {len(times)}")
+                progress("Drawing frames", (index + 1) / len(times))
 
     def _band(self, caption: str | None) -> np.ndarray:
         from PIL import Image, ImageDraw, ImageFont

@@ -88,7 +88,7 @@ def test_zip_of_meshes(tmp_path, talking, mesh):
         assert names == [f"frames/{frame:06d}.{mesh}" for frame in range(12)]
         model = trimesh.load(io.BytesIO(file.read(names[7])), file_type=mesh, process=False, maintain_order=True)
     assert np.abs(model.vertices - talking.vertices[7]).max() < 1e-6 and np.array_equal(model.faces, talking.faces)
-    assert steps[-1][0] == 1.0 and len(steps) == 12
+    assert steps[-1] == ("Writing meshes", 1.0) and len(steps) == 12
 
 
 @pytest.mark.parametrize("suffix", [".usda", ".usdc"])

@@ -89,10 +89,10 @@ def test_frames_come_in_order_with_progress_and_cancel():
     colors = np.stack([np.full(vertices.shape, level, np.uint8) for level in range(0, 250, 25)])
     renderer, steps = Renderer(faces, size=32, template=vertices), []
     moving = np.repeat(vertices[None], len(colors), axis=0)
-    pictures = list(renderer.frames(moving, colors, threads=3, progress=lambda part, text: steps.append((part, text))))
+    pictures = list(renderer.frames(moving, colors, threads=3, progress=lambda *step: steps.append(step)))
     brightness = [picture[16, 16].mean() for picture in pictures]
     assert brightness == sorted(brightness) and brightness[-1] > brightness[0] + 100
-    assert [part for part, _ in steps] == [(k + 1) / 10 for k in range(10)] and steps[3][1] == "Drawing frame 4 of 10"
+    assert steps == [("Drawing frames", (k + 1) / 10) for k in range(10)]
     assert np.array_equal(renderer.render(moving, colors), np.stack(pictures))
     answers = iter([False, False, True])
     with pytest.raises(Cancelled):
