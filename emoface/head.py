@@ -246,54 +246,60 @@ def lip_aperture_mm(skin: np.ndarray, head: Head) -> np.ndarray:
 
 
 @lru_cache(maxsize=HEAD_COUNT)
-def _fit_basis(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Shapes that skin can show (K,), their visible deltas (K, 3n) and lengths (K,), visible vertices (n,)."""
+def _fit_basis(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shapes that skin can show (K,), their deltas as unit vectors (K, 3S), zero where hidden, and lengths (K,)."""
     head = load_head(index)
-    visible = np.flatnonzero(head.mask("visible_skin")[: head.skin_count])
     # Gaze barely moves the skin and its opposite directions cancel; the tongue is not skin at all.
     used = [i for i, n in enumerate(head.blendshape_names) if not n.startswith("eyeLook") and n != "tongueOut"]
-    basis = head.blendshapes[used][:, visible].reshape(len(used), -1)
+    visible = head.mask("visible_skin")[: head.skin_count]
+    basis = (head.blendshapes[used] * visible[:, None]).reshape(len(used), -1)
     length = np.linalg.norm(basis, axis=1)
-    return np.array(used), basis / length[:, None], length, visible
+    return np.array(used), basis / length[:, None], length
 
 
 def fit_blendshapes(
     offsets: np.ndarray,
     *,
     head: Head,
-    iterations: int = 200,
-    ridge: float = 1e-4,
-    smoothness: float = 1e-3,
+    iterations: int = 250,
+    ridge: float = 1e-5,
+    smoothness: float = 2e-4,
 ) -> np.ndarray:
     """ARKit weights (T, 52) in [0, 1] whose shapes rebuild the skin offsets (T, S, 3) best.
 
     Minimises ``|W B - Y|^2 + ridge |W|^2 + smoothness |W[t+1] - W[t]|^2`` over all frames at once by FISTA with a box
-    constraint (Beck & Teboulle 2009), on unit-length shapes and the visible skin only. The temporal term is symmetric
-    in time, so it adds no lag. ``eyeLook*`` and ``tongueOut`` cannot be read from skin and stay 0.
+    constraint (Beck & Teboulle 2009) and restarts (O'Donoghue & Candes 2015), on unit-length shapes and the visible
+    skin only. The temporal term is symmetric in time, so it adds no lag. ``eyeLook*`` and ``tongueOut`` cannot be read
+    from skin and stay 0.
     """
     offsets = np.asarray(offsets, np.float32)
     if offsets.ndim != 3 or offsets.shape[1:] != (head.skin_count, 3):
         raise EmoFaceError(f"Skin offsets have shape {offsets.shape}; the head needs (frames, {head.skin_count}, 3).")
     frames = len(offsets)
-    used, basis, length, visible = _fit_basis(head.index)
+    used, basis, length = _fit_basis(head.index)
     weights = np.zeros((frames, len(head.blendshape_names)), np.float32)
     if not frames:
         return weights
     gram = (basis @ basis.T + ridge * np.eye(len(used))).astype(np.float32)
-    data = offsets[:, visible].reshape(frames, -1) @ basis.T
+    data = offsets.reshape(frames, -1) @ basis.T
     step = np.float32(1 / (np.linalg.eigvalsh(gram)[-1] + 4 * smoothness))
 
     x = np.clip(data, 0, length)
     y, momentum = x.copy(), 1.0
     for _ in range(iterations):
-        gradient = y @ gram - data
-        if frames > 1 and smoothness:
+        gradient = y @ gram
+        gradient -= data
+        if smoothness:
             jump = np.float32(smoothness) * np.diff(y, axis=0)
             gradient[:-1] -= jump
             gradient[1:] += jump
-        new = np.clip(y - step * gradient, 0, length)
+        new = y - step * gradient
+        np.clip(new, 0, length, out=new)
+        change = new - x
+        if np.vdot(y - new, change) > 0:  # the momentum points uphill: start it afresh
+            momentum = 1.0
         ahead = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        y = new + np.float32((momentum - 1) / ahead) * (new - x)
+        y = new + np.float32((momentum - 1) / ahead) * change
         x, momentum = new, ahead
     weights[:, used] = x / length
     return weights

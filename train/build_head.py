@@ -118,6 +118,31 @@ def mouth_parts(body: Body, whole: np.ndarray, units: dict[str, np.ndarray]) -> 
     return [upper, lower, Part("tongue", at, triangulate(at, local.reshape(-1, 4)), deltas)]
 
 
+CHIN_POSES = ({}, {"mouthSmileLeft": 1, "mouthSmileRight": 1}, {"jawLeft": 1}, {"jawOpen": 1}, {"jawForward": 1})
+CHIN_THICKNESS = 2e-3
+
+
+def behind_the_chin(parts: list[Part], skin: np.ndarray, faces: np.ndarray, head: Average) -> list[Part]:
+    """Teeth and tongue, the lower arch moved back as far as this person's chin needs.
+
+    In every pose the gum must stay ``CHIN_THICKNESS`` metres behind the skin below the lips.
+    """
+    upper, lower, tongue = parts
+    outside = faces[~np.isin(faces, head.mouth.hidden).any(axis=1)]
+    too_far = 0.0
+    for pose in CHIN_POSES:
+        moved = skin + sum((w * head.deltas[n] for n, w in pose.items()), np.zeros_like(skin))
+        teeth_moved = lower.vertices + sum((w * lower.deltas.get(n, 0.0) for n, w in pose.items()), np.zeros((1, 3)))
+        lip = moved[head.mouth.outer[2][head.mouth.lower], 1].min()
+        below = teeth_moved[(teeth_moved[:, 1] < lip) & (np.abs(teeth_moved[:, 0]) < 0.02)]
+        front = below[below[:, 2] > np.quantile(below[:, 2], 0.4)] if len(below) else below
+        if len(front):
+            _, surface = hair.front_hits(front[:, :2], moved, outside)
+            too_far = max(too_far, float((front[:, 2] - surface[:, 2]).max()) + CHIN_THICKNESS)
+    back = np.array([0, 0, -too_far])
+    return [upper, Part(lower.region, lower.vertices + back, lower.faces, lower.deltas), tongue]
+
+
 def tongue_shape(helper: np.ndarray) -> np.ndarray:
     """MakeHuman's tongue, lowered into the lower arch, with a rounder tip."""
     x, y, z = helper.T * 1e3
@@ -147,13 +172,13 @@ def build() -> dict[str, np.ndarray]:
     # parts: first those with their own positions, then those that ride on the skin
     inside = mouth_parts(body, bodies[0], units)
     lining = np.unique(head.mouth.inner)
+    skin_faces = triangulate(head.skin, body.quads)
     own, centers, part_deltas = [], [], []
     for number, whole in enumerate(bodies):
         balls, middle = zip(*(eyes.eyeball(s, whole[np.unique(body.base.group(h))]) for s, h in eyes.HELPERS.items()))
         place = Placement.fit(head.skin[lining], skins[number][lining])
-        own.append([*balls, *(part.moved(place) for part in inside)])
+        own.append([*balls, *behind_the_chin([part.moved(place) for part in inside], skins[number], skin_faces, head)])
         centers.append(middle)
-    skin_faces = triangulate(head.skin, body.quads)
     riding = [hair.brow(side, head.skin, skin_faces) for side in SIDES]
     riding += [hair.lashes(side, head.skin, skin_faces, head.lids[side]) for side in SIDES]
     riding.append(neck.closure(head.skin, skin_faces, body.neck))

@@ -30,7 +30,7 @@ def _ride(region: str, vertices, faces, triangles, skin) -> Riding:
     return Riding(Part(region, vertices, faces), triangles, frame_coordinates(skin, triangles, vertices))
 
 
-def _front_hits(points: np.ndarray, skin: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def front_hits(points: np.ndarray, skin: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Skin triangle (n,) and point (n, 3) first met from the front at (x, y)."""
     a, b, c = (skin[faces[:, k]] for k in range(3))
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
@@ -66,7 +66,7 @@ def brow(side: str, skin: np.ndarray, faces: np.ndarray) -> Riding:
     """A soft cushion of hair; its border lies just under the skin, so it has no visible edge."""
     points, s, across = brow_grid()
     sign = 1 if side == "left" else -1
-    hit, where = _front_hits(points * [sign, 1], skin, faces)
+    hit, where = front_hits(points * [sign, 1], skin, faces)
     a, b, c = (skin[faces[hit, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
