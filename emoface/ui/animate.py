@@ -33,12 +33,12 @@ _SHARE = """(source, named, mix, level, style, head, idle) => {
 def build(context: Context) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=320, elem_classes="ef-side"):
-            with gr.Group(elem_classes="ef-card"):
+            with gr.Column(elem_classes="ef-card"):
                 step(1, "Speech")
                 speech, _ = recording("Speech to animate", elem_id="speech")
                 gr.HTML('<p class="ef-hint">No recording at hand? One click animates:</p>')
                 examples = example_buttons()
-            with gr.Group(elem_classes="ef-card"):
+            with gr.Column(elem_classes="ef-card"):
                 step(2, "Emotion")
                 source = gr.Radio(SOURCES, value="speech", label="Where the emotion comes from", elem_classes="ef-pills", elem_id="source")
                 with gr.Column(visible=False) as other_box:
@@ -46,13 +46,13 @@ def build(context: Context) -> None:
                 named = gr.Radio(EMOTION_CHOICES, value="happy", label="Emotion", elem_classes="ef-pills", elem_id="named", visible=False)
                 mix = gr.Slider(0, 1, value=1, step=0.05, label="Mix", info="0: the voice's own emotion · 1: the chosen one", visible=False)
                 level = gr.Radio(LEVEL_CHOICES, value="normal", label="Intensity", elem_classes="ef-pills", elem_id="level")
-            with gr.Group(elem_classes="ef-card"):
+            with gr.Column(elem_classes="ef-card"):
                 step(3, "Face")
                 head = HeadPicker(0, elem_id="heads", visible=context.heads)
                 with gr.Row():
                     style = gr.Dropdown(list(context.styles), value=context.styles[0], label="Speaking style", min_width=150)
                     idle = gr.Checkbox(True, label="Blinks and gaze", info="not taken from the sound", min_width=150, visible=context.heads)
-            with gr.Row():
+            with gr.Row(elem_classes="ef-action"):
                 go = gr.Button("Animate", variant="primary", elem_classes="ef-go", elem_id="animate", scale=4)
                 stop = gr.Button("Stop", elem_classes="ef-cancel", elem_id="stop", scale=1, min_width=84)
             status = Note(elem_id="status", min_height=58)
@@ -66,7 +66,7 @@ def build(context: Context) -> None:
                     bars = ChartView(opening.get("bars"), elem_id="emotion-bars")
                 with gr.Column(scale=3, min_width=300):
                     timeline = ChartView(opening.get("timeline"), elem_id="emotion-timeline")
-            with gr.Group(elem_classes="ef-card"):
+            with gr.Column(elem_classes="ef-card"):
                 gr.HTML('<h2 class="ef-step">Take it with you <span>your latest animation, in the format you need</span></h2>')
                 with gr.Row(elem_classes="ef-downloads"):
                     formats = [gr.Button(label, size="sm") for label in FORMATS]

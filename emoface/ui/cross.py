@@ -27,26 +27,26 @@ def build(context: Context) -> None:
                 elem_classes="ef-lead")
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
-            with gr.Group(elem_classes="ef-card"):
+            with gr.Column(elem_classes="ef-card"):
                 step(1, "Recording A")
                 a, _ = recording("Recording A", limit=CROSS_SECONDS, elem_id="cross-a")
-            with gr.Group(elem_classes="ef-card"):
+            with gr.Column(elem_classes="ef-card"):
                 step(2, "Recording B")
                 b, _ = recording("Recording B", limit=CROSS_SECONDS, elem_id="cross-b")
                 examples = gr.Button("Try a narrator and an angry voice", size="sm", elem_id="cross-example")
-            with gr.Group(elem_classes="ef-card"):
+            with gr.Column(elem_classes="ef-card"):
                 step(3, "Face")
                 level = gr.Radio(LEVEL_CHOICES, value="normal", label="Intensity", elem_classes="ef-pills")
                 style = gr.Dropdown(list(context.styles), value=context.styles[0], label="Speaking style")
                 with gr.Accordion("Choose a head", open=False, visible=context.heads):
                     head = HeadPicker(0)
-            with gr.Row():
+            with gr.Row(elem_classes="ef-action"):
                 go = gr.Button("Swap emotions", variant="primary", elem_classes="ef-go", elem_id="cross-go", scale=4)
                 stop = gr.Button("Stop", elem_classes="ef-cancel", scale=1, min_width=84)
             status = Note(min_height=58, elem_id="cross-status")
         with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
             opening = load_opening("cross") if context.opening else {}
-            player = FacePlayer(opening.get("player"), player_id=PLAYER, elem_id="cross-player",
+            player = FacePlayer(opening.get("player"), player_id=PLAYER, count=4, elem_id="cross-player",
                                 empty="Give two recordings, then press Swap emotions. Four faces appear here.")
             echo = Note(opening.get("echo", "Use Hear below the faces to switch between the two recordings; faces that speak the other one are dimmed."))
             plot = ChartView(opening.get("plot"), elem_id="cross-plot")

@@ -26,24 +26,24 @@ def build(context: Context) -> None:
     gr.Markdown(LEAD, elem_classes="ef-lead")
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
-            with gr.Group(elem_classes="ef-card"):
+            with gr.Column(elem_classes="ef-card"):
                 step(1, "Speech")
                 speech, _ = recording("Speech to explain", limit=CROSS_SECONDS, elem_id="importance-speech")
                 examples = example_buttons()
-            with gr.Group(elem_classes="ef-card"):
+            with gr.Column(elem_classes="ef-card"):
                 step(2, "Emotion")
                 source = gr.Radio([("From this speech", "speech"), ("A named emotion", "named")], value="speech", label="Where the emotion comes from", elem_classes="ef-pills")
                 named = gr.Radio(EMOTION_CHOICES, value="angry", label="Emotion", elem_classes="ef-pills", visible=False)
                 level = gr.Radio(LEVEL_CHOICES, value="normal", label="Intensity", elem_classes="ef-pills")
                 with gr.Accordion("Choose a head", open=False, visible=context.heads):
                     head = HeadPicker(0)
-            with gr.Row():
+            with gr.Row(elem_classes="ef-action"):
                 go = gr.Button("Show what matters", variant="primary", elem_classes="ef-go", elem_id="importance-go", scale=4)
                 stop = gr.Button("Stop", elem_classes="ef-cancel", scale=1, min_width=84)
             status = Note(min_height=58, elem_id="importance-status")
         with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
             opening = load_opening("importance") if context.opening else {}
-            player = FacePlayer(opening.get("player"), player_id=PLAYER, elem_id="importance-player",
+            player = FacePlayer(opening.get("player"), player_id=PLAYER, count=2, elem_id="importance-player",
                                 empty="Record or upload speech, then press Show what matters.")
             timeline = ChartView(opening.get("timeline"), elem_id="region-time")
     with gr.Row(equal_height=False, elem_classes="ef-two"):

@@ -22,7 +22,7 @@ def step(number: int, title: str, note: str = "") -> gr.HTML:
 
 def recording(label: str, *, limit: float = MAX_SECONDS, elem_id: str | None = None) -> tuple[gr.Audio, gr.HTML]:
     """A recorder / upload field and the line below it that says whether the recording can be used."""
-    audio = gr.Audio(label=label, type="filepath", sources=["upload", "microphone"], elem_id=elem_id, elem_classes="ef-audio",
+    audio = gr.Audio(label=label, show_label=False, type="filepath", sources=["upload", "microphone"], elem_id=elem_id, elem_classes="ef-audio",
                      waveform_options=gr.WaveformOptions(show_recording_waveform=True), buttons=[])
     note = Note(f"Up to {limit:.0f} seconds; wav, mp3, flac, ogg, m4a or webm.")
     audio.change(lambda path: check(path, limit=limit), audio, note, queue=False, show_progress="hidden", api_visibility="private")

@@ -8,13 +8,15 @@ const root = find('.efp'), stage = find('.efp-stage'), panelBox = find('.efp-pan
 const audio = find('audio'), seekBar = find('.efp-seek'), playButton = find('.efp-play'), soundButton = find('.efp-sound');
 const GREY = [0.72, 0.72, 0.74];
 const FRONT = { eye: { x: 0, y: -2, z: 0.16 }, center: { x: 0, y: 0, z: 0.08 }, up: { x: 0, y: 0, z: 1 }, projection: { type: 'orthographic' } };
-const SIZE = 2.05;   // edge of the scene's cube
+const SIZE = 2.12;   // edge of the scene's cube
 // Ends and middle of the "plasma" colour map: ordered by lightness, and far from skin and grey.
 const PLASMA = [[13, 8, 135], [84, 2, 163], [139, 10, 165], [185, 50, 137], [219, 92, 104], [244, 136, 73], [254, 188, 43], [240, 249, 33]];
 const colormap = Float32Array.from({ length: 768 }, (_, i) => {
   const at = Math.floor(i / 3) / 255 * (PLASMA.length - 1), k = Math.min(PLASMA.length - 2, Math.floor(at)), share = at - k;
   return (PLASMA[k][i % 3] * (1 - share) + PLASMA[k + 1][i % 3] * share) / 255;
 });
+
+stage.dataset.count = props.count || 1;
 
 let Plotly = null, scene = null, generation = 0, camera = structuredClone(FRONT);
 const lateness = [];   // milliseconds between the frame on screen and the sound, one sample per browser frame while playing

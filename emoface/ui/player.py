@@ -25,16 +25,17 @@ class FacePlayer(gr.HTML):
 
     The animation comes from ``pack``; of several sounds of equal length the visitor chooses one.
 
-    ``player_id`` is how charts find the player they follow. ``fast=False`` draws with ``Plotly.restyle`` only. Nothing of the
+    ``player_id`` is how charts find the player they follow. ``count`` faces are expected, so
+    that room is kept for them. ``fast=False`` draws with ``Plotly.restyle`` only. Nothing of the
     value enters the template: templates are evaluated as code in the browser, and captions may hold file names.
     """
 
-    def __init__(self, value: dict | None = None, *, player_id: str = "player", empty: str = "", fast: bool = True,
+    def __init__(self, value: dict | None = None, *, player_id: str = "player", empty: str = "", count: int = 1, fast: bool = True,
                  plotly_url: str = PLOTLY_URL, html_template: str | None = None, css_template: str | None = None,
                  js_on_load: str | None = None, **kwargs: Any):
         super().__init__(value, html_template=(HERE / "player.html").read_text("utf-8"),
                          css_template=(HERE / "player.css").read_text("utf-8"), js_on_load=script("player"),
-                         player_id=player_id, empty=empty, fast=fast, plotly_url=plotly_url, apply_default_css=False, **kwargs)
+                         player_id=player_id, empty=empty, count=count, fast=fast, plotly_url=plotly_url, apply_default_css=False, **kwargs)
 
     def preprocess(self, payload: dict | None) -> dict | None:
         return payload

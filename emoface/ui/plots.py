@@ -66,11 +66,11 @@ def emotion_timeline(animation: Animation, *, follows: str) -> Chart:
              "x": seconds.tolist(), "y": _numbers(track[:, i]), "line": {"width": 0}, "hovertemplate": "%{y:.0f} %",
              "fillcolor": EMOTION_COLORS.get(name, FUSED)} for i, name in enumerate(animation.emotion_names)]
     layout = {"margin": {"l": 8, "r": 8, "t": 4, "b": 34}, "xaxis": _time_axis(animation.duration), "hovermode": "x",
-              "yaxis": {"range": [0, 100], "ticksuffix": " %", "nticks": 4}, "legend": {"orientation": "h", "y": 1.16, "font": {"size": 11.5}, "traceorder": "normal"}}
+              "yaxis": {"range": [0, 100], "ticksuffix": " %", "nticks": 4}, "showlegend": False}
     dominant = [animation.emotion_names[i] for i in track.argmax(axis=1)]
     spans = [name for i, name in enumerate(dominant) if i == 0 or name != dominant[i - 1]]
     summary = "In order of time the strongest emotion is " + ", then ".join(spans[:8]) + "."
-    return Chart("Emotion over time", data, layout, summary, note="Click to jump there.", height=230, follows=follows)
+    return Chart("Emotion over time", data, layout, summary, note="Colours as in the bars. Click to jump there.", height=230, follows=follows)
 
 
 def region_time(animation: Animation, *, follows: str) -> Chart:

@@ -33,7 +33,8 @@ def heat(animation: Animation) -> dict[str, np.ndarray]:
     return {WEIGHT: np.where(moved, animation.emotion_importance, np.nan), EFFECT: np.where(moved, animation.emotion_effect_mm, np.nan)}
 
 
-def _write(path: Path, animations: Sequence[Animation], views: Sequence[View], *, painted: Sequence[int]) -> Path:
+def write(path: Path, animations: Sequence[Animation], views: Sequence[View], *, painted: Sequence[int]) -> Path:
+    """Heads of one topology into one file; those whose index is in ``painted`` carry the two colour layers."""
     shown = [Track(a.vertices, heat(a) if i in painted else {}) for i, a in enumerate(animations)]
     first = animations[0]
     return write_pack(path, shown, views, faces=first.faces, fps=first.fps, layers=layers([animations[i] for i in painted]) if painted else [],
@@ -42,7 +43,7 @@ def _write(path: Path, animations: Sequence[Animation], views: Sequence[View], *
 
 def single(path: Path, animation: Animation, *, caption: str = "") -> Path:
     """One face; the visitor may paint it with either layer."""
-    return _write(path, [animation], [View("Face", [Panel(0, caption)])], painted=[0])
+    return write(path, [animation], [View("Face", [Panel(0, caption)])], painted=[0])
 
 
 def grid(path: Path, rows: Sequence[Sequence[Animation]]) -> Path:
@@ -50,14 +51,14 @@ def grid(path: Path, rows: Sequence[Sequence[Animation]]) -> Path:
     longest = max(row[0].frame_count for row in rows)
     wait = [_hold(animation, longest) for row in rows for animation in row]
     panels = [Panel(2 * i + j, f"Words {c} · emotion {e}", sound=i) for i, c in enumerate("AB") for j, e in enumerate("AB")]
-    return _write(path, wait, [View("Grid", panels)], painted=[])
+    return write(path, wait, [View("Grid", panels)], painted=[])
 
 
 def branches(path: Path, *, content: Animation, emotion: Animation, fused: Animation) -> Path:
     """The two heat maps of one moving head, and its content / emotion / fused trio."""
     maps = View("Heat maps", [Panel(2, "How much the model listens to emotion", WEIGHT), Panel(2, "How far emotion moves the face", EFFECT)])
     trio = View("Branches", [Panel(0, "Content only"), Panel(1, "Emotion only"), Panel(2, "Fused")])
-    return _write(path, [content, emotion, fused], [maps, trio], painted=[2])
+    return write(path, [content, emotion, fused], [maps, trio], painted=[2])
 
 
 def _hold(animation: Animation, frames: int) -> Animation:

@@ -18,7 +18,7 @@ _ink = Color(name="ink", c50="#faf9f7", c100="#f3f1ee", c200="#e6e2dd", c300="#d
 def theme() -> gr.themes.Base:
     return gr.themes.Base(
         primary_hue=_coral, secondary_hue=_coral, neutral_hue=_ink, radius_size=gr.themes.sizes.radius_lg,
-        font=[gr.themes.LocalFont("IBM Plex Sans"), "system-ui", "sans-serif"], font_mono=[gr.themes.LocalFont("IBM Plex Mono"), "monospace"],
+        font=[gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"], font_mono=[gr.themes.LocalFont("IBM Plex Mono"), "monospace"],
     ).set(
         body_background_fill="*neutral_50", body_background_fill_dark="*neutral_950",
         body_text_color="*neutral_900", body_text_color_dark="#ece9e6",

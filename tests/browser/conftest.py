@@ -1,0 +1,92 @@
+"""A real Chromium and a real server. Where Chromium is missing these tests are skipped, except in CI, where they fail."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.puppet import Puppeteer
+
+FLAGS = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--autoplay-policy=no-user-gesture-required",
+         "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--no-sandbox"]
+BURSTS = (0.5, 1.1, 1.7)
+"""Starts of the tone bursts of the test clip, seconds; each lasts 0.2 s."""
+WAIT = 120_000
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        message = "Chromium is not installed (Debian: apt-get install chromium, or set CHROMIUM to its path)"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory):
+    """Name -> path: tone bursts, a hum, and files that no one can animate, one of them with a nasty name."""
+    folder = tmp_path_factory.mktemp("sounds")
+    time = np.arange(int(2.2 * 16000)) / 16000
+    tone = 0.7 * np.sin(2 * np.pi * 440 * time)
+    gate = np.zeros_like(time)
+    for start in BURSTS:
+        gate[(time >= start) & (time < start + 0.2)] = 1
+    soundfile.write(folder / "bursts.wav", tone * gate, 16000)
+    soundfile.write(folder / "hum.wav", 0.3 * tone[:16000], 16000)
+    soundfile.write(folder / "silent.wav", 0 * tone, 16000)
+    nasty = folder / "<img src=x onerror=window.hacked=1>${window.hacked=2}.wav"
+    nasty.write_text("this is not sound")
+    return {"bursts": folder / "bursts.wav", "hum": folder / "hum.wav", "silent": folder / "silent.wav", "nasty": nasty}
+
+
+@pytest.fixture(scope="session")
+def puppeteer():
+    return Puppeteer(delay=0.3)
+
+
+@pytest.fixture(scope="session")
+def server(puppeteer):
+    """Address of the whole page, animated by the puppeteer."""
+    from emoface.ui.app import build_app, launch_options
+
+    page = build_app(pipeline=lambda: puppeteer)
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(), "mcp_server": False})
+    yield address
+    page.close()
+
+
+@pytest.fixture
+def open_page(chromium, server):
+    """Opens the page in a fresh context and returns it; errors of its scripts fail the test."""
+    contexts, errors = [], []
+
+    def open_(*, path="", width=1100, height=900, script=None, prepare=None, **options):
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        if script:
+            context.add_init_script(script)
+        page = context.new_page()
+        page.set_default_timeout(WAIT)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        if prepare:
+            prepare(page)
+        page.goto(server + path)
+        page.wait_for_selector("#animate")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert errors == []

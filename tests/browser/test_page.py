@@ -1,0 +1,185 @@
+"""The page in a real browser, tab by tab."""
+
+import pytest
+
+from emoface.ui.context import EXAMPLES
+from tests.browser.faces import changed, hold, picture, run_of, wait_for_face
+
+
+def upload(page, field, path):
+    page.locator(f"{field} input[type=file]").set_input_files(str(path))
+
+
+def wait_for_text(page, selector, words):
+    page.wait_for_function("([selector, words]) => document.querySelector(selector)?.textContent.includes(words)", arg=[selector, words])
+
+
+def test_upload_animates_and_a_named_emotion_changes_the_face(open_page, sounds):
+    page = open_page()
+    upload(page, "#speech", sounds["bursts"])
+    page.get_by_text("2.2 seconds, ready.").wait_for()
+    opening = run_of(page, "animate")
+    page.click("#animate")
+    wait_for_face(page, "animate", after=opening)
+    first = run_of(page, "animate")
+    hold(page, "animate", 0.2)
+    quiet = picture(page, "#player")
+    hold(page, "animate", 0.6)
+    assert changed(quiet, picture(page, "#player")) > 0.002
+    assert "style s1" in page.locator("#echo").inner_text()
+
+    page.get_by_label("A named emotion").check()
+    page.get_by_label("Angry", exact=True).check()
+    page.get_by_label("Strong").first.check()
+    page.click("#animate")
+    wait_for_face(page, "animate", after=first)
+    hold(page, "animate", 0.2)
+    assert changed(quiet, picture(page, "#player")) > 0.005
+    assert "angry" in page.locator("#echo").inner_text() and "strong" in page.locator("#echo").inner_text()
+    wait_for_text(page, "#emotion-bars .efc-summary", "angry 65 percent")
+    page.wait_for_function("document.querySelectorAll('#player canvas').length <= 1")  # runs do not pile up drawings
+
+
+def test_bad_recordings_are_named_as_text(open_page, sounds):
+    page = open_page()
+    upload(page, "#speech", sounds["nasty"])
+    page.wait_for_function("document.querySelector('#speech') && [...document.querySelectorAll('.ef-hint')].some(n => /img src=x/.test(n.textContent))")
+    page.click("#animate")
+    toast = page.locator(".toast-body.error")
+    toast.wait_for()
+    assert "not" in toast.inner_text()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src='x']").count() == 0
+
+
+def test_silence_and_nothing_at_all_are_refused(open_page, sounds):
+    page = open_page()
+    page.click("#animate")
+    page.locator(".toast-body.error").filter(has_text="Record or upload speech").wait_for()
+    upload(page, "#speech", sounds["silent"])
+    page.get_by_text("is silent").first.wait_for()
+
+
+def test_stop_really_stops(open_page, sounds, puppeteer):
+    page = open_page()
+    upload(page, "#speech", sounds["bursts"])
+    page.get_by_text("2.2 seconds, ready.").wait_for()
+    puppeteer.delay, finished = 30.0, puppeteer.finished
+    try:
+        page.click("#animate")
+        page.wait_for_timeout(1500)
+        page.click("#stop")
+        wait_for_text(page, "#status", "Stopped")
+        page.wait_for_timeout(3500)
+    finally:
+        puppeteer.delay = 0.3
+    assert puppeteer.finished == finished
+    opening = run_of(page, "animate")
+    page.click("#animate")  # and the line is free again
+    wait_for_face(page, "animate", after=opening)
+
+
+def test_heads_are_chosen_with_mouse_and_keyboard(open_page, sounds):
+    page = open_page()
+    page.get_by_role("radio", name="Head 5").click()
+    assert page.get_by_role("radio", name="Head 5").get_attribute("aria-checked") == "true"
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_role("radio", name="Head 6").get_attribute("aria-checked") == "true"
+    upload(page, "#speech", sounds["hum"])
+    page.get_by_text("1.0 seconds, ready.").wait_for()
+    opening = run_of(page, "animate")
+    page.click("#animate")
+    wait_for_face(page, "animate", after=opening)
+    assert "head 6" in page.locator("#echo").inner_text()
+
+
+def test_a_link_restores_the_settings(open_page):
+    page = open_page(path="?source=named&emotion=sad&level=strong&head=3&mix=0.5&style=s2&idle=false")
+    page.wait_for_function("document.querySelector('#named')?.offsetParent")
+    assert page.get_by_label("Sad", exact=True).is_checked()
+    assert page.get_by_role("radio", name="Head 3").get_attribute("aria-checked") == "true"
+
+
+def test_cross_reconstruction_shows_four_faces_in_step(open_page, sounds):
+    page = open_page()
+    page.get_by_role("tab", name="Cross-reconstruction").click()
+    upload(page, "#cross-a", sounds["bursts"])
+    page.get_by_text("2.2 seconds, ready.").wait_for()
+    upload(page, "#cross-b", sounds["hum"])
+    page.get_by_text("1.0 seconds, ready.").wait_for()
+    opening = run_of(page, "cross")
+    page.click("#cross-go")
+    wait_for_face(page, "cross", after=opening, count=4)
+    hold(page, "cross", 0.6)
+    faces = [picture(page, "#cross-player", panel) for panel in range(4)]
+    assert changed(faces[0], faces[1]) > 0.003  # same words, other emotion
+    assert changed(faces[0], faces[2]) > 0.002  # same emotion, other words
+    assert page.locator("#cross-player figcaption").all_inner_texts() == [f"Words {c} · emotion {e}" for c in "AB" for e in "AB"]
+    page.locator("#cross-player .efp-track").select_option("1")
+    assert page.locator("#cross-player figure.silent").count() == 2
+    wait_for_text(page, "#cross-plot .efc-summary", "millimetres")
+
+
+def test_importance_paints_compares_and_seeks(open_page, sounds):
+    page = open_page()
+    page.get_by_role("tab", name="Region importance").click()
+    upload(page, "#importance-speech", sounds["bursts"])
+    page.get_by_text("2.2 seconds, ready.").wait_for()
+    page.get_by_label("A named emotion").last.check()
+    opening = run_of(page, "importance")
+    page.click("#importance-go")
+    wait_for_face(page, "importance", after=opening, count=2)
+    hold(page, "importance", 0.6)
+    assert changed(picture(page, "#importance-player", 0), picture(page, "#importance-player", 1)) > 0.05
+    assert page.locator("#importance-player .efp-high").last.inner_text().endswith("mm")
+
+    plot = page.locator("#region-time .efc-plot")
+    plot.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('#region-time .efc-plot')?._fullLayout?.xaxis")
+    at = page.evaluate("(() => { const l = document.querySelector('#region-time .efc-plot')._fullLayout; return [l._size.l + l.xaxis.l2p(1.5), l._size.t + 40]; })()")
+    plot.click(position={"x": at[0], "y": at[1]})
+    page.wait_for_function("Math.abs(emoface.players.importance.audio.currentTime - 1.5) < 0.1")
+    page.wait_for_function("(x => Math.abs(parseFloat(document.querySelector('#region-time .efc-cursor').style.left) - x) < 8)(%f)" % at[0])
+
+    page.locator("#importance-player .efp-view").select_option(label="Branches")
+    wait_for_face(page, "importance", count=3)
+    page.click("#compare")
+    wait_for_text(page, "#comparison .efc-summary", "surprised")
+
+
+def test_two_visitors_do_not_see_each_other(open_page, sounds):
+    one, two = open_page(), open_page()
+    upload(one, "#speech", sounds["bursts"])
+    one.get_by_text("2.2 seconds, ready.").wait_for()
+    before_one, before_two = run_of(one, "animate"), run_of(two, "animate")
+    one.click("#animate")
+    wait_for_face(one, "animate", after=before_one)
+    assert run_of(two, "animate") == before_two
+    two.get_by_role("button", name="Everything (NPZ)").click()
+    two.locator(".toast-body.error").filter(has_text="no animation of yours").wait_for()
+
+
+@pytest.mark.parametrize("width, theme", [(360, "light"), (360, "dark"), (1280, "light")])
+def test_nothing_is_wider_than_the_screen(open_page, width, theme):
+    page = open_page(path=f"?__theme={theme}", width=width)
+    page.wait_for_timeout(800)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
+
+
+@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/build_examples.py)")
+def test_the_page_opens_with_a_face_that_moves(open_page):
+    page = open_page()
+    wait_for_face(page, "animate")
+    first = picture(page, "#player")
+    page.wait_for_timeout(700)
+    assert changed(first, picture(page, "#player")) > 0.0005
+    assert page.evaluate("emoface.players.animate.audio.muted")
+    page.get_by_role("button", name="Play with sound").click()
+    page.wait_for_function("!emoface.players.animate.audio.muted && !emoface.players.animate.audio.paused")
+
+
+def test_motion_waits_where_it_is_not_welcome(open_page):
+    page = open_page(reduced_motion="reduce")
+    page.wait_for_timeout(1500)
+    assert page.evaluate("window.emoface?.players?.animate?.audio.paused ?? true")

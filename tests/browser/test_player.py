@@ -1,0 +1,195 @@
+"""The player alone: what is drawn, when, and how it is steered."""
+
+import numpy as np
+import gradio as gr
+import pytest
+
+from emoface.audio import load_audio
+from emoface.ui import scenes
+from emoface.ui.pack import Panel, View
+from emoface.ui.player import FacePlayer
+from emoface.ui.theme import CSS, theme
+from tests.browser.conftest import BURSTS, WAIT
+from tests.browser.faces import changed, hold, picture, wait_for_face
+from tests.puppet import puppet
+
+
+@pytest.fixture(scope="module")
+def players(tmp_path_factory, sounds):
+    """A page with one animation drawn by both ways, and with two linked faces."""
+    folder = tmp_path_factory.mktemp("players")
+    audio = load_audio(sounds["bursts"])
+    calm, angry = puppet(audio), puppet(audio, emotion="angry", level="strong")
+    one = {"animation": scenes.single(folder / "one.efp", angry, caption="<b>bold</b> ${1 + 1}"), "audio": sounds["bursts"], "autoplay": "off"}
+    two = {"animation": scenes.write(folder / "two.efp", [calm, angry], [View("Two", [Panel(0, "calm"), Panel(1, "angry")])], painted=[]),
+           "audio": sounds["bursts"], "autoplay": "off"}
+    with gr.Blocks() as page:
+        with gr.Row():
+            FacePlayer(one, player_id="fast", elem_id="fast")
+            FacePlayer(one, player_id="slow", elem_id="slow", fast=False)
+        FacePlayer(two, player_id="two", elem_id="two")
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, theme=theme(), css=CSS,
+                                allowed_paths=[str(folder), str(sounds["bursts"].parent)])
+    yield address
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def page(chromium, players):
+    context = chromium.new_context(viewport={"width": 1000, "height": 1150})
+    page = context.new_page()
+    page.set_default_timeout(WAIT)
+    page.goto(players)
+    for player, count in (("fast", 1), ("slow", 1), ("two", 2)):
+        wait_for_face(page, player, count=count)
+    yield page
+    context.close()
+
+
+def mouth(image):
+    """The middle third in width, 55 to 85 % of the height: where the lips are in the front view."""
+    height, width, _ = image.shape
+    return image[int(0.55 * height):int(0.85 * height), width // 3:2 * width // 3]
+
+
+def test_lips_move_with_the_sound(page):
+    hold(page, "fast", 0.2)
+    closed = picture(page, "#fast")
+    assert closed.std() > 20  # a face, not an empty canvas
+    for start in BURSTS:
+        hold(page, "fast", start + 0.1)
+        opened = picture(page, "#fast")
+        assert changed(mouth(opened), mouth(closed)) > 0.04
+        hold(page, "fast", start + 0.35)
+        assert changed(picture(page, "#fast"), closed) < 0.005
+
+
+def test_both_ways_of_drawing_agree(page):
+    assert page.evaluate("emoface.players.fast.fast") is True
+    assert page.evaluate("emoface.players.slow.fast") is False
+    for seconds in (0.6, 1.3):
+        for player in ("fast", "slow"):
+            hold(page, player, seconds)
+        page.wait_for_function("!emoface.players.slow.scene.panels[0].busy")
+        page.wait_for_timeout(150)
+        fast, slow = picture(page, "#fast"), picture(page, "#slow")
+        assert fast.shape == slow.shape
+        assert np.abs(fast - slow).mean() < 1.0
+        assert changed(fast, slow, by=48) < 0.005
+
+
+def test_colour_layers_paint_the_face_and_name_their_unit(page):
+    hold(page, "fast", 0.6)
+    skin = picture(page, "#fast")
+    assert page.locator("#fast .efp-scale.on").count() == 0
+    page.locator("#fast .efp-layer").select_option("effect")
+    page.wait_for_function("!emoface.players.fast.scene.dirty")
+    hold(page, "fast", 0.6)
+    effect = picture(page, "#fast")
+    assert changed(skin, effect) > 0.2
+    assert "mm" in page.locator("#fast .efp-high").inner_text()
+    assert "0.2 mm" in page.locator("#fast .efp-note").inner_text()
+    page.locator("#fast .efp-layer").select_option("weight")
+    hold(page, "fast", 0.6)
+    assert changed(effect, picture(page, "#fast")) > 0.02
+    page.locator("#fast .efp-layer").select_option("")
+    hold(page, "fast", 0.6)
+    assert changed(skin, picture(page, "#fast")) < 0.005
+
+
+def test_captions_are_text(page):
+    assert page.locator("#fast figcaption").inner_text() == "<b>bold</b> ${1 + 1}"
+    assert page.locator("#fast figcaption b").count() == 0
+
+
+def test_keyboard(page):
+    hold(page, "fast", 1.0)
+    frame = lambda: page.evaluate("emoface.players.fast.scene.shown")  # noqa: E731
+
+    def press(key, expected):
+        page.locator("#fast .efp").press(key)
+        page.wait_for_function(f"emoface.players.fast.scene.shown === {expected}")
+
+    assert frame() == 30
+    press("ArrowRight", 31)
+    press("Shift+ArrowRight", 41)
+    press("ArrowLeft", 40)
+    press("Shift+ArrowLeft", 30)
+    press("End", page.evaluate("emoface.players.fast.scene.header.frames") - 1)
+    press("Home", 0)
+    page.locator("#fast .efp").press(" ")
+    page.wait_for_function("!emoface.players.fast.audio.paused")
+    assert page.locator("#fast .efp-play").get_attribute("aria-label") == "Pause"
+    page.locator("#fast .efp").press(" ")
+    page.wait_for_function("emoface.players.fast.audio.paused")
+    page.locator("#fast .efp").press("m")
+    assert page.locator("#fast .efp-mute").get_attribute("aria-pressed") == "true"
+    page.locator("#fast .efp").press("m")
+
+
+def test_frames_are_dropped_and_never_delayed(page):
+    """While the browser is busy the sound goes on; the next frame drawn is the sound's, not the one that was due."""
+    hold(page, "fast", 0.0)
+    shown = page.evaluate("""async () => {
+        const { audio, scene } = emoface.players.fast, wait = () => new Promise(requestAnimationFrame), pairs = [];
+        await audio.play();
+        while (audio.currentTime < 0.3) await wait();
+        const before = scene.shown, until = performance.now() + 500;
+        while (performance.now() < until);
+        for (let i = 0; i < 6; i++) { await wait(); await wait(); pairs.push([scene.shown, audio.currentTime * 30]); }
+        audio.pause();
+        return { before, pairs };
+    }""")
+    assert shown["pairs"][-1][0] > shown["before"] + 12
+    for frame, clock in shown["pairs"]:
+        assert frame <= clock + 0.5  # never ahead of the sound
+
+
+def test_cameras_are_linked_and_survive_a_seek(page):
+    hold(page, "two", 0.6)
+    left, right = picture(page, "#two", 0), picture(page, "#two", 1)
+    box = page.locator("#two .efp-plot").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 90, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    eyes = "emoface.players.two.scene.panels.map(panel => panel.plot._fullLayout.scene._scene.getCamera().eye)"
+    page.wait_for_function(f"(() => {{ const [a, b] = {eyes}; return Math.abs(a.x) > 0.2 && Math.abs(a.x - b.x) < 0.01 && Math.abs(a.y - b.y) < 0.01; }})()")
+    page.wait_for_timeout(300)
+    assert changed(left, picture(page, "#two", 0)) > 0.05
+    assert changed(right, picture(page, "#two", 1)) > 0.05
+    hold(page, "two", 1.2)
+    assert abs(page.evaluate(eyes)[1]["x"]) > 0.2
+    page.locator("#two .efp-front").click()
+    page.wait_for_function(f"Math.abs({eyes}[0].x) < 0.01 && Math.abs({eyes}[1].x) < 0.01")
+
+
+def test_drawing_goes_on_after_a_resize(page):
+    page.set_viewport_size({"width": 700, "height": 1150})
+    page.wait_for_function("(() => { const plot = emoface.players.fast.scene.panels[0].plot; return Math.abs(plot._fullLayout.width - plot.clientWidth) < 2; })()")
+    hold(page, "fast", 0.2)
+    closed = picture(page, "#fast")
+    hold(page, "fast", 0.6)
+    assert changed(mouth(closed), mouth(picture(page, "#fast"))) > 0.03
+    page.set_viewport_size({"width": 1000, "height": 1150})
+
+
+@pytest.mark.parametrize("script, route, words", [
+    ("HTMLCanvasElement.prototype.getContext = () => null;", None, "WebGL"),
+    (None, "**/plotly.min.js", "plotly.js"),
+    (None, "**/*.efp", "could not be downloaded"),
+])
+def test_a_browser_that_cannot_show_it_is_told_why(chromium, players, script, route, words):
+    context = chromium.new_context()
+    try:
+        if script:
+            context.add_init_script(script)
+        page = context.new_page()
+        if route:
+            page.route(route, lambda request: request.fulfill(status=404, body=""))
+        page.goto(players)
+        message = page.locator("#fast .efp-message.bad")
+        message.wait_for(timeout=WAIT)
+        assert words in message.inner_text()
+    finally:
+        context.close()

@@ -1,0 +1,56 @@
+"""The animations that the app shows when it opens, made with the shipped weights so that nobody waits for them.
+
+    python -m train.build_examples [--model FOLDER]
+
+Writes, for each tab, ``assets/examples/TAB.efp`` (the player's file) and ``TAB.json`` (its sounds and charts).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from emoface import EmoFacePipeline
+from emoface.animation import EMOTIONS
+from emoface.ui import animate, cross, importance, plots, scenes
+
+
+def write(folder: Path, name: str, *, sounds: dict[str, str], echo: str = "", autoplay: str = "off", **charts) -> None:
+    description = {"sounds": sounds, "echo": echo, "autoplay": autoplay, "charts": {key: asdict(chart) for key, chart in charts.items()}}
+    (folder / f"{name}.json").write_text(json.dumps(description, separators=(",", ":")), "utf-8")
+    print(f"{name}: {sum((folder / file).stat().st_size for file in (f'{name}.efp', f'{name}.json')) / 1000:.0f} kB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", help="model folder or Hub id (default: embedded)")
+    parser.add_argument("--folder", type=Path, default=Path("assets/examples"))
+    parser.add_argument("--emotion", default="happy", help="emotion of the first face")
+    parser.add_argument("--level", default="strong")
+    options = parser.parse_args()
+    folder, pipe = options.folder, EmoFacePipeline.from_pretrained(options.model)
+
+    face = pipe(folder / "narrator.flac", emotion=options.emotion, level=options.level, idle=True)
+    scenes.single(folder / "animate.efp", face)
+    write(folder, "animate", sounds={"Sound": "narrator.flac"}, echo=animate.echo_of(face), autoplay="muted",
+          bars=plots.emotion_bars(face), timeline=plots.emotion_timeline(face, follows=animate.PLAYER))
+
+    rows = pipe.cross_reconstruct(folder / "happy.flac", folder / "angry.flac", level=options.level)
+    sounds = cross.show(rows, folder / "cross.efp", [folder / "cross_a.flac", folder / "cross_b.flac"])["audio"]
+    write(folder, "cross", sounds={label: Path(path).name for label, path in sounds.items()}, plot=plots.column_displacement(rows),
+          echo="A is a happy voice, B an angry one, both saying the same sentence. Use Hear to switch between them.")
+
+    runs = importance.three_branches(pipe, folder / "angry.flac", progress=lambda start, end: None, cancel=None, level=options.level)
+    scenes.branches(folder / "importance.efp", **runs)
+    compared = pipe.batch([(folder / "angry.flac", name) for name in EMOTIONS], level=options.level)
+    write(folder, "importance", sounds={"Sound": "angry.flac"}, timeline=plots.region_time(runs["fused"], follows=importance.PLAYER),
+          bars=plots.region_bars(runs["fused"]), comparison=plots.emotion_comparison(dict(zip(EMOTIONS, compared))))
+    assert all(np.isfinite(run.vertices).all() for run in (face, *runs.values()))
+
+
+if __name__ == "__main__":
+    main()
