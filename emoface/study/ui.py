@@ -1,0 +1,74 @@
+"""The rating form as a Gradio component and as a page or tab."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from .push import HubCopy
+from .session import StudySession, admin_token
+from .storage import Storage, default_path
+
+_FORM = Path(__file__).with_name("form")
+
+
+class StudyForm(gr.HTML):
+    """The form of one study. Everything it shows comes from `StudySession` through one server function."""
+
+    def __init__(self, session: StudySession, clips: Path, **kwargs: Any) -> None:
+        def study_call(data: Any, request: gr.Request) -> dict:
+            body = data[0] if isinstance(data, list) and len(data) == 1 else data
+            return session(body, client=_client(request))
+
+        super().__init__(None, html_template=(_FORM / "form.html").read_text("utf-8"),
+                         css_template=(_FORM / "form.css").read_text("utf-8"),
+                         js_on_load=(_FORM / "form.js").read_text("utf-8"), apply_default_css=False,
+                         server_functions=[study_call], clips_url=f"/gradio_api/file={clips.as_posix()}", **kwargs)
+
+    def get_block_name(self) -> str:
+        return "html"
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "null"}
+
+
+def build_study(folder: str | Path, *, database: str | Path | None = None, token: str | None = None,
+                dataset: str | None = None) -> gr.Blocks:
+    """The study in ``folder`` as a page; inside another ``gr.Blocks`` it becomes part of that page.
+
+    ``database`` is where answers are stored (default: `storage.default_path`), ``token`` opens the export (default:
+    the environment's EMOFACE_STUDY_TOKEN), ``dataset`` is a private Hub dataset that gets copies of the answers
+    (default: EMOFACE_STUDY_DATASET). Errors: `EmoFaceError` if the folder is no complete study.
+    """
+    folder = Path(folder)
+    storage = Storage(database or default_path(folder))
+    session = StudySession(folder, storage, token=token or admin_token())
+    dataset = dataset or os.environ.get("EMOFACE_STUDY_DATASET")
+    with gr.Blocks(title="Study", analytics_enabled=False) as page:
+        StudyForm(session, _public_clips(folder), elem_classes="study-form")
+    page.study_session = session
+    page.study_storage = storage
+    page.study_copy = HubCopy(storage, dataset, folder=storage.path.parent / "hub-copy") if dataset else None
+    return page
+
+
+def _public_clips(folder: Path) -> Path:
+    """The clips in a folder of their own, whose name says nothing and beside which there is nothing else to fetch."""
+    public = Path(tempfile.mkdtemp(prefix="clips-"))
+    atexit.register(shutil.rmtree, public, ignore_errors=True)
+    for clip in (folder / "clips").glob("*.mp4"):
+        shutil.copy2(clip, public / clip.name)
+    gr.set_static_paths([public])
+    return public
+
+
+def _client(request: gr.Request) -> str:
+    """Tells senders apart for the rate limits; never stored."""
+    forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
+    return forwarded or (request.client.host if request.client else "unknown")

@@ -1,0 +1,281 @@
+import base64
+import io
+import json
+import threading
+import zipfile
+
+import pytest
+
+from emoface.errors import EmoFaceError
+from emoface.study.limits import RateLimit
+from emoface.study.session import StudySession
+from emoface.study.storage import Storage, default_path
+
+ASPECTS = ["lips", "eyes"]
+
+
+class Clock:
+    """Time that passes only when told to; storage and session share it."""
+
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+
+def write_study(folder, *, plans=3):
+    (folder / "clips").mkdir(parents=True)
+    clips = {name: 2.0 for name in ("c0", "c1", "c2", "c3", "k0", "k1", "k2")}
+    for name in clips:
+        (folder / "clips" / f"{name}.mp4").write_bytes(b"clip")
+    pages = [[{"practice": True, "clips": ["c0"]}, {"practice": False, "clips": ["c1", "c2"]},
+              {"practice": False, "clips": ["c3"]}]] * plans
+    study = {"study": "s1", "title": {"en": "Faces", "de": "Gesichter"}, "languages": ["en", "de"], "layout": "single",
+             "aspects": [{"id": name, "name": {"en": name, "de": name}, "question": {"en": "?", "de": "?"}}
+                         for name in ASPECTS],
+             "labels": {"en": list("12345"), "de": list("12345")}, "minutes": 3, "clips": clips,
+             "checks": [{"clip": f"k{index}", "beeps": 2 + index, "number": 40 + index} for index in range(3)],
+             "plans": pages}
+    (folder / "study.json").write_text(json.dumps(study))
+    return folder
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    from emoface.study import storage
+
+    clock = Clock()
+    monkeypatch.setattr(storage, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def session(tmp_path, clock):
+    folder = write_study(tmp_path / "study")
+    storage = Storage(default_path(folder))
+    yield StudySession(folder, storage, token="secret token", clock=clock)
+    storage.close()
+
+
+class Client:
+    """A well-behaved form."""
+
+    def __init__(self, session, clock, client="here"):
+        self.session, self.clock, self.client = session, clock, client
+        self.reply = self.ask(action="begin", language="en", consent=True, about={"age": 1})
+        self.code = self.reply["code"]
+
+    def ask(self, **request):
+        return self.session(request, client=self.client)
+
+    def watch(self, wait=2.0):
+        for clip in self.reply["clips"]:
+            self.clock.now += wait
+            assert self.ask(action="ended", code=self.code, page=self.reply["page"], clip=clip) == {"ended": clip}
+
+    def check(self, beeps=None, number=None):
+        self.watch()
+        known = {"k0": (2, 40), "k1": (3, 41), "k2": (4, 42)}[self.reply["clips"][0]]
+        self.reply = self.ask(action="check", code=self.code, beeps=beeps or known[0], number=number or known[1])
+        return self.reply
+
+    def page(self, **changes):
+        return {"action": "answer", "code": self.code, "page": self.reply["page"],
+                "answers": {clip: {aspect: 3 for aspect in ASPECTS} for clip in self.reply["clips"]},
+                "plays": {clip: 2 for clip in self.reply["clips"]}, "smoothness": {}, **changes}
+
+    def rate(self, **changes):
+        self.watch()
+        self.clock.now += 5.0
+        self.reply = self.ask(**self.page(**changes))
+        return self.reply
+
+
+def test_a_whole_session(session, clock):
+    opened = session({"action": "open"}, client="x")
+    assert opened["practice"] == 1 and set(opened["texts"]) == {"en", "de"}
+    rater = Client(session, clock)
+    assert rater.reply["screen"] == "check"
+    assert rater.check()["screen"] == "page" and rater.reply["practice"]
+    assert rater.rate()["page"] == 1 and rater.reply["clips"] == ["c1", "c2"]
+    assert rater.rate()["page"] == 2
+    assert rater.rate() == {"screen": "done", "page": 3, "pages": 3}
+    raters, answers = session._storage.export("s1")
+    assert raters[0]["playback"]["passed"] and raters[0]["finished"] and raters[0]["about"] == {"age": 1}
+    assert len(answers) == 4 * 2 and {row["seconds"] for row in answers} == {5.0} and answers[0]["plays"] == 2
+    assert [row["position"] for row in answers if row["stimulus"] == "c2"] == [1, 1]
+
+
+def test_no_consent_no_session(session):
+    for consent in (None, False, "yes", 1):
+        reply = session({"action": "begin", "language": "en", "consent": consent}, client="x")
+        assert reply == {"error": "consent"}
+
+
+def test_a_clip_that_cannot_have_ended_yet_is_not_believed(session, clock):
+    rater = Client(session, clock)
+    clock.now += 1.5
+    assert rater.ask(action="ended", code=rater.code, page=-1, clip="k0") == {"error": "too_fast"}
+    rater.check()
+    assert rater.ask(**rater.page()) == {"error": "too_fast"}
+    rater.rate()
+    clock.now += 2.0  # enough for one of the two clips of this page
+    for clip in ("c1", "c2"):
+        rater.ask(action="ended", code=rater.code, page=1, clip=clip)
+    assert rater.ask(**rater.page()) == {"error": "too_fast"}
+    clock.now += 2.0
+    assert rater.ask(**rater.page())["page"] == 2
+
+
+@pytest.mark.parametrize("answers", [
+    None, {}, {"c0": {}}, {"c0": {"lips": 3}}, {"c0": {"lips": 3, "eyes": 0}}, {"c0": {"lips": 3, "eyes": 6}},
+    {"c0": {"lips": 3, "eyes": True}}, {"c0": {"lips": 3, "eyes": 3.0}}, {"c0": {"lips": 3, "eyes": "3"}},
+    {"c0": {"lips": 3, "eyes": 3, "more": 3}}, {"c1": {"lips": 3, "eyes": 3}}, [], "x",
+    {"c0": {"lips": 3, "eyes": 3}, "c1": {"lips": 3, "eyes": 3}},
+])
+def test_invalid_answers_are_refused(session, clock, answers):
+    rater = Client(session, clock)
+    rater.check()
+    rater.watch()
+    assert rater.ask(**rater.page(answers=answers)) == {"error": "invalid"}
+    assert session._storage.answered(rater.code) == set()
+
+
+@pytest.mark.parametrize("request_", [
+    None, 3, [], {}, {"action": "drop"}, {"action": ["open"]}, {"action": None},
+    {"action": "begin", "language": "xx", "consent": True}, {"action": "begin", "language": "en", "consent": True,
+                                                              "about": {"name": "Ann"}},
+    {"action": "begin", "language": "en", "consent": True, "about": {"age": "30"}},
+    {"action": "begin", "language": "en", "consent": True, "about": {"age": 99}},
+])
+def test_nonsense_is_refused(session, request_):
+    assert session(request_, client="x") == {"error": "invalid"}
+
+
+def test_pages_cannot_be_skipped_and_sending_again_is_harmless(session, clock):
+    rater = Client(session, clock)
+    assert rater.ask(**rater.page(page=0)) == {"error": "invalid"}  # before the playback check
+    rater.check()
+    first = rater.page(answers={"c0": {"lips": 1, "eyes": 1}})
+    assert rater.ask(**rater.page(page=1)) == {"error": "invalid"}
+    rater.watch()
+    clock.now += 1
+    second = rater.ask(**first)
+    again = rater.ask(**{**first, "answers": {"c0": {"lips": 5, "eyes": 5}}})
+    assert second == again and second["page"] == 1
+    assert {row["value"] for row in session._storage.export("s1")[1]} == {1}
+
+
+def test_a_failed_playback_check_is_tried_twice_and_recorded(session, clock):
+    rater = Client(session, clock)
+    first = rater.reply["clips"]
+    assert rater.check(beeps=9)["notice"] == "wrong" and rater.reply["clips"] != first
+    assert rater.check(number=7)["notice"] == "failed" and rater.reply["screen"] == "page"
+    assert session._storage.export("s1")[0][0]["playback"] == {"passed": False, "tries": 2, "player": "video"}
+
+
+def test_leaving_and_resuming_by_code(session, clock):
+    rater = Client(session, clock)
+    rater.check()
+    rater.rate()
+    rater.watch()
+    reply = session({"action": "resume", "code": rater.code.upper()}, client="elsewhere")
+    assert reply["page"] == 1 and reply["ended"] == ["c1", "c2"] and reply["language"] == "en"
+    assert session({"action": "resume", "code": "aaaaa-aaaaa-aaaaa-aaaaa"}, client="x") == {"error": "unknown_code"}
+    assert session({"action": "answer", "code": "x", "page": 0}, client="x") == {"error": "unknown_code"}
+
+
+def test_replies_never_tell_what_a_clip_is(session, clock):
+    rater = Client(session, clock)
+    rater.check()
+    assert set(rater.reply) == {"screen", "page", "pages", "practice", "clips", "ended"}
+    assert set(Client(session, clock).reply) == {"code", "screen", "page", "clips", "ended"}
+
+
+def test_export_needs_the_token(session, clock, tmp_path):
+    rater = Client(session, clock)
+    rater.check()
+    rater.rate()
+    for token in ("", "secret", "secret tokens", None, "sécret"):
+        assert session({"action": "export", "token": token}, client="y") == {"error": "token"}
+    reply = session({"action": "export", "token": "secret token"}, client="y")
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(reply["zip"]))) as archive:
+        assert set(archive.namelist()) == {"raters.csv", "answers.csv", "answers.sqlite3"}
+        assert rater.code not in archive.read("answers.csv").decode() + archive.read("raters.csv").decode()
+        archive.extract("answers.sqlite3", tmp_path)
+    copy = Storage(tmp_path / "answers.sqlite3")
+    assert len(copy.export("s1")[1]) == 2
+    copy.close()
+
+
+def test_without_a_token_there_is_no_export(tmp_path, clock):
+    folder = write_study(tmp_path / "study")
+    session = StudySession(folder, Storage(default_path(folder)), token=None)
+    assert session({"action": "export", "token": ""}, client="y") == {"error": "token"}
+    assert session({"action": "export", "token": "None"}, client="y") == {"error": "token"}
+
+
+def test_rate_limits_are_per_sender(session):
+    begin = {"action": "begin", "language": "en", "consent": True}
+    replies = [session(begin, client="flood") for _ in range(70)]
+    assert sum("code" in reply for reply in replies) in (60, 61) and replies[-1] == {"error": "busy"}
+    assert session(begin, client="other") == {"error": "full"}  # 3 plans take at most 60 raters
+
+
+def test_buckets_fill_again_and_hold_no_addresses():
+    clock = Clock()
+    limit = RateLimit(burst=2, per_second=1, clock=clock)
+    assert [limit.allow("10.0.0.1") for _ in range(3)] == [True, True, False]
+    clock.now += 1.1
+    assert limit.allow("10.0.0.1") and not limit.allow("10.0.0.1")
+    assert b"10.0.0.1" not in b"".join(limit._buckets)
+
+
+def test_a_folder_that_is_no_study_is_refused(tmp_path):
+    storage = Storage(tmp_path / "answers.sqlite3")
+    with pytest.raises(EmoFaceError, match="study make"):
+        StudySession(tmp_path, storage)
+    folder = write_study(tmp_path / "study")
+    (folder / "clips" / "c1.mp4").unlink()
+    with pytest.raises(EmoFaceError, match="missing"):
+        StudySession(folder, storage)
+    storage.close()
+
+
+def test_fifty_sessions_at_once_mix_nothing(tmp_path):
+    """Real time and threads, as the server runs them; clips are made short so that nobody waits."""
+    folder = write_study(tmp_path / "study", plans=50)
+    study = json.loads((folder / "study.json").read_text())
+    study["clips"] = {name: 0.0 for name in study["clips"]}
+    (folder / "study.json").write_text(json.dumps(study))
+    storage = Storage(default_path(folder))
+    session = StudySession(folder, storage)
+    failures, owners = [], {}
+
+    class Now:
+        now = 0.0
+
+    def rate(index):
+        try:
+            rater = Client(session, Now(), client=f"client {index}")
+            rater.check()
+            while rater.reply["screen"] == "page":
+                value = 1 + (index + rater.reply["page"]) % 5
+                rater.rate(answers={clip: {aspect: value for aspect in ASPECTS} for clip in rater.reply["clips"]})
+            owners[rater.code] = index
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=rate, args=(index,)) for index in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures and len(owners) == 50
+    rows = storage._rows("SELECT rater, page, value FROM answers", ())
+    assert len(rows) == 50 * 4 * 2
+    assert all(row["value"] == 1 + (owners[row["rater"]] + row["page"]) % 5 for row in rows)
+    storage.close()
