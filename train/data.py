@@ -33,7 +33,7 @@ class Batch:
     pooled: tuple[Tensor, Tensor]
     """(B,) true where the source lends one vector for the whole clip (another recording), false where it is the speech itself."""
     emotions: tuple[Tensor, Tensor]
-    """(B,) labels."""
+    """(B,) labels; -1 where the classifier is not asked."""
     levels: tuple[Tensor, Tensor]
     """(B,)"""
     style: Tensor
@@ -67,6 +67,9 @@ def mask_of(rows: list[np.ndarray]) -> Tensor:
 
 # Share of each kind of item; "cross" items have two foreign emotions on one speech.
 KINDS = {"grid": 0.34, "grid_cross": 0.14, "ravdess": 0.34, "read": 0.18}
+
+
+OWN_NEUTRAL = 0.2
 
 
 class Sampler:
@@ -107,6 +110,15 @@ class Sampler:
         keys = list(self.by_emotion)
         return int(rng.choice(self.by_emotion[keys[rng.integers(len(keys))]]))
 
+    def _neutral(self, rng: np.random.Generator) -> int | None:
+        """Who lends a neutral emotion to neutral speech: mostly a neutral RAVDESS clip, seldom (None) the speech itself.
+
+        If every GRID and read clip were its own neutral source, the branch would learn that anything that does not sound
+        like RAVDESS's studio is neutral, and hear no emotion in anybody's microphone.
+        """
+        lenders = self.by_emotion.get(("neutral", 0), [])
+        return int(rng.choice(lenders)) if lenders and rng.random() > OWN_NEUTRAL else None
+
     def _fill(self, rng: np.random.Generator, first: int, pool: list[int], frames: int) -> list[int]:
         """Clips of ``pool`` after ``first`` until ``frames`` are reached."""
         speech, clips = [first], self.corpus.clips
@@ -134,13 +146,15 @@ class Sampler:
             if kind == "read":
                 pool = self.read_speakers[clips[first]["speaker"]]
             speech = self._fill(rng, first, pool, frames)
-            e1 = self._emotion(rng) if kind == "grid_cross" else None
+            e1 = self._emotion(rng) if kind == "grid_cross" else self._neutral(rng)
             e2 = self._emotion(rng)
         style = clips[first]["style"]
         # Now and then the default style speaks other people's words: that is what most users will do.
         if style != self.styles[0] and rng.random() < 0.2:
             style = self.styles[0]
-        return dict(speech=speech, lenders=(e1, e2), style=self.styles.index(style))
+        # Neutral is the first emotion of half of all items; the classifier must not take that for its frequency.
+        counts = (kind in ("ravdess", "grid_cross") or rng.random() < 0.15, True)
+        return dict(speech=speech, lenders=(e1, e2), style=self.styles.index(style), counts=counts)
 
     def batch(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, step])
@@ -163,7 +177,8 @@ class Sampler:
             masks.append(mask_of(heard))
             # A quarter of the self items also hear one vector, so both ways of listening learn from every recording.
             pooled.append(torch.tensor([not o or rng.random() < 0.25 for o in own]))
-            emotions.append(torch.tensor([EMOTIONS.index(clips[i]["emotion"]) for i in label]))
+            known = [item["counts"][which] for item in items]
+            emotions.append(torch.tensor([EMOTIONS.index(clips[i]["emotion"]) if k else -1 for i, k in zip(label, known)]))
             levels.append(torch.tensor([clips[i]["level"] for i in label]))
             motions.append(BasisMotion(pad(weights), self.basis))
         return Batch(

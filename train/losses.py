@@ -47,5 +47,8 @@ def lip_gap(predicted: Tensor, truth: Tensor, pairs: Tensor, mask: Tensor) -> Te
 
 
 def classification(logits: Tensor, emotion: Tensor, *, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy of the emotion heard, logits (B, 8)."""
-    return F.cross_entropy(logits, emotion, label_smoothing=smoothing)
+    """Cross-entropy of the emotion heard, logits (B, 8); rows whose label is negative do not count."""
+    known = emotion >= 0
+    if not known.any():
+        return logits.sum() * 0.0
+    return F.cross_entropy(logits[known], emotion[known], label_smoothing=smoothing)

@@ -37,7 +37,8 @@ def shifted(tokens: Tensor, start: Tensor) -> Tensor:
 
 
 def decode(
-    decoder: BranchDecoder, motion: Motion, condition: Tensor, cross: Tensor, *, probability: float, passes: int = 2
+    decoder: BranchDecoder, motion: Motion, condition: Tensor, cross: Tensor, *, probability: float, passes: int = 2,
+    blind: Tensor | None = None,
 ) -> Tensor:
     """Hidden states (B, T, d) of stage 2.
 
@@ -46,13 +47,19 @@ def decode(
         probability: share of ground-truth frames in the history, see :func:`ground_truth_probability`.
         passes: 2 as in the paper; each further pass re-reads the prediction of the one before, which brings the history
             closer to what free running will see.
+        blind: (B,) rows whose stage 1 starts from the template and that never see ground truth. An expression is slow: a
+            decoder that finds it in any frame of its history copies it and never learns to hear it. The paper has none.
     """
     truth = motion.embed(decoder)
     start = decoder.motion_in.bias[None, None]  # the clip starts at the template: W_in 0 + b_in
-    history = shifted(truth, start)
-    if probability >= 1.0:
-        return decoder(history, condition, cross)
     keep = torch.rand(truth.shape[:2], device=truth.device).unsqueeze(-1) < probability
+    history = shifted(truth, start)
+    if blind is not None:
+        sighted = ~blind[:, None, None]
+        keep &= sighted
+        history = torch.where(sighted, history, start)
+    if keep.all():
+        return decoder(history, condition, cross)
     for _ in range(passes - 1):
         with torch.no_grad():
             hidden = decoder(history, condition, cross)

@@ -47,6 +47,8 @@ class TrainingConfig:
     """theta of the self-growing scheme."""
     scheme: str = "self_growing"
     passes: int = 2
+    blind_rows: float = 0.0
+    """Share of items that never see ground-truth history, see ``train.self_growing.decode``."""
     learning_rate: float = 1e-4
     schedule: str = "constant"
     """``constant`` (the paper) or ``cosine``: linear warm-up over 2 % of the steps, then down to 2 % of the rate."""
@@ -121,7 +123,7 @@ def fit_length(features: Tensor, mask: Tensor, target: Tensor) -> Tensor:
 
 def compute_losses(
     model: EmoFaceModel, batch: Batch, *, vertices: Tensor, pairs: Tensor | None, weights: LossWeights, probability: float,
-    passes: int = 2, label_smoothing: float = 0.0,
+    passes: int = 2, label_smoothing: float = 0.0, blind_rows: float = 0.0,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The training objective of one batch; returns the total and its unweighted terms.
 
@@ -129,10 +131,11 @@ def compute_losses(
     """
     content = model.content_features(batch.content, batch.mask)
     style = torch.nn.functional.one_hot(batch.style, len(model.config.style_names)).to(content.dtype)
+    history = dict(probability=probability, passes=passes)
+    if blind_rows:
+        history["blind"] = torch.rand(len(content), device=content.device) < blind_rows
     decoder = model.content_decoder
-    hidden = decode(
-        decoder, batch.motions[0], decoder.condition(style, None), decoder.cross(content), probability=probability, passes=passes
-    )
+    hidden = decode(decoder, batch.motions[0], decoder.condition(style, None), decoder.cross(content), **history)
     offsets_c = decoder.offsets(hidden, vertices)
     attention = model.mesh_attention
     spiral_second = attention is not None and model.config.fusion_layers == 2 and model.config.second_layer == "spiral"
@@ -144,10 +147,7 @@ def compute_losses(
         features, whole = heard_emotion(model, batch, which)
         level = torch.nn.functional.one_hot(batch.levels[which], len(model.config.level_names)).to(content.dtype)
         decoder = model.emotion_decoder
-        hidden = decode(
-            decoder, batch.motions[which], decoder.condition(style, level), decoder.cross(features), probability=probability,
-            passes=passes,
-        )
+        hidden = decode(decoder, batch.motions[which], decoder.condition(style, level), decoder.cross(features), **history)
         offsets_e = decoder.offsets(hidden, vertices)
         weight = None
         if attention is not None:
@@ -250,7 +250,7 @@ class Trainer:
         with self.accelerator.autocast():
             total, terms = compute_losses(
                 model, self.task.prepare(batch), vertices=vertices, pairs=pairs, weights=self.weights, probability=probability,
-                passes=self.config.passes, label_smoothing=self.config.label_smoothing,
+                passes=self.config.passes, label_smoothing=self.config.label_smoothing, blind_rows=self.config.blind_rows,
             )
         if not torch.isfinite(total):
             raise FloatingPointError(f"The loss is not finite at step {self.step}: lower the learning rate.")
