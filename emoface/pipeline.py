@@ -317,14 +317,14 @@ class EmoFacePipeline:
                 vertices=template + motion["offsets"], template=template, faces=faces, skin_count=len(template),
                 regions=np.full(len(template), "skin"), blendshapes=np.zeros((frames, 0), np.float32), blendshape_names=(), **common,
             )
-        weights = fit_blendshapes(motion["offsets"], head=load_head(0))
-        vertices = head.assemble(motion["offsets"], weights)
+        offsets = motion["offsets"]
+        weights = fit_blendshapes(offsets, head=load_head(0))
         if idle:
-            from .idle import add_idle
+            from .idle import add_idle, idle_weights
 
-            vertices, weights = add_idle(vertices, weights, head=head, fps=config.fps, seed=len(speech.samples), speech=speech)
+            offsets, weights = add_idle(offsets, weights, idle_weights(frames, config.fps, seed=len(speech.samples)))
         return Animation(
-            vertices=vertices, template=head.template, faces=head.faces, skin_count=head.skin_count, regions=head.regions,
+            vertices=head.assemble(offsets, weights), template=head.template, faces=head.faces, skin_count=head.skin_count, regions=head.regions,
             blendshapes=weights, blendshape_names=head.blendshape_names, colors=head.colors, **common,
         )
 
