@@ -1,0 +1,134 @@
+"""``python -m emoface view | render``: animation files on the screen, and as films or other files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ..errors import EmoFaceError
+
+_EPILOG = ("FILE is a .npz or .glb of EmoFace, or a .npy (frames, vertices * 3) of any topology with --template "
+           "MESH.obj or MESH.ply, e.g. the result of another method on FLAME.")
+
+
+def add_parser(subparsers) -> None:
+    """view and render."""
+    view = subparsers.add_parser("view", help="show animation files in the browser", epilog=_EPILOG,
+                                 description="Play animation files in the browser, up to four side by side.")
+    _add_source(view)
+    view.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reachable from other machines")
+    view.add_argument("--port", type=int, help="default: the first free one from 7860")
+    view.add_argument("--no-browser", action="store_true", help="only print the address")
+    view.set_defaults(run=_view)
+
+    render = subparsers.add_parser("render", help="films and other formats from animation files", epilog=_EPILOG,
+                                   description="Film animation files, several side by side, or convert one.")
+    _add_source(render)
+    add = render.add_argument
+    add("-o", "--output", type=Path, required=True, metavar="OUT",
+        help="its suffix decides the format: .mp4 .webm .gif .webp are films; .glb .csv .zip ... convert a single FILE")
+    add("--size", type=_size, metavar="N or WxH", help="pixels of each picture (default: 512; previews 320)")
+    add("--camera", choices=("front", "three_quarter", "profile", "mouth"))
+    add("--background", type=_background, metavar="light|dark|R,G,B")
+    add("--heat", choices=("importance", "effect"), help="paint what the emotion branch does, where the file has it")
+    add("--caption", action="append", metavar="TEXT", help="once per FILE (default with several: the file names)")
+    add("--codec", choices=("h264", "vp9", "av1"))
+    add("--basis", choices=("auto", "arkit", "pca"), help="shapes of .glb and .usd")
+    add("--mesh", choices=("obj", "ply"), help="meshes in a .zip")
+    add("--curve-fps", type=float, metavar="N", help="frames per second of a .csv (default: 60)")
+    add("--quiet", action="store_true", help="no progress on stderr")
+    render.set_defaults(run=_render)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="animation file")
+    parser.add_argument("--template", type=Path, metavar="MESH", help="OBJ or PLY with the topology of .npy files")
+    parser.add_argument("--fps", type=float, help="frames per second of .npy files (default: 30)")
+    parser.add_argument("--audio", metavar="FILE", help="the speech to play with it")
+
+
+def _size(text: str) -> int | tuple[int, int]:
+    parts = [int(part) for part in text.lower().split("x")]
+    if len(parts) > 2:
+        raise ValueError(text)
+    return parts[0] if len(parts) == 1 else (parts[0], parts[1])
+
+
+def _background(text: str) -> str | tuple[int, ...]:
+    if text in ("light", "dark"):
+        return text
+    color = tuple(int(part) for part in text.split(","))
+    if len(color) != 3 or not all(0 <= part <= 255 for part in color):
+        raise ValueError(text)
+    return color
+
+
+def read_animations(arguments: argparse.Namespace) -> list:
+    """The animations of the files on the command line, the first with the sound of ``--audio``."""
+    from . import load
+
+    animations = [load(path, arguments.template if path.suffix.lower() == ".npy" else None, fps=arguments.fps)
+                  for path in arguments.files]
+    if arguments.audio:
+        from ..audio import load_audio
+
+        audio = load_audio(arguments.audio)
+        animations[0] = animations[0].with_audio(audio.samples, audio.sample_rate)
+    return animations
+
+
+def _view(arguments: argparse.Namespace) -> None:
+    animations = read_animations(arguments)
+    try:
+        from ..ui.theme import CSS, theme
+    except ImportError as error:
+        raise EmoFaceError(f"The player needs the package {error.name}: pip install -r requirements.txt.") from None
+    from .viewer import build_viewer
+
+    with tempfile.TemporaryDirectory(prefix="emoface-view-") as folder:
+        page = build_viewer(animations, [path.name for path in arguments.files], Path(folder))
+        _, address, _ = page.launch(server_name=arguments.host, server_port=arguments.port, theme=theme(), css=CSS,
+                                    allowed_paths=[folder], inbrowser=not arguments.no_browser, quiet=True,
+                                    prevent_thread_lock=True)
+        print(f"Playing {', '.join(path.name for path in arguments.files)} at {address} (Ctrl-C ends it)", flush=True)
+        try:
+            while True:
+                time.sleep(1)
+        except KeyboardInterrupt:
+            print("Stopped.", file=sys.stderr)
+        finally:
+            page.close(verbose=False)
+
+
+def _render(arguments: argparse.Namespace) -> None:
+    from ..cli import Progress, check_output
+    from . import FORMATS, save
+    from .video import save_video
+
+    check_output(arguments.output)
+    is_film = FORMATS[arguments.output.suffix.lower()][1] == "save_video"
+    if len(arguments.files) > 1 and not is_film:
+        raise EmoFaceError(f"Only films show several animations; give one FILE for {arguments.output.suffix}.")
+    report = Progress(quiet=arguments.quiet)
+    report("Reading", 0.0)
+    animations = read_animations(arguments)
+    options = {name: getattr(arguments, name) for name in ("size", "camera", "background", "codec", "basis", "mesh")}
+    options["fps"] = arguments.curve_fps
+    options = {name: value for name, value in options.items() if value is not None}
+    if is_film and len(animations) > 1:
+        captions = arguments.caption or [path.stem for path in arguments.files]
+        heat = [arguments.heat if animation.emotion_effect_mm.shape[1] else None for animation in animations]
+        if options.keys() & {"basis", "mesh", "fps"}:
+            raise EmoFaceError("Films have no --basis, --mesh or --curve-fps.")
+        save_video(animations, arguments.output, captions=captions, heat=heat, progress=report, **options)
+    else:
+        options |= {} if arguments.heat is None else {"heat": arguments.heat}
+        options |= {} if arguments.caption is None else {"captions": arguments.caption}
+        save(animations[0], arguments.output, progress=report, **options)
+    report.close()
+    size = arguments.output.stat().st_size
+    print(f"{arguments.output}: {animations[0].frame_count} frames, "
+          f"{max(animation.duration for animation in animations):.2f} s, {size / 1e6:.2f} MB")

@@ -1,0 +1,89 @@
+"""A page that plays animation files in the app's player; needs gradio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..animation import Animation
+from ..errors import EmoFaceError
+
+PLAYER_LIMIT = 4
+SILENCE_RATE = 16000
+
+
+def build_viewer(animations: Sequence[Animation], captions: Sequence[str], folder: Path):
+    """A gr.Blocks with the animations side by side, in step with the sound of the first that has one.
+
+    Heads of one topology share a player; others get their own. ``folder`` receives the player's files and must stay as
+    long as the page does. Raises EmoFaceError for more than four animations.
+    """
+    import gradio as gr
+
+    from ..ui.player import FacePlayer
+
+    if not 1 <= len(animations) <= PLAYER_LIMIT:
+        raise EmoFaceError(f"The player shows 1 to {PLAYER_LIMIT} animations at once, not {len(animations)}.")
+    with gr.Blocks(title="EmoFace: " + ", ".join(captions), analytics_enabled=False) as page:
+        with gr.Row():
+            for number, group in enumerate(_by_topology(animations)):
+                value = write_scene([animations[index] for index in group], [captions[index] for index in group],
+                                    Path(folder) / f"scene{number}")
+                FacePlayer(value, player_id=f"view-{number}", elem_id=f"view-{number}")
+    return page
+
+
+def write_scene(animations: Sequence[Animation], captions: Sequence[str], stem: Path) -> dict:
+    """Writes what ``FacePlayer`` shows for animations of one topology; returns its value."""
+    import soundfile
+
+    from ..ui import scenes
+    from ..ui.pack import Panel, Track, View, write_pack
+
+    first = animations[0]
+    longest = max(animation.frame_count for animation in animations)
+    painted = [animation for animation in animations if _has_maps(animation)]
+    tracks = [Track(_hold(animation.vertices, longest), _maps(animation, longest)) for animation in animations]
+    view = View("View", [Panel(index, caption) for index, caption in enumerate(captions)])
+    packed = write_pack(stem.with_suffix(".efp"), tracks, [view], faces=first.faces, fps=first.fps,
+                        layers=scenes.layers(painted) if painted else [], colors=first.colors, template=first.template)
+    heard = next((animation for animation in animations if animation.audio is not None), None)
+    rate = heard.sample_rate if heard else SILENCE_RATE
+    # The player's clock is its sound, so there always is one, and it lasts as long as the longest face moves.
+    sound = np.zeros(round(longest / first.fps * rate), np.float32)
+    if heard is not None:
+        sound[:len(heard.audio)] = heard.audio[:len(sound)]
+    soundfile.write(stem.with_suffix(".wav"), sound, rate, subtype="PCM_16")
+    return {"animation": packed, "audio": stem.with_suffix(".wav"), "autoplay": "off"}
+
+
+def _by_topology(animations: Sequence[Animation]) -> list[list[int]]:
+    groups: list[list[int]] = []
+    for index, animation in enumerate(animations):
+        same = next((group for group in groups if np.array_equal(animations[group[0]].faces, animation.faces)
+                     and animations[group[0]].fps == animation.fps), None)
+        if same is None:
+            groups.append([index])
+        else:
+            same.append(index)
+    return groups
+
+
+def _has_maps(animation: Animation) -> bool:
+    return animation.emotion_effect_mm.shape[1] > 0
+
+
+def _maps(animation: Animation, frames: int) -> dict[str, np.ndarray]:
+    from ..ui import scenes
+
+    if not _has_maps(animation):
+        return {}
+    return {name: _hold(values, frames) for name, values in scenes.heat(animation).items()}
+
+
+def _hold(values: np.ndarray, frames: int) -> np.ndarray:
+    """The last frame repeated until there are ``frames``."""
+    return values[np.minimum(np.arange(frames), len(values) - 1)]
+

@@ -1,0 +1,98 @@
+"""``python -m emoface render`` and ``view``: files of ours and of peers, messages, exit codes."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emoface.cli import main
+from emoface.export import load, save
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, talking, flame):
+    folder = tmp_path_factory.mktemp("cli")
+    save(talking, folder / "ours.npz", audio=True)
+    save(talking, folder / "ours.glb")
+    save(flame, folder / "peer.npy")
+    trimesh = pytest.importorskip("trimesh")
+    trimesh.Trimesh(flame.template, flame.faces, process=False).export(folder / "flame.ply")
+    return folder
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    code = main([str(argument) for argument in arguments])
+    return code, *capsys.readouterr()
+
+
+def test_render_a_film_and_convert(files, tmp_path, capsys, talking):
+    av = pytest.importorskip("av")
+    code, out, err = run(capsys, "render", files / "ours.npz", "-o", tmp_path / "a.mp4", "--size", "96x64",
+                         "--camera", "three_quarter", "--background", "0,0,0")
+    assert code == 0 and "12 frames, 0.40 s" in out and "Drawing frames" in err
+    with av.open(str(tmp_path / "a.mp4")) as film:
+        assert (film.streams.video[0].width, film.streams.video[0].height, len(film.streams.audio)) == (96, 64, 1)
+    code, out, _ = run(capsys, "render", files / "ours.glb", "-o", tmp_path / "a.csv", "--curve-fps", "30", "--quiet")
+    assert code == 0 and len((tmp_path / "a.csv").read_text().splitlines()) == 13
+    assert run(capsys, "render", files / "ours.glb", "-o", tmp_path / "b.npz", "--quiet")[0] == 0
+    assert np.abs(load(tmp_path / "b.npz").vertices - talking.vertices)[:, :talking.skin_count].max() < 2e-5
+
+
+def test_a_peer_beside_us(files, tmp_path, capsys):
+    pytest.importorskip("av")
+    code, out, err = run(capsys, "render", files / "ours.npz", files / "peer.npy", "--template", files / "flame.ply",
+                         "-o", tmp_path / "a.webm", "--size", "64", "--quiet", "--caption", "ours", "--caption", "peer")
+    assert code == 0 and not err, err
+    code, _, err = run(capsys, "render", files / "peer.npy", "-o", tmp_path / "b.mp4", "--quiet")
+    assert code == 2 and "--template" in err and err.count("\n") == 1
+    code, _, err = run(capsys, "render", files / "ours.npz", files / "ours.glb", "-o", tmp_path / "c.glb", "--quiet")
+    assert code == 2 and "Only films" in err
+    code, _, err = run(capsys, "render", files / "ours.npz", "-o", tmp_path / "c.npz", "--camera", "front", "--quiet")
+    assert code == 2 and "no option camera" in err
+    assert {file.name for file in tmp_path.iterdir()} == {"a.webm"}
+
+
+def test_what_the_player_is_given(files, tmp_path, talking, flame):
+    pytest.importorskip("gradio")
+    soundfile = pytest.importorskip("soundfile")
+    from emoface.export.viewer import build_viewer, write_scene
+
+    value = write_scene([load(files / "ours.npz"), load(files / "ours.glb")], ["a", "b"], tmp_path / "scene")
+    sound, rate = soundfile.read(value["audio"])
+    assert rate == 16000 and len(sound) == 6400 and np.abs(sound - talking.audio.clip(-1, 1)).max() < 1e-3
+    assert Path(value["animation"]).stat().st_size > 10000
+    peer = load(files / "peer.npy", files / "flame.ply")
+    silent, _ = soundfile.read(write_scene([peer], ["peer"], tmp_path / "peer")["audio"])
+    assert len(silent) == round(flame.duration * 16000) and not silent.any()
+    page = build_viewer([talking, peer], ["ours", "peer"], tmp_path)
+    players = [block for block in page.blocks.values() if type(block).__name__ == "FacePlayer"]
+    assert len(players) == 2, "heads of different topology have their own players"
+
+
+def test_view_in_a_browser(files, tmp_path, talking):
+    playwright = pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("gradio")
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs Chromium")
+    from emoface.export.viewer import build_viewer
+    from emoface.ui.theme import CSS, theme
+
+    page = build_viewer([load(files / "peer.npy", files / "flame.ply")], ["peer.npy"], tmp_path)
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, allowed_paths=[str(tmp_path)], theme=theme(), css=CSS)
+    try:
+        with playwright.sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=chromium, args=[
+                "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"])
+            tab = browser.new_page(viewport={"width": 700, "height": 700})
+            tab.goto(address)
+            tab.wait_for_selector("#view-0 canvas", timeout=90000)
+            tab.wait_for_timeout(1500)
+            picture = tab.locator("#view-0").screenshot(path=tmp_path / "view.png")
+            text = tab.locator("#view-0").inner_text()
+            browser.close()
+    finally:
+        page.close(verbose=False)
+    assert "peer.npy" in text and len(picture) > 5000
