@@ -1,0 +1,112 @@
+"""The network's own promises: padding, pooling, saving, ablation switches."""
+
+import pytest
+import torch
+
+from emoface.configuration import EmoFaceConfig
+from emoface.modeling import EmoFaceModel
+
+from .tiny import tiny_model
+
+
+@torch.no_grad()
+def test_padding_a_batch_changes_nothing():
+    model = tiny_model()
+    torch.manual_seed(0)
+    hidden = torch.randn(1, 20, 2, 48)
+    padded = torch.cat([hidden, torch.randn(1, 15, 2, 48)], 1)
+    mask = torch.arange(35)[None] < 20
+    assert torch.allclose(model.content_features(hidden), model.content_features(padded, mask)[:, :20], atol=1e-5)
+    assert torch.allclose(model.emotion_features(hidden), model.emotion_features(padded, mask)[:, :20], atol=1e-4)
+    assert torch.allclose(
+        model.emotion_features(hidden, pooled=True), model.emotion_features(padded, mask, pooled=True), atol=1e-5
+    )
+
+
+@torch.no_grad()
+def test_slow_track_holds_no_words():
+    """Fast changes are gone, slow ones stay: what lends an emotion cannot lend its lips."""
+    model = tiny_model()
+    t = torch.arange(600) / 30
+    for hertz, low, high in ((5.0, 0.0, 0.02), (0.1, 0.3, 10.0)):
+        x = torch.zeros(1, 600, 48)
+        x[0, :, 0] = torch.sin(2 * torch.pi * hertz * t)
+        model.slow_track.score.weight.zero_()
+        track = model.slow_track(x)[0, 100:500]
+        mean_only = track - track.mean(0)
+        assert low <= mean_only.abs().max() / model.slow_track.out.weight[:, 0].abs().max() <= high, hertz
+
+
+@torch.no_grad()
+def test_slow_track_in_blocks_is_the_whole():
+    model = tiny_model()
+    x = torch.randn(1, 2000, 48)
+    track = model.slow_track(x)
+    assert torch.allclose(track[:, :1200], model.slow_track(x[:, :1400])[:, :1200], atol=1e-5)
+
+
+@torch.no_grad()
+def test_fusion_is_the_weighted_sum():
+    model = tiny_model()
+    features = torch.randn(1, 12, 48), torch.randn(1, 12, 48)
+    for part in model.generate(*features, style=torch.eye(2)[:1], level=torch.eye(2)[:1], chunk=5):
+        w = part.weight.unsqueeze(-1)
+        assert torch.allclose(part.fused, w * part.emotion + (1 - w) * part.content, atol=1e-6)
+
+
+@torch.no_grad()
+def test_content_branch_does_not_hear_the_emotion_source():
+    """``dM_c = D_c(F_c)``: the same for every emotion, because each branch is fed its own past."""
+    model = tiny_model()
+    content = torch.randn(1, 30, 48).expand(2, -1, -1)
+    parts = list(model.generate(content, torch.randn(2, 30, 48), style=torch.eye(2)[[0, 0]], level=torch.eye(2)))
+    assert torch.allclose(parts[0].content[0], parts[0].content[1], atol=1e-6)
+    assert not torch.allclose(parts[0].emotion[0], parts[0].emotion[1], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(fusion="add"), dict(fusion_layers=1), dict(second_layer="spiral"), dict(temporal_window=1), dict(spiral_dilation=1),
+        dict(spiral_length=3), dict(emotion_pooling="frame"), dict(feature_mix="last"),
+    ],
+    ids=str,
+)
+@torch.no_grad()
+def test_every_switch_gives_a_model_that_runs_in_any_chunks(changes):
+    model = tiny_model(**changes)
+    hidden = torch.randn(1, 23, 2, 48)
+    f_c, f_e = model.content_features(hidden), model.emotion_features(hidden)
+    options = dict(style=torch.eye(2)[:1], level=torch.eye(2)[:1])
+    whole = torch.cat([p.fused for p in model.generate(f_c, f_e, **options)], 1)
+    pieces = torch.cat([p.fused for p in model.generate(f_c, f_e, chunk=7, **options)], 1)
+    assert whole.shape == (1, 23, model.config.vertex_count, 3) and torch.allclose(whole, pieces, atol=1e-5)
+    if changes.get("fusion") == "add":
+        part = next(model.generate(f_c, f_e, **options))
+        assert torch.allclose(part.fused, part.content + part.emotion)
+
+
+def test_saved_and_loaded_is_the_same(tmp_path):
+    model = tiny_model()
+    model.emotion_prototypes.normal_()
+    model.save_pretrained(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+    again = EmoFaceModel.from_pretrained(tmp_path)
+    for (name, a), b in zip(model.state_dict().items(), again.state_dict().values()):
+        assert torch.equal(a, b), name
+    assert again.config.to_dict()["spiral_length"] == model.config.spiral_length
+
+
+@pytest.mark.parametrize("wrong", [dict(fusion="max"), dict(emotion_pooling="fast"), dict(fusion_layers=3), dict(attention_heads=3)], ids=str)
+def test_wrong_configurations_are_refused(wrong):
+    with pytest.raises(ValueError):
+        EmoFaceConfig(**wrong)
+
+
+def test_vertex_term_follows_the_weights():
+    model = tiny_model()
+    with torch.no_grad():
+        first = model.vertex_term()
+        assert model.vertex_term() is first
+        model.mesh_attention.vertex_embedding.mul_(2)
+        assert not torch.allclose(model.vertex_term(), first)

@@ -1,0 +1,162 @@
+"""The pipeline on the embedded model and on real recordings: what every caller relies on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emoface import EmoFacePipeline
+from emoface.animation import EMOTIONS
+from emoface.audio import load_audio
+from emoface.errors import Cancelled, EmoFaceError
+from emoface.head import lip_aperture_mm, load_head
+
+EXAMPLES = Path("assets/examples")
+SPEECH, OTHER = EXAMPLES / "happy.flac", EXAMPLES / "angry.flac"
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return EmoFacePipeline.from_pretrained(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def animation(pipe):
+    return pipe(SPEECH)
+
+
+def test_animation_has_the_documented_shapes(pipe, animation):
+    audio = load_audio(SPEECH)
+    t = int(np.ceil(30 * len(audio.samples) / 16000))
+    v, s = len(load_head(0).template), 4326
+    assert animation.vertices.shape == (t, v, 3) and animation.vertices.dtype == np.float32
+    assert animation.template.shape == (v, 3) and animation.faces.max() < v and animation.regions.shape == (v,)
+    assert animation.emotion_importance.shape == animation.emotion_effect_mm.shape == (t, s) and animation.skin_count == s
+    assert animation.blendshapes.shape == (t, 52) and len(animation.blendshape_names) == 52
+    assert animation.emotion_track.shape == (t, 8) and animation.emotion_names == EMOTIONS
+    assert animation.emotion_probabilities.sum() == pytest.approx(1, abs=1e-4)
+    assert ((animation.emotion_importance > 0) & (animation.emotion_importance < 1)).all()
+    assert np.isfinite(animation.vertices).all() and np.array_equal(animation.audio, audio.samples)
+
+
+def test_the_face_talks_and_rests(animation):
+    """Lips open with the voice by some millimetres; a second of silence around it stays closed."""
+    aperture = lip_aperture_mm(animation.vertices, load_head(0))
+    assert np.percentile(aperture, 95) > 3 and np.percentile(aperture, 5) < 1.5
+    moved = np.abs(animation.vertices - animation.template).max(axis=(0, 2)) * 1e3
+    assert moved[animation.regions == "lips_lower"].max() > 3 and moved[animation.regions == "scalp"].max() < 3
+
+
+def test_silence_around_speech_keeps_the_mouth_closed(pipe):
+    samples = load_audio(SPEECH).samples
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=32000).astype(np.float32) * 1e-3
+    animation = pipe((np.concatenate([noise, samples, noise]), 16000))
+    aperture = lip_aperture_mm(animation.vertices, load_head(0))
+    quiet = np.r_[aperture[6:45], aperture[-45:-6]]
+    assert (quiet < 1.0).mean() > 0.9, quiet.round(1)
+
+
+def test_repeats_itself(pipe, animation):
+    assert np.array_equal(pipe(SPEECH).vertices, animation.vertices)
+
+
+def test_samples_and_paths_are_the_same(pipe, animation):
+    audio = load_audio(SPEECH)
+    assert np.allclose(pipe((audio.samples, 16000)).vertices, animation.vertices, atol=1e-6)
+
+
+def test_three_emotion_sources_move_different_faces_with_the_same_lips(pipe, animation):
+    named, borrowed = pipe(SPEECH, emotion="sad", level="strong"), pipe(SPEECH, emotion=OTHER)
+    own = lip_aperture_mm(animation.vertices, load_head(0))
+    brows = np.isin(animation.regions, ["brow_left", "brow_right"])
+    for other in (named, borrowed):
+        assert np.corrcoef(lip_aperture_mm(other.vertices, load_head(0)), own)[0, 1] > 0.7
+    assert np.abs(named.vertices - animation.vertices)[:, brows].max() * 1e3 > 0.5
+    assert named.emotion == "sad" and named.settings["emotion"] == "sad" and borrowed.settings["emotion"] == "angry.flac"
+
+
+def test_levels_differ(pipe):
+    normal, strong = (pipe(SPEECH, emotion="angry", level=level) for level in ("normal", "strong"))
+    brows = np.isin(normal.regions, ["brow_left", "brow_right"])
+    move = [np.linalg.norm((a.vertices - a.template)[:, brows], axis=-1).mean() for a in (normal, strong)]
+    assert move[1] > move[0]
+
+
+def test_mix_goes_from_own_to_chosen(pipe, animation):
+    own, half, chosen = (pipe(SPEECH, emotion="angry", mix=m).vertices for m in (0.0, 0.5, 1.0))
+    assert np.allclose(own, animation.vertices, atol=1e-5)
+    assert np.abs(half - own).max() > 1e-4 and np.abs(half - chosen).max() > 1e-4
+
+
+def test_outputs_are_the_branches_and_their_weighted_sum(pipe):
+    fused, content, emotion = (pipe(SPEECH, output=o) for o in ("fused", "content", "emotion"))
+    s = fused.skin_count
+    w = fused.emotion_importance[..., None]
+    expected = w * emotion.vertices[:, :s] + (1 - w) * content.vertices[:, :s]
+    assert np.allclose(fused.vertices[:, :s], expected, atol=1e-5)
+    effect = 1e3 * np.linalg.norm(w * (emotion.vertices - content.vertices)[:, :s], axis=-1)
+    assert np.allclose(fused.emotion_effect_mm, effect, atol=1e-2)
+
+
+def test_cross_reconstruction_equals_single_calls(pipe):
+    grid = pipe.cross_reconstruct(SPEECH, OTHER)
+    for i, content in enumerate((SPEECH, OTHER)):
+        for j, emotion in enumerate((SPEECH, OTHER)):
+            alone = pipe(content, emotion="speech" if i == j else emotion)
+            assert np.allclose(grid[i][j].vertices, alone.vertices, atol=1e-5), (i, j)
+
+
+def test_other_heads_move_alike(pipe, animation):
+    other = pipe(SPEECH, head=5)
+    assert not np.allclose(other.template, animation.template)
+    lower = animation.regions == "lips_lower"
+    a, b = ((x.vertices - x.template)[:, lower, 1].mean(1) for x in (animation, other))
+    assert np.corrcoef(a, b)[0, 1] > 0.99
+
+
+def test_idle_adds_blinks_and_nothing_to_the_lips(pipe, animation):
+    samples = np.tile(load_audio(SPEECH).samples, 4)[: 16000 * 10]
+    still, idle = pipe((samples, 16000)), pipe((samples, 16000), idle=True)
+    lips = np.isin(still.regions, ["lips_upper", "lips_lower"])
+    lids = np.isin(still.regions, ["eyelid_left", "eyelid_right"])
+    assert np.abs(idle.vertices - still.vertices)[:, lids].max() > 3e-3
+    assert np.abs(idle.vertices - still.vertices)[:, lips].max() < 5e-4
+
+
+def test_initial_offset_is_the_frame_before_the_first(pipe, animation):
+    offset = (animation.vertices[10] - animation.template)[: animation.skin_count]
+    assert not np.allclose(pipe(SPEECH, initial_offset=offset).vertices[0], animation.vertices[0], atol=1e-6)
+    with pytest.raises(EmoFaceError, match="initial_offset"):
+        pipe(SPEECH, initial_offset=offset[:5])
+
+
+def test_progress_names_stages_in_order(pipe):
+    seen = []
+    pipe(SPEECH, progress=lambda stage, fraction: seen.append((stage, fraction)))
+    assert list(dict.fromkeys(s for s, _ in seen))[0] == "Reading the recording" and seen[-1] == ("Done", 1.0)
+    assert [f for _, f in seen] == sorted(f for _, f in seen)
+
+
+def test_cancel_stops_at_once(pipe):
+    with pytest.raises(Cancelled):
+        pipe(SPEECH, cancel=lambda: True)
+
+
+@pytest.mark.parametrize(
+    "options,words",
+    [
+        (dict(emotion="grumpy"), "grumpy.*neutral"), (dict(level="huge"), "huge.*normal"), (dict(style="nobody"), "nobody"),
+        (dict(head=24), "0 to 23"), (dict(output="both"), "fused"), (dict(mix=1.5), "0 .*1"), (dict(emotion="missing.wav"), "missing.wav"),
+    ],
+)
+def test_wrong_options_are_one_sentence(pipe, options, words):
+    with pytest.raises(EmoFaceError, match=words) as error:
+        pipe(SPEECH, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_longer_than_the_limit_is_refused_with_the_limit(pipe):
+    short = EmoFacePipeline(pipe.model, pipe.content_encoder, max_seconds=1.0)
+    with pytest.raises(EmoFaceError, match="1"):
+        short(SPEECH)
