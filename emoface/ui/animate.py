@@ -162,7 +162,7 @@ def _export(context: Context, suffix: str) -> Callable:
         with plain_errors():
             animation = context.sessions.kept(request.session_hash)
             path = context.sessions.result(request.session_hash, "").with_name(f"emoface-{animation.emotion}{suffix}")
-            save(animation, path, progress=lambda fraction, text: stages(text, fraction), cancel=stages.cancelled)
+            save(animation, path, progress=stages, cancel=stages.cancelled)
             return gr.update(value=str(path), visible=True)
 
     return export
