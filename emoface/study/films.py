@@ -95,7 +95,7 @@ def check_film(*, beeps: int, number: int, size: int) -> Film:
     for start in 0.5 + np.arange(beeps) * 0.6:
         inside = np.clip(np.minimum(times - start, start + 0.25 - times) / 0.01, 0, 1)  # 10 ms fades: no clicks
         sound += 0.25 * inside * np.sin(2 * np.pi * 880 * times)
-    number_card, dots = draw_card([str(number)], size=size, text_size=size // 3), draw_card(["• • •"], size=size)
+    number_card, dots = draw_card([str(number)], size=size, text_size=size // 3), draw_card(["..."], size=size)
     count = round(seconds * _CHECK_FPS)
     pictures = (number_card if 1.0 <= frame / _CHECK_FPS < 3.0 else dots for frame in range(count))
     return Film(pictures, count, float(_CHECK_FPS), sound.astype(np.float32))

@@ -2,11 +2,13 @@
 
 Every answer is one row with a unique key and is on the disk (``synchronous=FULL``) before the rater is told so.
 Sending an answer again changes nothing, so a client may repeat it until it hears back. Nothing that identifies a
-person is stored: no name, no address, no browser; a rater is a random code.
+person is stored: no name, no address, no browser. A rater holds a random code, of which only the hash is kept, so that
+whoever sees the file cannot continue anybody's session.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -25,15 +27,15 @@ _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _ABANDONED_AFTER = 2 * 3600.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS raters (
-    code TEXT PRIMARY KEY, study TEXT NOT NULL, number INTEGER NOT NULL, language TEXT NOT NULL,
+    id TEXT PRIMARY KEY, study TEXT NOT NULL, number INTEGER NOT NULL, language TEXT NOT NULL,
     about TEXT NOT NULL DEFAULT '{}', playback TEXT, started REAL NOT NULL, active REAL NOT NULL, finished REAL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pages (
-    rater TEXT NOT NULL REFERENCES raters (code), page INTEGER NOT NULL, shown REAL NOT NULL, ended TEXT NOT NULL,
+    rater TEXT NOT NULL REFERENCES raters (id), page INTEGER NOT NULL, shown REAL NOT NULL, ended TEXT NOT NULL,
     PRIMARY KEY (rater, page)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS answers (
-    rater TEXT NOT NULL REFERENCES raters (code), page INTEGER NOT NULL, stimulus TEXT NOT NULL, aspect TEXT NOT NULL,
+    rater TEXT NOT NULL REFERENCES raters (id), page INTEGER NOT NULL, stimulus TEXT NOT NULL, aspect TEXT NOT NULL,
     value INTEGER NOT NULL, position INTEGER NOT NULL, plays INTEGER NOT NULL, seconds REAL NOT NULL,
     player TEXT NOT NULL, smoothness REAL, stored REAL NOT NULL,
     PRIMARY KEY (rater, stimulus, aspect)
@@ -136,59 +138,56 @@ class Storage:
                 raise EmoFaceError("This study has enough raters already; thank you for your interest.")
             taken = [row["number"] for row in rows if row["counts"]]
             number = min(range(plans), key=lambda plan: (taken.count(plan), plan))
-            db.execute("INSERT INTO raters (code, study, number, language, about, started, active) "
+            db.execute("INSERT INTO raters (id, study, number, language, about, started, active) "
                        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                       (code, study, number, language, json.dumps(about), now, now))
+                       (rater_id(code), study, number, language, json.dumps(about), now, now))
         return Rater(code=code, number=number, language=language, finished=False, playback_passed=None)
 
     def rater(self, study: str, code: str) -> Rater | None:
         """The rater with this code in this study, or None."""
-        rows = self._rows("SELECT * FROM raters WHERE code = ? AND study = ?", (clean_code(code), study))
+        rows = self._rows("SELECT * FROM raters WHERE id = ? AND study = ?", (rater_id(code), study))
         if not rows:
             return None
         row = rows[0]
-        return Rater(code=row["code"], number=row["number"], language=row["language"],
+        return Rater(code=clean_code(code), number=row["number"], language=row["language"],
                      finished=row["finished"] is not None,
                      playback_passed=json.loads(row["playback"])["passed"] if row["playback"] else None)
 
-    def set_language(self, code: str, language: str) -> None:
-        with self._transaction() as db:
-            db.execute("UPDATE raters SET language = ? WHERE code = ?", (language, code))
-
     def set_playback(self, code: str, *, passed: bool, tries: int, player: str) -> None:
         with self._transaction() as db:
-            db.execute("UPDATE raters SET playback = ? WHERE code = ?",
-                       (json.dumps({"passed": passed, "tries": tries, "player": player}), code))
+            db.execute("UPDATE raters SET playback = ? WHERE id = ?",
+                       (json.dumps({"passed": passed, "tries": tries, "player": player}), rater_id(code)))
 
     def playback_tries(self, code: str) -> int:
-        rows = self._rows("SELECT playback FROM raters WHERE code = ?", (code,))
+        rows = self._rows("SELECT playback FROM raters WHERE id = ?", (rater_id(code),))
         return json.loads(rows[0]["playback"])["tries"] if rows and rows[0]["playback"] else 0
 
     def finish(self, code: str) -> None:
         with self._transaction() as db:
-            db.execute("UPDATE raters SET finished = coalesce(finished, ?) WHERE code = ?", (time.time(), code))
+            db.execute("UPDATE raters SET finished = coalesce(finished, ?) WHERE id = ?", (time.time(), rater_id(code)))
 
     # --- pages ---
 
     def show_page(self, code: str, page: int) -> float:
         """Remember when a page was first shown; returns that time (seconds since 1970)."""
-        now = time.time()
+        now, rater = time.time(), rater_id(code)
         with self._transaction() as db:
-            db.execute("INSERT INTO pages VALUES (?, ?, ?, '{}') ON CONFLICT DO NOTHING", (code, page, now))
-            db.execute("UPDATE raters SET active = ? WHERE code = ?", (now, code))
-            return db.execute("SELECT shown FROM pages WHERE rater = ? AND page = ?", (code, page)).fetchone()[0]
+            db.execute("INSERT INTO pages VALUES (?, ?, ?, '{}') ON CONFLICT DO NOTHING", (rater, page, now))
+            db.execute("UPDATE raters SET active = ? WHERE id = ?", (now, rater))
+            return db.execute("SELECT shown FROM pages WHERE rater = ? AND page = ?", (rater, page)).fetchone()[0]
 
     def end_playback(self, code: str, page: int, stimulus: str) -> None:
         """Remember when a clip of a page was first reported as played to its end."""
+        rater = rater_id(code)
         with self._transaction() as db:
-            row = db.execute("SELECT ended FROM pages WHERE rater = ? AND page = ?", (code, page)).fetchone()
+            row = db.execute("SELECT ended FROM pages WHERE rater = ? AND page = ?", (rater, page)).fetchone()
             ended = json.loads(row["ended"])
             ended.setdefault(stimulus, time.time())
-            db.execute("UPDATE pages SET ended = ? WHERE rater = ? AND page = ?", (json.dumps(ended), code, page))
+            db.execute("UPDATE pages SET ended = ? WHERE rater = ? AND page = ?", (json.dumps(ended), rater, page))
 
     def playback(self, code: str, page: int) -> tuple[float, dict[str, float]] | None:
         """(time shown, times at which clips first ended) of a page, or None if it was never shown."""
-        rows = self._rows("SELECT shown, ended FROM pages WHERE rater = ? AND page = ?", (code, page))
+        rows = self._rows("SELECT shown, ended FROM pages WHERE rater = ? AND page = ?", (rater_id(code), page))
         return (rows[0]["shown"], json.loads(rows[0]["ended"])) if rows else None
 
     # --- answers ---
@@ -201,30 +200,30 @@ class Storage:
         names = [field.name for field in fields(Answer)]
         query = (f"INSERT INTO answers (rater, {', '.join(names)}, stored) VALUES ({', '.join('?' * (len(names) + 2))})"
                  " ON CONFLICT DO NOTHING")
-        now = time.time()
+        now, rater = time.time(), rater_id(code)
         with self._transaction() as db:
-            db.executemany(query, [(code, *(getattr(answer, name) for name in names), now) for answer in answers])
-            db.execute("UPDATE raters SET active = ? WHERE code = ?", (now, code))
+            db.executemany(query, [(rater, *(getattr(answer, name) for name in names), now) for answer in answers])
+            db.execute("UPDATE raters SET active = ? WHERE id = ?", (now, rater))
 
     def answered(self, code: str) -> set[tuple[str, str]]:
         """(stimulus, aspect) of everything this rater has answered."""
-        rows = self._rows("SELECT stimulus, aspect FROM answers WHERE rater = ?", (code,))
+        rows = self._rows("SELECT stimulus, aspect FROM answers WHERE rater = ?", (rater_id(code),))
         return {(row["stimulus"], row["aspect"]) for row in rows}
 
     def export(self, study: str) -> tuple[list[dict], list[dict]]:
         """(raters, answers) of a study as plain rows.
 
-        Codes, which would allow continuing a session, are replaced by r001, r002, ... in order of arrival.
+        Raters are called r001, r002, ... in order of arrival.
         """
         with self._lock:
             raters = [dict(row) for row in self._connection.execute(
                 "SELECT rowid AS arrival, * FROM raters WHERE study = ? ORDER BY rowid", (study,))]
             answers = [dict(row) for row in self._connection.execute(
-                "SELECT answers.* FROM answers JOIN raters ON raters.code = answers.rater WHERE study = ? "
+                "SELECT answers.* FROM answers JOIN raters ON raters.id = answers.rater WHERE study = ? "
                 "ORDER BY answers.rowid", (study,))]
-        alias = {row["code"]: f"r{index:03d}" for index, row in enumerate(raters, start=1)}
+        alias = {row["id"]: f"r{index:03d}" for index, row in enumerate(raters, start=1)}
         for row in raters:
-            row["rater"] = alias[row.pop("code")]
+            row["rater"] = alias[row.pop("id")]
             row["about"] = json.loads(row["about"])
             row["playback"] = json.loads(row["playback"]) if row["playback"] else None
             del row["arrival"], row["study"]
@@ -243,6 +242,11 @@ def new_code() -> str:
     """A rater's code: 20 letters and digits without look-alikes, 99 random bits."""
     letters = "".join(secrets.choice(_ALPHABET) for _ in range(20))
     return "-".join(letters[place:place + 5] for place in range(0, 20, 5))
+
+
+def rater_id(code: str) -> str:
+    """What is stored of a code. With 99 random bits a plain hash cannot be reversed by trying."""
+    return hashlib.sha256(clean_code(code).encode()).hexdigest()[:32]
 
 
 def clean_code(text: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from emoface.errors import EmoFaceError
 from emoface.study.limits import RateLimit
 from emoface.study.session import StudySession
-from emoface.study.storage import Storage, default_path
+from emoface.study.storage import Storage, default_path, rater_id
 
 ASPECTS = ["lips", "eyes"]
 
@@ -265,7 +265,7 @@ def test_fifty_sessions_at_once_mix_nothing(tmp_path):
             while rater.reply["screen"] == "page":
                 value = 1 + (index + rater.reply["page"]) % 5
                 rater.rate(answers={clip: {aspect: value for aspect in ASPECTS} for clip in rater.reply["clips"]})
-            owners[rater.code] = index
+            owners[rater_id(rater.code)] = index
         except BaseException as error:
             failures.append(error)
 

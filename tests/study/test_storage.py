@@ -10,7 +10,7 @@ import pytest
 from emoface.errors import EmoFaceError
 from emoface.study import storage as storage_module
 from emoface.study.push import HubCopy
-from emoface.study.storage import Answer, Storage, clean_code, default_path, new_code
+from emoface.study.storage import Answer, Storage, clean_code, default_path, new_code, rater_id
 
 
 def answer(page=0, stimulus="s0", aspect="lips", value=3) -> Answer:
@@ -100,6 +100,13 @@ def test_export_holds_nothing_that_identifies_or_continues_a_session(storage):
     assert set(raters[0]) == {"rater", "number", "language", "about", "playback", "started", "active", "finished"}
 
 
+def test_the_file_does_not_hold_the_codes(storage):
+    code = add(storage).code
+    storage.store(code, [answer()])
+    storage.close()
+    assert code.encode() not in storage.path.read_bytes()
+
+
 def test_default_path_follows_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("EMOFACE_STUDY_DB", raising=False)
     monkeypatch.delenv("SPACE_ID", raising=False)
@@ -140,9 +147,9 @@ def test_fifty_raters_at_once_mix_nothing(tmp_path):
     assert not failures and len(set(codes.values())) == 50
     rows = storages[0]._rows("SELECT rater, page, stimulus, value FROM answers", ())
     assert len(rows) == 50 * 5 * 2
-    owner = {code: index for index, code in codes.items()}
+    owner = {rater_id(code): index for index, code in codes.items()}
     assert all(row["value"] == 1 + (owner[row["rater"]] + row["page"]) % 5 for row in rows)
-    assert sorted(storages[0].rater("study", code).number for code in owner) == list(range(50))
+    assert sorted(storages[0].rater("study", code).number for code in codes.values()) == list(range(50))
     for storage in storages:
         storage.close()
 
@@ -173,7 +180,7 @@ def test_killing_the_server_loses_no_acknowledged_answer(tmp_path):
     storage = Storage(path)
     for code, pages in acknowledged.items():
         stored = {(row["page"], row["aspect"]): row["value"] for row in storage._rows(
-            "SELECT page, aspect, value FROM answers WHERE rater = ?", (code,))}
+            "SELECT page, aspect, value FROM answers WHERE rater = ?", (rater_id(code),))}
         for page in pages:
             assert stored[page, "lips"] == stored[page, "eyes"] == 1 + page % 5
         assert all((page, "eyes") in stored for page, aspect in stored if aspect == "lips")  # no half pages

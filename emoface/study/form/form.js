@@ -80,7 +80,7 @@ function player(clip, name, alreadyEnded, onended) {
     const key = state.ended ? 'replay' : 'play';
     label.textContent = texts.rating[key];
     overlay.setAttribute('aria-label', say(key));
-    box.dataset.playing = String(!film.paused && !film.ended);
+    box.dataset.state = !film.paused && !film.ended ? 'playing' : film.ended ? 'ended' : 'waiting';
   };
   // The clip is downloaded as a whole first: playback cannot stall, and a stall would be rated.
   state.ready = fetch(addressOf(clip)).then(answer => { if (!answer.ok) throw new Error(answer.status); return answer.blob(); })
