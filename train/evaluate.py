@@ -24,10 +24,10 @@ from emoface.files import atomic_path
 from emoface.metrics_cli import read_masks
 from train.corpus.reader import Corpus
 from train.evaluation import clips as sets
-from train.evaluation import dense, drift, emotion, lips, report
+from train.evaluation import bounds, dense, drift, emotion, lips, report
 from train.evaluation.clips import EvalClip
 from train.evaluation.face import Face
-from train.evaluation.measures import MEASURES, Bound, Row
+from train.evaluation.measures import MEASURES, Row
 from train.evaluation.reading import Observer, Pipeline, Reading
 
 CONDITIONS = (
@@ -35,27 +35,6 @@ CONDITIONS = (
     "where the actor's own level is given (it is an input of the network)."
 )
 DENSE_CONDITIONS = "Offsets from each speaker's own template; FLAME's lips, and eye region with forehead, as masks."
-BOUNDS = [
-    Bound(measure, data, kind, least=least, most=most)
-    for measure, data, minimum, goal in (
-        ("aperture_r", sets.GRID, (0.90, None), (0.945, None)),
-        ("aperture_r", sets.GRID_OTHERS, None, (0.86, None)),
-        ("aperture_ratio", sets.GRID, (0.8, 1.25), (0.9, 1.1)),
-        ("lve_reduction", sets.GRID, (35, None), (50, None)),
-        ("closures_caught", sets.GRID, (90, None), (95, None)),
-        ("closures_caught", sets.LJSPEECH, (90, None), (95, None)),
-        ("closures_false", sets.GRID, (None, 5), (None, 3)),
-        ("closures_false", sets.LJSPEECH, (None, 5), (None, 3)),
-        ("noise_closed", sets.GRID, (95, None), (98, None)),
-        ("emotion_accuracy", sets.RAVDESS, (65, None), (72, None)),
-        ("expression_r", sets.RAVDESS, None, (0.36, None)),
-        ("swap_timing", sets.GRID, (0.8, None), (0.88, None)),
-        ("swap_emotion", sets.GRID, None, (85, None)),
-    )
-    for kind, limits in (("minimum", minimum), ("goal", goal))
-    if limits
-    for least, most in (limits,)
-]
 
 
 class Evaluation:
@@ -245,7 +224,7 @@ class Evaluation:
     def drift(self) -> None:
         rows, change = drift.drift_rows(self.observer, self.sets[sets.GRID], seconds=60 if self.quick else 120)
         self.rows += rows
-        self.extra["drift, change of the last part"] = change
+        self.extra["drift"] = change
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -309,7 +288,7 @@ def evaluate(options: argparse.Namespace, arguments: list[str]) -> dict:
         "conditions": conditions,
         "seconds": round(time.perf_counter() - begin, 1),
         "clips": clips,
-        "bounds": report.check(BOUNDS, rows),
+        "bounds": bounds.check(rows, extra.get("drift", {})),
         "definitions": {key: vars(measure) for key, measure in MEASURES.items()},
         "rows": [report.as_json(row) for row in rows],
         **extra,

@@ -83,7 +83,7 @@ def _check_same_recipe(path: Path, seed: int) -> None:
     # The head's own response is part of the targets.
     digest.update(np.round(average_head_lips().per_unit_mm, 6).tobytes())
     if path.exists() and path.read_text() != digest.hexdigest():
-        raise SystemExit(f"{path.parent} was made by another version of train/corpus; delete it or choose another --out.")
+        raise SystemExit(f"{path.parent} was made by another version of train/corpus; delete it or change --out.")
     path.write_text(digest.hexdigest())
 
 

@@ -11,8 +11,8 @@ _SINGLE = (
     "mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper tongueOut"
 ).split()
 _PAIRED = (
-    "browDown browOuterUp cheekSquint eyeBlink eyeLookDown eyeLookIn eyeLookOut eyeLookUp eyeSquint eyeWide mouthDimple "
-    "mouthFrown mouthLowerDown mouthPress mouthSmile mouthStretch mouthUpperUp noseSneer"
+    "browDown browOuterUp cheekSquint eyeBlink eyeLookDown eyeLookIn eyeLookOut eyeLookUp eyeSquint eyeWide "
+    "mouthDimple mouthFrown mouthLowerDown mouthPress mouthSmile mouthStretch mouthUpperUp noseSneer"
 ).split()
 NAMES = tuple(sorted(_SINGLE + [name + side for name in _PAIRED for side in ("Left", "Right")]))
 COUNT = len(NAMES)

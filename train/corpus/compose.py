@@ -32,18 +32,19 @@ _PRESS = columns("mouthPress", "mouthRollLower", "mouthRollUpper", "mouthShrugLo
 _BARE = columns("mouthUpperUp", "mouthLowerDown")
 _OPENERS = columns("mouthUpperUp", "mouthLowerDown", "jawOpen", "mouthFunnel", "mouthShrugUpper")
 _CORNERS = columns("mouthSmile", "mouthStretch", "mouthFrown", "mouthDimple")
+_SMILE, _STRETCH = columns("mouthSmile"), columns("mouthStretch")
 _BLINK, _SQUINT = columns("eyeBlink"), columns("eyeSquint")
 
 
 def shift_aperture(weights: np.ndarray, delta_mm: np.ndarray, lips: LipResponse) -> None:
-    """Open (+) or close (-) the lips by ``delta_mm`` (T,), in place: by the jaw, and by ``mouthClose`` when it is up."""
+    """Open (+) or close (-) the lips by ``delta_mm`` (T,), in place: by the jaw; by ``mouthClose`` once it is up."""
     jaw = weights[:, _JAW] + delta_mm / lips.jaw_mm
     weights[:, _JAW] = np.clip(jaw, 0, 1)
     weights[:, _CLOSE] = np.clip(weights[:, _CLOSE] - np.minimum(jaw, 0) * lips.jaw_mm / lips.close_mm, 0, 1)
 
 
 def seal(weights: np.ndarray, closure: np.ndarray, lips: LipResponse) -> None:
-    """Close the lips, in place, where ``closure`` (T,) in [0, 1] asks for it: whatever the emotion or the vowel around."""
+    """Close the lips, in place, where ``closure`` (T,) in [0, 1] asks for it, whatever emotion or vowel is around."""
     c = closure[:, None]
     wanted = (1 - closure) * lips.aperture(weights) + closure * SEAL_MM
     weights[:, _OPENERS] *= 1 - c
@@ -84,7 +85,8 @@ def compose(
     said[:, _ARTICULATORS] *= factor
     said_aperture = lips.aperture(said)
     felt = _conflicts(said, np.asarray(envelope, np.float64)[:, None] * target, np.asarray(activity, np.float64), name)
-    said[:, _ROUND] *= 1 - 0.45 * np.clip(felt[:, _CORNERS[:2]].mean(1) + 0.6 * felt[:, _CORNERS[2:4]].mean(1), 0, 1)[:, None]
+    spread = felt[:, _SMILE].mean(1) + 0.6 * felt[:, _STRETCH].mean(1)
+    said[:, _ROUND] *= 1 - 0.45 * np.clip(spread, 0, 1)[:, None]
 
     # Both want the same shape: nearly the larger one, not the sum. Only the jaw adds up.
     weights = np.maximum(said, felt) + 0.4 * np.minimum(said, felt)

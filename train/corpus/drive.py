@@ -97,7 +97,8 @@ def drive(capture: Capture, rest: np.ndarray, times: np.ndarray, lips: LipRespon
     smooth = rts_smooth(tracks, MOUTH_RATIO)
     smooth[:, _BROW] = rts_smooth(tracks[:, _BROW], BROW_RATIO)
     weights = resample(_scale(smooth[:, :COUNT], rest), source_times, times)
-    raw_gap, gap = resample(tracks[:, COUNT], source_times, times), resample(np.maximum(smooth[:, COUNT], 0), source_times, times)
+    raw_gap = resample(tracks[:, COUNT], source_times, times)
+    gap = resample(np.maximum(smooth[:, COUNT], 0), source_times, times)
     # A closure may last one video frame: look at the nearest one, not between two.
     nearest = np.clip(np.round(times * capture.fps), 0, len(valid) - 1).astype(int)
     sealed = np.minimum(tracks[nearest, COUNT], gap) < SEAL_BELOW_MM

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .channels import COUNT, vector
+from .channels import vector
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 LEVELS = ("normal", "strong")
@@ -82,7 +82,7 @@ class EmotionTargets:
     """Maps each RAVDESS clip to its (52,) expression."""
 
     def __init__(self, names: list[str], units: dict[str, np.ndarray], *, population_actors=range(1, 21)):
-        self._matrix = np.stack([vector(dict([ACTION_UNITS[n]])) if n in ACTION_UNITS else np.zeros(COUNT) for n in names])
+        self._matrix = np.stack([vector(dict([ACTION_UNITS[n]] if n in ACTION_UNITS else [])) for n in names])
         self._measured_columns = self._matrix.any(axis=0)
         self._units = units
         self._neutral = self._neutral_of_actors()

@@ -58,7 +58,7 @@ def loudness_track(samples: np.ndarray, sample_rate: int, count: int, speech: tu
 
 
 def emotion_envelope(loudness: np.ndarray, speech: tuple[float, float]) -> np.ndarray:
-    """(T,) how much of the emotion shows: .45 in silence (actors carry it already), full while speaking, by loudness."""
+    """(T,) how much of the emotion shows: .45 in silence (actors carry it already), full in speech, by loudness."""
     t = np.arange(len(loudness)) / FPS
     onset = 0.5 - 0.5 * np.cos(np.pi * np.clip((t - (speech[0] - 0.40)) / 0.40, 0, 1))
     offset = 0.5 + 0.5 * np.cos(np.pi * np.clip((t - (speech[1] + 0.10)) / 0.60, 0, 1))

@@ -23,7 +23,7 @@ class Corpus:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         if not (self.folder / "clips.json").exists():
-            raise EmoFaceError(f"There is no corpus in {folder}; build it with: python -m train.corpus.build --out {folder}")
+            raise EmoFaceError(f"There is no corpus in {folder}; run: python -m train.corpus.build --out {folder}")
         self.clips: list[dict] = json.loads((self.folder / "clips.json").read_text())
         with np.load(self.folder / "motion.npz", allow_pickle=False) as file:
             self.offset = file["offset"]
@@ -57,7 +57,8 @@ class Corpus:
         """(T, 52) float32 weights of clip ``content`` said with the emotion of clip ``emotion`` (None: its own)."""
         source = content if emotion is None else emotion
         if source == content and not self.targets[source].any():
-            return np.clip(self.track(content, "content"), 0, 1).astype(np.float32)  # filmed with its emotion, or neutral
+            # Neutral, or filmed with its emotion: nothing is to be added.
+            return np.clip(self.track(content, "content"), 0, 1).astype(np.float32)
         clip = self.clips[source]
         return compose(
             self.track(content, "content"), self.track(content, "envelope"), self.track(content, "closure"),

@@ -1,4 +1,4 @@
-"""Texts for the synthetic voices: many lips closing (p b m), lips on teeth (f v), round vowels (w o u) and all the rest."""
+"""Texts for the synthetic voices: many closed lips (p b m), lips on teeth (f v), round vowels (w o u), and the rest."""
 
 from __future__ import annotations
 

@@ -47,7 +47,8 @@ def synthesise(text: str, voice: str, *, stretch: float = 1.0) -> tuple[np.ndarr
     """Speech of one sentence with flite's own phone times; ``stretch`` > 1 is slower."""
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder) / "speech.wav"
-        command = ["flite", "-voice", voice, "-psdur", "--setf", f"duration_stretch={stretch}", "-t", text, "-o", str(wav)]
+        command = ["flite", "-voice", voice, "-psdur", "--setf", f"duration_stretch={stretch}", "-t", text]
+        command += ["-o", str(wav)]
         printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         samples, rate = read_audio(wav)
     return samples, rate, parse_durations(printed, len(samples) / rate)

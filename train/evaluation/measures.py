@@ -168,17 +168,3 @@ class Row:
     counted: str = "clips"
     """What ``estimate.total`` counts: clips, frames, closures, ..."""
 
-
-@dataclass(frozen=True)
-class Bound:
-    """A value that a model must reach."""
-
-    measure: str
-    data: str
-    kind: str
-    """``minimum`` of the first release, or ``goal``."""
-    least: float | None = None
-    most: float | None = None
-
-    def holds(self, value: float) -> bool:
-        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .measures import MEASURES, Bound, Row
+from .measures import MEASURES, Row
 
 
 def text(rows: list[Row]) -> str:
@@ -41,9 +41,9 @@ def markdown(results: dict, rows: list[Row]) -> str:
     if results["bounds"]:
         lines += ["## What was asked for", "", "| measure | data | | asked | reached | |", "|---|---|---|---|---|---|"]
         lines += [
-            f"| {MEASURES[b['measure']].title} | {b['data']} | {b['kind']} | {_asked(b)} "
-            f"| {_number(b['value'], MEASURES[b['measure']].decimals)} | {'yes' if b['holds'] else '**no**'} |"
-            for b in results["bounds"]
+            f"| {MEASURES[bound['measure']].title} | {bound['data']} | {bound['kind']} | {bound['asked']}"
+            f" | {bound['reached']} | {'yes' if bound['holds'] else '**no**'} |"
+            for bound in results["bounds"]
         ]
         lines.append("")
     for key, of in _grouped(rows):
@@ -72,17 +72,6 @@ def as_json(row: Row) -> dict:
     }
 
 
-def check(bounds: list[Bound], rows: list[Row]) -> list[dict]:
-    """The model's value for each bound whose measure and data are among the rows."""
-    checked = []
-    for bound in bounds:
-        for row in rows:
-            if (row.measure, row.data, row.who) == (bound.measure, bound.data, "model"):
-                value = row.estimate.value
-                checked.append({**vars(bound), "value": _finite(value), "holds": bool(bound.holds(value))})
-    return checked
-
-
 def _grouped(rows: list[Row]):
     for key in MEASURES:
         of = [row for row in rows if row.measure == key]
@@ -105,12 +94,6 @@ def _number(value: float | None, decimals: int) -> str:
 
 def _finite(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
-
-
-def _asked(bound: dict) -> str:
-    return " and ".join(
-        f"{sign} {bound[key]:g}" for key, sign in (("least", "≥"), ("most", "≤")) if bound[key] is not None
-    )
 
 
 def _columns(table: list[list[str]]) -> str:

@@ -60,9 +60,9 @@ def name_regions(
     put("mouth_ring", (x / 38) ** 2 + ((y + 44) / 23) ** 2 < 1)
     names[(names == "mouth_ring") & (z < 30)] = ""
     put("chin", (y < -58) & (x < 30) & (z > 25))
-    put("cheek", (z > 4 + np.clip(-y - 30, 0, 40) * 0.3) & (y > -62) & (y <= 30) & (x > 8))
+    put("cheek", (z > 4 + np.clip(-y - 30, 0, 40) * 0.3) & (y > -48) & (y <= 30) & (x > 8))
     drop = -deltas["jawOpen"][:, 1] * 1e3
-    put("jaw", (drop > 6) & (y < -25) & (y > -105))
+    put("jaw", (drop > 3) & (y < -22) & (y > -88 + 0.35 * np.clip(45 - z, 0, 60)))
     put("neck", y < -45 - z * 0.15)
     put("scalp", names == "")
     names = _smooth(names, mesh)

@@ -1,1 +1,1 @@
-"""Turning other people's recordings into training data: VOCASET, 3D-RAVDESS from FLAME codes, any talking-face videos."""
+"""Other people's recordings as training data: VOCASET, 3D-RAVDESS from FLAME codes, any talking-face videos."""

@@ -11,13 +11,13 @@ from emoface.errors import EmoFaceError
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m train.prepare", description="Turn other people's data into training folders.")
+    top = argparse.ArgumentParser(prog="python -m train.prepare", description="Other people's data as training data")
     commands = top.add_subparsers(dest="command", required=True)
 
     vocaset = commands.add_parser("vocaset", help="VOCASET's official files, or FaceFormer's layout of them")
     _folders(vocaset)
 
-    flame = commands.add_parser("flame", help="FLAME's generic_model.pkl -> an npz without pickles, needed by ravdess3d")
+    flame = commands.add_parser("flame", help="FLAME's generic_model.pkl -> npz, needed by ravdess3d")
     flame.add_argument("--source", type=Path, required=True, help="generic_model.pkl of FLAME 2020")
     flame.add_argument("--out", type=Path, required=True, help="the npz to write")
 
@@ -25,13 +25,13 @@ def parser() -> argparse.ArgumentParser:
     _folders(ravdess)
     ravdess.add_argument("--flame", type=Path, required=True, help="the npz written by: python -m train.prepare flame")
     ravdess.add_argument("--audio", type=Path, required=True, help="folder with the videos or their sound, same names")
-    ravdess.add_argument("--fix", choices=("global", "jaw", "none"), default="global", help="part of the pose set to zero")
+    ravdess.add_argument("--fix", choices=("global", "jaw", "none"), default="global", help="pose that is set to zero")
     ravdess.add_argument("--fps", type=float, default=30.0, help="frame rate of the codes")
     ravdess.add_argument("--processes", type=int, default=2)
 
     video = commands.add_parser("video", help="any talking-face videos, through MediaPipe, on the embedded head")
     _folders(video)
-    video.add_argument("--landmarker", type=Path, help="face_landmarker.task; downloaded from its official address if left out")
+    video.add_argument("--landmarker", type=Path, help="face_landmarker.task; downloaded if left out")
     video.add_argument("--processes", type=int, default=2)
     return top
 

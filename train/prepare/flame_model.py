@@ -1,6 +1,6 @@
 """FLAME 2020 without chumpy: one restricted conversion to npz, and the model in numpy.
 
-``generic_model.pkl`` is a Python 2 pickle of chumpy objects and sparse matrices. The converter builds only their arrays.
+``generic_model.pkl`` is a Python 2 pickle of chumpy objects and sparse matrices; the converter builds only their arrays.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _array(value: Any) -> np.ndarray:
         return _array(state["x"])
     if {"data", "indices", "indptr"} <= set(state):
         return _dense(state)
-    raise EmoFaceError("FLAME's file holds a kind of array that is not known here; use generic_model.pkl of FLAME 2020.")
+    raise EmoFaceError("FLAME's file holds an unknown kind of array; use generic_model.pkl of FLAME 2020.")
 
 
 def _dense(state: dict) -> np.ndarray:
@@ -81,8 +81,9 @@ def convert(source: Path, out: Path) -> dict:
         raise EmoFaceError(f"{source} has no jaw joint; EMOCA's codes need FLAME 2020, not 'FLAME 2023 no jaw'.")
     parents = arrays.pop("kintree_table")[0].astype(np.int64)
     parents[0] = -1
+    arrays = {name: a.astype(np.int32 if name == "f" else np.float32) for name, a in arrays.items()}
     with atomic_path(out) as path:
-        np.savez(path, parents=parents, **{k: v.astype(np.int32 if k == "f" else np.float32) for k, v in arrays.items()})
+        np.savez(path, parents=parents, **arrays)
     return dict(written=str(out), vertices=int(len(arrays["v_template"])))
 
 
@@ -101,14 +102,14 @@ class Flame:
     @classmethod
     def load(cls, path: Path) -> "Flame":
         if not path.exists() or path.suffix != ".npz":
-            raise EmoFaceError(f"{path} is no converted FLAME model: python -m train.prepare flame --source PKL --out NPZ.")
+            raise EmoFaceError(f"{path} is no converted FLAME: python -m train.prepare flame --source PKL --out NPZ")
         with np.load(path, allow_pickle=False) as file:
             return cls(**{name: file[name] for name in cls.__dataclass_fields__})
 
     def vertices(
         self, shape: np.ndarray, expression: np.ndarray, jaw: np.ndarray, global_rotation: np.ndarray | None = None
     ) -> np.ndarray:
-        """(T, V, 3) metres for one shape (100,), expressions (T, 50), jaw and global axis-angles (T, 3); eyes and neck 0."""
+        """(T, V, 3) metres for a shape (100,), expressions (T, 50), axis-angles (T, 3) of jaw and root."""
         count, joints = len(expression), len(self.parents)
         shape_basis = self.shapedirs[:, :, : len(shape)]
         start = min(EXPRESSION_START, self.shapedirs.shape[2] - expression.shape[1])

@@ -1,7 +1,7 @@
 """Cross-reconstruction pairs: the motion of one recording on the clock of another that says the same words.
 
-The paper's pairs are recordings of one actor with the same sentence and different emotions. Their timing differs, so the
-motion of B is read at the times that A's frames have in B: piecewise linear between aligned phones where both are
+The paper's pairs are recordings of one actor with the same sentence and different emotions. Their timing differs, so
+the motion of B is read at the times that A's frames have in B: piecewise linear between aligned phones where both are
 aligned, else by dynamic time warping of encoder features. In the silence around the speech time is shifted, never
 stretched (training.md, section 3).
 """
@@ -63,7 +63,8 @@ def _word_knots(phones: Sequence[Phone]) -> tuple[list[str], list[float]]:
 
 
 def feature_map(
-    a: np.ndarray, b: np.ndarray, speech_a: tuple[float, float], speech_b: tuple[float, float], *, rate: float = FEATURE_RATE
+    a: np.ndarray, b: np.ndarray, speech_a: tuple[float, float], speech_b: tuple[float, float],
+    *, rate: float = FEATURE_RATE,
 ) -> TimeMap:
     """By dynamic time warping of encoder features (T, C) inside the speech; the cosine distance of mean-free features.
 

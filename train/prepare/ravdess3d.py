@@ -1,12 +1,14 @@
-"""3D-RAVDESS by the paper's road: ``python -m train.prepare ravdess3d --source CODES --audio DIR --flame NPZ --out DIR``.
+"""3D-RAVDESS as in the paper: ``python -m train.prepare ravdess3d --source CODES --audio DIR --flame NPZ --out DIR``.
 
-``CODES`` is the output folder of EMOCA's ``test_emoca_on_video.py --save_codes True`` or of inferno's face reconstruction:
-``.../<video>/results/<model>/<frame>_<face>/{shape,exp,pose}.npy`` (or ``jawpose`` and ``globalpose``). The videos must have been
-converted to 30 fps before. Frames without a face are interpolated, a second face is ignored, codes are smoothed by a
-Kalman/RTS smoother, and the shape is one per actor, because the smoother does not remove its flicker.
+``CODES`` is the output folder of EMOCA's ``test_emoca_on_video.py --save_codes True`` or of inferno's face
+reconstruction: ``.../<video>/results/<model>/<frame>_<face>/{shape,exp,pose}.npy`` (or ``jawpose`` and ``globalpose``).
+The videos must have been converted to 30 fps before. Frames without a face are interpolated, a second face is ignored,
+codes are smoothed by a Kalman/RTS smoother, and the shape is one per actor, because the smoother does not remove its
+flicker.
 
 The paper fixes "the last three of the pose parameters". Read literally that freezes the jaw; what it is meant for, a
-smooth frontal view, needs the global rotation, the first three, to be zero. ``--fix global`` (default), ``jaw`` or ``none``.
+smooth frontal view, needs the global rotation, the first three, to be zero. ``--fix global`` (default), ``jaw`` or
+``none``.
 """
 
 from __future__ import annotations
@@ -88,8 +90,8 @@ def find_videos(source: Path) -> dict[str, Path]:
     frames = {p.parent.parent for p in source.rglob("exp.npy")}
     if not frames:
         raise EmoFaceError(
-            f"There are no codes (exp.npy per frame) in {source}; run EMOCA's test_emoca_on_video.py with --save_codes True, "
-            "or inferno's face reconstruction, on videos at 30 fps."
+            f"There are no codes (exp.npy per frame) in {source}; run EMOCA's test_emoca_on_video.py with "
+            "--save_codes True, or inferno's face reconstruction, on videos at 30 fps."
         )
     videos: dict[str, Path] = {}
     for folder in sorted(frames):
@@ -134,10 +136,9 @@ def _frame_codes(path: Path) -> list[np.ndarray]:
     else:
         pose = np.concatenate([read("globalpose"), read("jawpose")])
     shape, expression = read("shape"), read("exp")
-    if (len(shape), len(expression), len(pose)) != (SHAPE_COUNT, EXPRESSION_COUNT, 6):
-        raise EmoFaceError(
-            f"codes of {len(shape)}, {len(expression)} and {len(pose)} numbers; EMOCA's are {SHAPE_COUNT}, {EXPRESSION_COUNT}, 6"
-        )
+    sizes, expected = (len(shape), len(expression), len(pose)), (SHAPE_COUNT, EXPRESSION_COUNT, 6)
+    if sizes != expected:
+        raise EmoFaceError(f"shape, expression and pose have {sizes} numbers; EMOCA's have {expected}")
     return [shape, expression, pose[:3], pose[3:]]
 
 
@@ -186,15 +187,14 @@ def _sound_of(name: str, sounds: dict[str, Path]) -> Path | None:
 
 
 def _fields(name: str) -> dict:
-    fields = parse_ravdess_name(name) if re.fullmatch(r"\d\d(-\d\d){6}", name) else None
-    if fields is None:
-        return dict(
-            split="train", speaker="speaker", style="speaker", emotion="neutral", level=0, text="", motion="real",
-            source="ravdess3d",
-        )
-    speaker = f"ravdess_{fields['actor']:02d}"
+    """What RAVDESS's file names tell: actors 1-20 train, 21-22 validate, 23-24 test. Other names: one speaker."""
+    common = dict(motion="real", source="ravdess3d")
+    if not re.fullmatch(r"\d\d(-\d\d){6}", name):
+        return dict(common, split="train", speaker="speaker", style="speaker", emotion="neutral", level=0, text="")
+    fields = parse_ravdess_name(name)
+    actor = fields["actor"]
     return dict(
-        split="train" if fields["actor"] <= 20 else "val" if fields["actor"] <= 22 else "test", speaker=speaker, style=speaker,
-        emotion=fields["emotion"], level=fields["level"], text=f"statement {fields['statement']}", motion="real",
-        source="ravdess3d",
+        common, split="train" if actor <= 20 else "val" if actor <= 22 else "test", speaker=f"ravdess_{actor:02d}",
+        style=f"ravdess_{actor:02d}", emotion=fields["emotion"], level=fields["level"],
+        text=f"statement {fields['statement']}",
     )

@@ -1,7 +1,8 @@
 """The folder that all ``prepare`` commands for vertex data write, and training reads.
 
-``clips.json`` (id, split, speaker, style, emotion, level, text, motion, frames, audio, vertices), ``audio/ID.wav`` (16 kHz),
-``vertices/ID.npy`` (T, V, 3) float32 metres at 30 fps, ``templates.npz`` (one (V, 3) per speaker), ``report.json``.
+``clips.json`` (id, split, speaker, style, emotion, level, text, motion, frames, audio, vertices), ``audio/ID.wav``
+(16 kHz), ``vertices/ID.npy`` (T, V, 3) float32 metres at 30 fps, ``templates.npz`` (one (V, 3) per speaker),
+``report.json``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Talking-face videos -> training folder: ``python -m train.prepare video --source DIR --out DIR [--landmarker PATH]``.
 
-No gated asset is needed: MediaPipe's Face Landmarker (IMAGE mode: no lag) gives ARKit scores and landmarks, which become
-motion of the embedded head as in ``train.corpus.drive``. RAVDESS's own file names are understood; any other video counts as
-neutral speech of the speaker its folder is named after. The folder is read with ``train.corpus.reader.Corpus``.
+No gated asset is needed: MediaPipe's Face Landmarker (IMAGE mode: no lag) gives ARKit scores and landmarks, which
+become motion of the embedded head as in ``train.corpus.drive``. RAVDESS's own file names are understood; any other
+video counts as neutral speech of the speaker its folder is named after. Read the result with ``train.corpus.reader.Corpus``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ MOST_MISSING, WIDEST_YAW_DEGREES = 0.25, 25.0
 RAVDESS_NAME = re.compile(r"\d\d(-\d\d){6}")
 
 
-def prepare(source: Path, out: Path, *, landmarker: Path | None = None, processes: int = 2, max_seconds: float = 120) -> dict:
+def prepare(
+    source: Path, out: Path, *, landmarker: Path | None = None, processes: int = 2, max_seconds: float = 120
+) -> dict:
     """Write the training folder; returns its report. Videos measured by an earlier run are not measured again."""
     videos = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not videos:
@@ -50,7 +52,7 @@ def prepare(source: Path, out: Path, *, landmarker: Path | None = None, processe
         (out / folder).mkdir(parents=True, exist_ok=True)
     jobs = {identity_of(path, source): path for path in videos}
     reasons = _measure_all(jobs, out, model, processes)
-    captures = {name: read_capture(out / "captures" / f"{name}.npz") for name in jobs if name not in reasons}
+    captures = {name: read_capture(_capture_path(out, name)) for name in jobs if name not in reasons}
     rests = _resting_faces(jobs, captures, max_seconds, reasons)
     done = []
     for name, capture in tqdm(captures.items(), desc="driving the head", unit="clip"):
@@ -59,8 +61,12 @@ def prepare(source: Path, out: Path, *, landmarker: Path | None = None, processe
             write_part(_clip(name, jobs[name], capture, rests[speaker], max_seconds), out)
             done.append(name)
     if not done:
-        raise EmoFaceError("No video was usable: " + "; ".join(f"{n}: {r}" for n, r in sorted(reasons.items())[:5]) + ".")
-    return merge(out, done, [f"{name}: {reason}" for name, reason in sorted(reasons.items())])
+        raise EmoFaceError("No video was usable: " + "; ".join(_sentences(reasons)[:5]) + ".")
+    return merge(out, done, _sentences(reasons))
+
+
+def _sentences(reasons: dict[str, str]) -> list[str]:
+    return [f"{name}: {reason}" for name, reason in sorted(reasons.items())]
 
 
 def identity_of(path: Path, source: Path) -> str:
@@ -82,28 +88,32 @@ def find_landmarker(path: Path | None, out: Path) -> Path:
                 temporary.write_bytes(answer.read())
         except OSError as error:
             raise EmoFaceError(
-                f"MediaPipe's model could not be downloaded ({error}); get {LANDMARKER_URL} and pass it with --landmarker."
+                f"MediaPipe's model could not be downloaded ({error}); pass {LANDMARKER_URL} with --landmarker."
             ) from error
     if not target.exists():
         raise EmoFaceError(f"There is no file {target}; download {LANDMARKER_URL}.")
     if hashlib.sha256(target.read_bytes()).hexdigest() != LANDMARKER_SHA256:
-        raise EmoFaceError(f"{target} is not the Face Landmarker this code was measured with; download {LANDMARKER_URL}.")
+        raise EmoFaceError(f"{target} is not the Face Landmarker that is known here; download {LANDMARKER_URL}.")
     return target
+
+
+def _capture_path(out: Path, name: str) -> Path:
+    return out / "captures" / f"{name}.npz"
 
 
 def _measure_all(jobs: dict[str, Path], out: Path, model: Path, processes: int) -> dict[str, str]:
     """Run MediaPipe over all videos that have no capture yet; returns why some were rejected."""
-    todo = {name: path for name, path in jobs.items() if not (out / "captures" / f"{name}.npz").exists()}
+    todo = {name: path for name, path in jobs.items() if not _capture_path(out, name).exists()}
     reasons: dict[str, str] = {}
     with ProcessPoolExecutor(processes) as pool:
-        running = {pool.submit(measure, path, out / "captures" / f"{name}.npz", model): name for name, path in todo.items()}
+        running = {pool.submit(measure, path, _capture_path(out, name), model): name for name, path in todo.items()}
         for future in tqdm(as_completed(running), total=len(running), desc="finding faces", unit="video"):
             if future.exception() is not None:
                 if not isinstance(future.exception(), EmoFaceError):
                     raise future.exception()
                 reasons[running[future]] = str(future.exception())
     for name in jobs:
-        if name not in reasons and (reason := _reason_to_reject(out / "captures" / f"{name}.npz")):
+        if name not in reasons and (reason := _reason_to_reject(_capture_path(out, name))):
             reasons[name] = reason
     return reasons
 
@@ -223,7 +233,8 @@ def _label(video: Path) -> dict:
     if RAVDESS_NAME.fullmatch(video.stem):
         fields = parse_ravdess_name(video.stem)
         split = "train" if fields["actor"] <= 20 else "val"
-        return dict(emotion=fields["emotion"], level=fields["level"], text=f"statement {fields['statement']}", split=split)
+        text = f"statement {fields['statement']}"
+        return dict(emotion=fields["emotion"], level=fields["level"], text=text, split=split)
     return dict(emotion="neutral", level=0, text="", split="train")
 
 

@@ -1,8 +1,8 @@
 """VOCASET -> training folder: ``python -m train.prepare vocaset --source DIR --out DIR``.
 
-Reads the official files (``data_verts.npy``, ``raw_audio_fixed.pkl``, ``templates.pkl``, ``subj_seq_to_idx.pkl``) or FaceFormer's
-layout (``vertices_npy/``, ``wav/``, ``templates.pkl``). Both are 60 fps; every second frame is kept. Speakers are split
-8/2/2 as in VOCA, sentences as in FaceFormer (all 40 to train on, 21-40 to validate and test).
+Reads the official files (``data_verts.npy``, ``raw_audio_fixed.pkl``, ``templates.pkl``, ``subj_seq_to_idx.pkl``) or
+FaceFormer's layout (``vertices_npy/``, ``wav/``, ``templates.pkl``). Both are 60 fps; every second frame is kept.
+Speakers are split 8/2/2 as in VOCA, sentences as in FaceFormer (all 40 to train on, 21-40 to validate and test).
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ SOURCE_FPS, STEP = 60, 2
 
 OFFICIAL = ("data_verts.npy", "raw_audio_fixed.pkl", "templates.pkl", "subj_seq_to_idx.pkl")
 WHERE = (
-    "Register at https://voca.is.tue.mpg.de, accept the licence and download 'Training Data (8GB)': it holds data_verts.npy, "
-    "raw_audio_fixed.pkl, templates.pkl and subj_seq_to_idx.pkl. FaceFormer's layout (vertices_npy/, wav/, templates.pkl) works too"
+    "Register at https://voca.is.tue.mpg.de, accept the licence and download 'Training Data (8GB)': it holds "
+    "data_verts.npy, raw_audio_fixed.pkl, templates.pkl and subj_seq_to_idx.pkl. FaceFormer's layout (vertices_npy/, "
+    "wav/, templates.pkl) works too"
 )
 
 Sequence = tuple[str, int, Callable[[], np.ndarray], Callable[[], tuple[np.ndarray, int]]]
