@@ -37,9 +37,10 @@ def main() -> int:
     except EmoFaceError as error:
         print(f"emoface: {error}", file=sys.stderr)
         return 2
-    # The model loads while the first visitor looks at the example.
+    page.launch(server_name=options.host, server_port=options.port, prevent_thread_lock=True, **launch_options())
+    # The model loads while the first visitor looks at the example, and not before the page is up.
     threading.Thread(target=lambda: page.emoface.engine.pipeline, daemon=True).start()
-    page.launch(server_name=options.host, server_port=options.port, **launch_options())
+    page.block_thread()
     return 0
 
 

@@ -72,13 +72,13 @@ def test_positions_faces_and_colours_come_back():
     np.testing.assert_array_equal(back, colors)
     for wanted, (positions, _) in zip((first, second), tracks):
         np.testing.assert_allclose(positions, wanted, atol=0.51 * header["step"] + 1e-8)
-    assert header["step"] == 1e-5  # a hundredth of a millimetre
+    assert header["step"] == 2e-5  # metres
 
 
 def test_large_movements_still_fit_in_sixteen_bits():
     far = moving() * 40
     header, _, _, [(positions, _)] = decode(pack([Track(far)], ONE, faces=FACES, fps=30))
-    assert header["step"] > 1e-5
+    assert header["step"] > 2e-5
     np.testing.assert_allclose(positions, far, atol=0.51 * header["step"] + 1e-6)
 
 

@@ -19,7 +19,7 @@ from emoface.animation import EMOTIONS
 from emoface.ui import animate, cross, importance, plots, scenes
 
 
-def write(folder: Path, name: str, *, sounds: dict[str, str], echo: str = "", autoplay: str = "off", **charts) -> None:
+def write(folder: Path, name: str, *, sounds: dict[str, str], echo: str = "", autoplay: str = "muted", **charts) -> None:
     description = {"sounds": sounds, "echo": echo, "autoplay": autoplay, "charts": {key: asdict(chart) for key, chart in charts.items()}}
     (folder / f"{name}.json").write_text(json.dumps(description, separators=(",", ":")), "utf-8")
     print(f"{name}: {sum((folder / file).stat().st_size for file in (f'{name}.efp', f'{name}.json')) / 1000:.0f} kB")
@@ -36,7 +36,7 @@ def main() -> None:
 
     face = pipe(folder / "narrator.flac", emotion=options.emotion, level=options.level, idle=True)
     scenes.single(folder / "animate.efp", face)
-    write(folder, "animate", sounds={"Sound": "narrator.flac"}, echo=animate.echo_of(face), autoplay="muted",
+    write(folder, "animate", sounds={"Sound": "narrator.flac"}, echo=animate.echo_of(face),
           bars=plots.emotion_bars(face), timeline=plots.emotion_timeline(face, follows=animate.PLAYER))
 
     rows = pipe.cross_reconstruct(folder / "happy.flac", folder / "angry.flac", level=options.level)

@@ -19,7 +19,7 @@ from .inputs import EMOTION_CHOICES, LEVEL_CHOICES, Note, example_buttons, need,
 from .player import FacePlayer
 
 SOURCES = [("From this speech", "speech"), ("From another recording", "other"), ("A named emotion", "named")]
-FORMATS = {"Video (MP4)": ".mp4", "3D model (GLB)": ".glb", "ARKit curves (CSV)": ".csv", "Everything (NPZ)": ".npz", "OBJ sequence (ZIP)": ".zip"}
+FORMATS = {"MP4 video": ".mp4", "GLB model": ".glb", "ARKit CSV": ".csv", "NPZ data": ".npz", "OBJ frames": ".zip"}
 PLAYER = "animate"
 # Runs in the browser: the address of this page with the settings, into the clipboard.
 _SHARE = """(source, named, mix, level, style, head, idle) => {
@@ -31,7 +31,7 @@ _SHARE = """(source, named, mix, level, style, head, idle) => {
 
 
 def build(context: Context) -> None:
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=5, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
                 step(1, "Speech")

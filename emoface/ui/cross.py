@@ -25,7 +25,7 @@ def build(context: Context) -> None:
                 "emotion. Where letters match, a recording is rebuilt from its own parts; where they differ, the emotion comes from the "
                 "*other* recording. If content and emotion are really separate, lips agree along a row, and brows and cheeks along a column.",
                 elem_classes="ef-lead")
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
                 step(1, "Recording A")

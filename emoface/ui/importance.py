@@ -24,7 +24,7 @@ each point. Grey points hardly move, so their weight means nothing. Choose the v
 
 def build(context: Context) -> None:
     gr.Markdown(LEAD, elem_classes="ef-lead")
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
                 step(1, "Speech")

@@ -12,7 +12,7 @@ Layout, little endian, then gzip as a whole::
             heat    frames * skin uint8 differences to the frame before, modulo 256; 0 = not shown (grey),
                     1..255 = ``low``..``high`` of the layer
 
-Every section starts at a multiple of four bytes. A step of 0.01 mm is far below what can be seen, keeps differences
+Every section starts at a multiple of four bytes. A step of 0.02 mm is far below what can be seen, keeps differences
 small, and lets still vertices compress to nothing.
 """
 
@@ -22,7 +22,6 @@ import gzip
 import json
 import os
 import struct
-import tempfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +30,10 @@ from typing import Mapping, Sequence
 import numpy as np
 
 from ..errors import EmoFaceError
+from ..files import atomic_path
 
 MAGIC = b"EFP1"
-STEP = 1e-5
+STEP = 2e-5
 GREY = (188, 188, 192)
 """Colour of vertices without a natural colour."""
 
@@ -125,9 +125,8 @@ def write_pack(path: str | os.PathLike, *args, **kwargs) -> Path:
     """``pack`` to a file, all of it or nothing."""
     path = Path(path)
     data = pack(*args, **kwargs)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as temporary:
-        temporary.write(data)
-    os.replace(temporary.name, path)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
     return path
 
 

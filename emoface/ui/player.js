@@ -372,6 +372,8 @@ function enable(on) {
 async function start(autoplay) {
   audio.muted = find('.efp-mute').getAttribute('aria-pressed') === 'true';
   if (autoplay === 'on') {
+    const { top, bottom } = stage.getBoundingClientRect();
+    if (top < 0 || bottom > innerHeight) root.scrollIntoView({ block: bottom - top < innerHeight ? 'nearest' : 'start', behavior: 'smooth' });
     try { return await audio.play(); } catch { /* the browser wants a click first: play silently instead */ }
   }
   if (!autoplay || autoplay === 'off' || matchMedia('(prefers-reduced-motion: reduce)').matches) return;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 import plotly
@@ -13,7 +14,7 @@ from gradio.data_classes import FileData
 HERE = Path(__file__).parent
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 gr.set_static_paths([PLOTLY_JS])
-PLOTLY_URL = f"/gradio_api/file={PLOTLY_JS}"
+PLOTLY_URL = f"/gradio_api/file={quote(str(PLOTLY_JS))}"
 
 
 def script(name: str) -> str:

@@ -13,6 +13,8 @@ EMOTION_COLORS = {"neutral": "#8b8f9a", "calm": "#3fa7a0", "happy": "#e9a820", "
                   "fearful": "#8f62d9", "disgust": "#6d9b35", "surprised": "#ea7d3c"}
 CONTENT, EMOTION, FUSED = "#3d8fb8", "#d9564a", "#8f62d9"
 """Colours of the two branches and of their fusion, everywhere on the page."""
+PLASMA = [[i / 7, color] for i, color in enumerate(("#0d0887", "#5402a3", "#8b0aa5", "#b93289", "#db5c68", "#f48849", "#febc2b", "#f0f921"))]
+"""The faces' colour map; plotly.js does not know it by name."""
 COLUMNS = 300
 """Most points in time that a chart shows."""
 MOVING_MM = 0.2
@@ -70,7 +72,7 @@ def emotion_timeline(animation: Animation, *, follows: str) -> Chart:
     dominant = [animation.emotion_names[i] for i in track.argmax(axis=1)]
     spans = [name for i, name in enumerate(dominant) if i == 0 or name != dominant[i - 1]]
     summary = "In order of time the strongest emotion is " + ", then ".join(spans[:8]) + "."
-    return Chart("Emotion over time", data, layout, summary, note="Colours as in the bars. Click to jump there.", height=230, follows=follows)
+    return Chart("Emotion over time", data, layout, summary, note="Click to jump there.", height=230, follows=follows)
 
 
 def region_time(animation: Animation, *, follows: str) -> Chart:
@@ -78,7 +80,7 @@ def region_time(animation: Animation, *, follows: str) -> Chart:
     members = {n: i for n, i in region_members(animation).items() if n not in ("Ears", "Neck", "Scalp")}
     seconds, effect = thin(animation.emotion_effect_mm, animation.fps)
     table = np.array([effect[:, index].mean(axis=1) for index in members.values()])
-    data = [{"type": "heatmap", "x": seconds.tolist(), "y": list(members), "z": _numbers(table, 2), "colorscale": "Plasma", "zmin": 0,
+    data = [{"type": "heatmap", "x": seconds.tolist(), "y": list(members), "z": _numbers(table, 2), "colorscale": PLASMA, "zmin": 0,
              "colorbar": {"title": {"text": "mm"}, "thickness": 12, "outlinewidth": 0}, "hovertemplate": "%{y}, %{x:.1f} s: %{z:.2f} mm<extra></extra>"}]
     layout = {"margin": {"l": 8, "r": 8, "t": 6, "b": 34}, "xaxis": _time_axis(animation.duration), "yaxis": {"autorange": "reversed", "showgrid": False}}
     row, column = np.unravel_index(table.argmax(), table.shape)
@@ -109,7 +111,7 @@ def emotion_comparison(runs: Mapping[str, Animation]) -> Chart:
     first = next(iter(runs.values()))
     members = {n: i for n, i in region_members(first).items() if n not in ("Ears", "Neck", "Scalp")}
     table = np.array([[run.emotion_effect_mm[:, index].mean() for index in members.values()] for run in runs.values()])
-    data = [{"type": "heatmap", "x": list(members), "y": [name.capitalize() for name in runs], "z": _numbers(table, 2), "colorscale": "Plasma",
+    data = [{"type": "heatmap", "x": list(members), "y": [name.capitalize() for name in runs], "z": _numbers(table, 2), "colorscale": PLASMA,
              "zmin": 0, "colorbar": {"title": {"text": "mm"}, "thickness": 12, "outlinewidth": 0},
              "hovertemplate": "%{y}, %{x}: %{z:.2f} mm<extra></extra>"}]
     layout = {"margin": {"l": 8, "r": 8, "t": 6, "b": 8}, "xaxis": {"showgrid": False, "tickangle": -35}, "yaxis": {"autorange": "reversed", "showgrid": False}}

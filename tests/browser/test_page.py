@@ -155,7 +155,7 @@ def test_two_visitors_do_not_see_each_other(open_page, sounds):
     one.click("#animate")
     wait_for_face(one, "animate", after=before_one)
     assert run_of(two, "animate") == before_two
-    two.get_by_role("button", name="Everything (NPZ)").click()
+    two.get_by_role("button", name="NPZ data").click()
     two.locator(".toast-body.error").filter(has_text="no animation of yours").wait_for()
 
 
