@@ -1,0 +1,113 @@
+"""How fast a stream is, and how close it comes to the one-shot answer.
+
+    python -m train.benchmark_streaming [SPEECH ...] [--model PATH_OR_ID] [--past 4] [--hop 0.2] [--ahead 0.3] [--threads 2]
+
+Without recordings the example speech of ``assets/examples`` is used. Feeds 20 ms blocks, as a microphone does. Printed:
+what a frame waits for, the computation per hop, the real-time factor, and the distance to the pipeline's one-shot
+answer: correlation of the lip aperture, mean error of the lips, and how far the lips move at all (for scale).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from emoface import EmoFacePipeline
+from emoface.animation import Animation
+from emoface.audio import Audio, load_audio
+from emoface.errors import EmoFaceError
+from emoface.head import lip_aperture_mm, load_head
+from emoface.streaming import EmoFaceStreamer, Windows
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "assets" / "examples"
+BLOCK = 320
+
+
+def feed_blocks(streamer: EmoFaceStreamer, samples: np.ndarray) -> tuple[list[Animation], np.ndarray]:
+    """Pieces, and for each call that gave frames its seconds by the clock and of this process's CPU time, (n, 2)."""
+    pieces, seconds = [], []
+    for call in [*(samples[i : i + BLOCK] for i in range(0, len(samples), BLOCK)), None]:
+        clock, processor = time.perf_counter(), time.process_time()
+        piece = streamer.finish() if call is None else streamer.feed(call)
+        if piece is not None:
+            pieces.append(piece)
+            seconds.append((time.perf_counter() - clock, time.process_time() - processor))
+    return pieces, np.array(seconds)
+
+
+def compare(streamed: np.ndarray, whole: np.ndarray) -> dict[str, float]:
+    """Distance of two (T, S, 3) skins: aperture correlation, its mean error, mean lip error and lip motion, mm."""
+    head = load_head(0)
+    lips = head.mask("lips")[: head.skin_count]
+    a, b = lip_aperture_mm(streamed, head), lip_aperture_mm(whole, head)
+    error = np.linalg.norm(streamed[:, lips] - whole[:, lips], axis=-1)
+    motion = np.linalg.norm(whole[:, lips] - head.template[: head.skin_count][lips], axis=-1)
+    return {
+        "aperture r": float(np.corrcoef(a, b)[0, 1]),
+        "aperture error mm": float(np.abs(a - b).mean()),
+        "lip error mm": 1e3 * float(error.mean()),
+        "lip motion mm": 1e3 * float(motion.mean()),
+    }
+
+
+def measure(pipe: EmoFacePipeline, sounds: list[Audio], wholes: list[np.ndarray], windows: Windows, emotion: str) -> dict:
+    """Means over the recordings; ``wholes`` are the one-shot skins."""
+    rows = []
+    for audio, whole in zip(sounds, wholes):
+        streamer = EmoFaceStreamer(pipe, emotion=emotion, windows=windows)
+        pieces, seconds = feed_blocks(streamer, audio.samples)
+        streamed = np.concatenate([piece.vertices[:, : piece.skin_count] for piece in pieces])
+        rows.append(
+            {
+                "delay s": streamer.delay,
+                "ms per hop": 1e3 * seconds[:, 0].mean(),
+                "p95 ms": 1e3 * np.quantile(seconds[:, 0], 0.95),
+                "CPU ms": 1e3 * seconds[:, 1].mean(),
+                "real-time factor": seconds[:, 0].sum() / audio.seconds,
+                "CPU s/s": seconds[:, 1].sum() / audio.seconds,
+                **compare(streamed, whole),
+            }
+        )
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("speech", nargs="*", type=Path)
+    parser.add_argument("--model")
+    parser.add_argument("--emotion", default="neutral", help="neutral by default; speech: heard in the stream itself")
+    parser.add_argument("--past", type=float, nargs="+", default=[Windows.past])
+    parser.add_argument("--hop", type=float, nargs="+", default=[Windows.hop])
+    parser.add_argument("--ahead", type=float, nargs="+", default=[Windows.ahead])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        files = options.speech or sorted(p for p in EXAMPLES.iterdir() if p.suffix in (".flac", ".wav", ".ogg"))
+        pipe = EmoFacePipeline.from_pretrained(options.model, device=options.device)
+        print(f"{pipe.name} on {pipe.device}, {options.threads} threads, emotion {options.emotion}, {len(files)} recordings")
+        sounds = [load_audio(file, max_seconds=pipe.max_seconds) for file in files]
+        answers = [pipe(audio, emotion=options.emotion) for audio in sounds]
+        wholes = [answer.vertices[:, : answer.skin_count] for answer in answers]
+        header = None
+        for windows in (Windows(p, h, a) for p in options.past for h in options.hop for a in options.ahead):
+            row = {"past": windows.past, "hop": windows.hop, "ahead": windows.ahead}
+            row |= measure(pipe, sounds, wholes, windows, options.emotion)
+            if header is None:
+                header = list(row)
+                print("  ".join(header))
+            print("  ".join(f"{value:{len(key)}.3g}" for key, value in row.items()), flush=True)
+    except EmoFaceError as error:
+        print(f"benchmark_streaming: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
