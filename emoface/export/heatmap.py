@@ -13,9 +13,12 @@ from ..errors import EmoFaceError
 PLASMA = np.array([[13, 8, 135], [84, 2, 163], [139, 10, 165], [185, 50, 137], [219, 92, 104], [244, 136, 73],
                    [254, 188, 43], [240, 249, 33]], np.float32)
 GREY = np.array([188, 188, 192], np.float32)
-"""Colour of skin that does not move."""
-STILL_MM = 0.2
-"""Below this distance from rest a vertex fades to grey: a weight without motion means nothing."""
+"""Colour of skin that emotion does not move."""
+FADE_MM = (0.1, 0.6)
+"""The weight is grey where the emotion branch moves the skin less than the first, in full colour from the second on:
+where both branches agree, or nothing moves, the weight between them means nothing."""
+RISE = 0.15
+"""Share of the scale of "effect" over which its colours rise out of the grey."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Heatmap:
     label: str
     low: str
     high: str
+    bar: np.ndarray
+    """(n, 3) uint8 sRGB from one end of the scale to the other."""
 
 
 def colormap(values: np.ndarray) -> np.ndarray:
@@ -35,24 +40,37 @@ def colormap(values: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(position, stops, PLASMA[:, k]) for k in range(3)], -1).astype(np.float32)
 
 
-def heatmap(animation: Animation, layer: str) -> Heatmap:
-    """Paints "importance" (attention weight of the emotion branch, 0 to 1) or "effect" (mm it moves each vertex)."""
+def effect_scale(animation: Animation) -> float:
+    """Millimetres at the top of the scale of "effect": its 99.8th percentile, at least 0.5."""
+    return max(0.5, float(np.percentile(animation.emotion_effect_mm, 99.8))) if animation.emotion_effect_mm.size else 0.5
+
+
+def heatmap(animation: Animation, layer: str, *, scale_mm: float | None = None) -> Heatmap:
+    """Paints "importance" (attention weight of the emotion branch, 0 to 1) or "effect" (mm it moves each vertex).
+
+    ``scale_mm`` is the top of the scale of "effect", by default ``effect_scale``; animations that are compared need
+    the same. Eyes, teeth, tongue and hair keep their colours.
+    """
     if layer not in ("importance", "effect"):
         raise EmoFaceError(f"There is no heat map {layer!r}; choose importance or effect.")
-    values = animation.emotion_importance if layer == "importance" else animation.emotion_effect_mm
-    frames, skin = animation.frame_count, animation.skin_count
-    if np.shape(values) != (frames, skin):
+    frames, skin, effect = animation.frame_count, animation.skin_count, animation.emotion_effect_mm
+    if np.shape(effect) != (frames, skin) or np.shape(animation.emotion_importance) != (frames, skin):
         raise EmoFaceError("This animation carries no emotion maps; make it with an EmoFace model to see them.")
-    if layer == "importance":
-        high, label, ends = 1.0, "weight of the emotion branch", ("0", "1")
-    else:
-        high = max(0.5, float(np.percentile(values, 99.8)))
-        label, ends = "moved by the emotion branch", ("0 mm", f"{high:.1f} mm")
     colors = np.empty((frames, animation.vertices.shape[1], 3), np.uint8)
     colors[:] = GREY.astype(np.uint8) if animation.colors is None else animation.colors
-    rest = animation.template[:skin]
+    scale = np.linspace(0, 1, 256)
+    if layer == "importance":
+        for frame, weights in enumerate(animation.emotion_importance):
+            share = np.clip((effect[frame] - FADE_MM[0]) / (FADE_MM[1] - FADE_MM[0]), 0, 1)[:, None]
+            colors[frame, :skin] = np.round(GREY + share * (colormap(weights) - GREY))
+        return Heatmap(colors, "weight of the emotion branch", "0", "1", colormap(scale).astype(np.uint8))
+    high = scale_mm or effect_scale(animation)
     for frame in range(frames):
-        moved = 1000 * np.linalg.norm(animation.vertices[frame, :skin] - rest, axis=1)
-        share = np.clip((moved - STILL_MM / 2) / STILL_MM, 0, 1)[:, None]
-        colors[frame, :skin] = np.round(GREY + share * (colormap(values[frame] / high) - GREY))
-    return Heatmap(colors, label, *ends)
+        colors[frame, :skin] = _out_of_grey(effect[frame] / high)
+    return Heatmap(colors, "moved by the emotion branch", "0 mm", f"{high:.1f} mm", _out_of_grey(scale))
+
+
+def _out_of_grey(values: np.ndarray) -> np.ndarray:
+    """Values in [0, 1] -> (..., 3) uint8: grey for 0, the colour map from ``RISE`` on."""
+    share = np.clip(values / RISE, 0, 1)[..., None]
+    return np.round(GREY + share * (colormap(values) - GREY)).astype(np.uint8)

@@ -40,7 +40,7 @@ class Renderer:
     def __init__(self, faces, colors=None, *, size: int | tuple[int, int] = (512, 512), camera: Camera | str = "front",
                  background: str | tuple[int, int, int] = "light", regions=None, template=None, backend: str = "auto"):
         self.faces = np.ascontiguousarray(faces, np.int32)
-        if self.faces.ndim != 2 or self.faces.shape[1] != 3:
+        if self.faces.ndim != 2 or self.faces.shape[1] != 3 or not len(self.faces):
             raise EmoFaceError(f"Faces must be triangles of shape (F, 3), not {self.faces.shape}.")
         self.size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
         if not all(16 <= side <= 8192 for side in self.size):
@@ -143,7 +143,7 @@ def as_colors(colors) -> np.ndarray:
 
 
 def _check(vertices: np.ndarray, faces: np.ndarray) -> None:
-    if vertices.ndim != 2 or vertices.shape[1] != 3 or len(vertices) <= (faces.max() if len(faces) else 0):
+    if vertices.ndim != 2 or vertices.shape[1] != 3 or len(vertices) <= faces.max():
         raise EmoFaceError(f"Vertices {vertices.shape} do not fit the faces, which need {faces.max() + 1} of them.")
     if not np.isfinite(vertices).all():
         raise EmoFaceError("The animation has vertices that are not finite numbers, so it cannot be drawn.")

@@ -14,7 +14,7 @@ from ..errors import EmoFaceError
 from ..files import atomic_path
 from .camera import Camera
 from .encode import CONTAINERS, write_preview, write_video
-from .heatmap import Heatmap, colormap, heatmap
+from .heatmap import Heatmap, effect_scale, heatmap
 from .render import BACKGROUNDS, Renderer
 
 PREVIEWS = {".gif": 70, ".webp": 67}
@@ -51,7 +51,9 @@ def save_video(animations: Animation | Sequence[Animation], path: str | os.PathL
     size = (width + width % 2, height + height % 2)
     fps = float(animations[0].fps)
     frame_count = max(ceil(animation.duration * fps - 1e-6) for animation in animations)
-    panels = [_Panel(animation, layer, size=size, camera=camera, background=background, backend=backend)
+    painted = [animation for animation, layer in zip(animations, heat) if layer == "effect"]
+    scale = max(map(effect_scale, painted), default=None)  # one scale, so that colours can be compared
+    panels = [_Panel(animation, layer and heatmap(animation, layer, scale_mm=scale), size=size, camera=camera, background=background, backend=backend)
               for animation, layer in zip(animations, heat)]
     page = _Page(panels, captions, columns or (len(panels) if len(panels) <= 3 else ceil(len(panels) ** 0.5)),
                  background)
@@ -88,9 +90,8 @@ def _heard(animations: list[Animation], number: int | None) -> Animation | None:
 class _Panel:
     """One animation and the renderer that draws it."""
 
-    def __init__(self, animation: Animation, layer: str | None, **options):
-        self.animation = animation
-        self.heat: Heatmap | None = None if layer is None else heatmap(animation, layer)
+    def __init__(self, animation: Animation, heat: Heatmap | None, **options):
+        self.animation, self.heat = animation, heat
         self.renderer = Renderer(animation.faces, animation.colors, regions=animation.regions,
                                  template=animation.template, **options)
         self.size = self.renderer.size
@@ -102,7 +103,7 @@ class _Panel:
 
 
 class _Page:
-    """Panels in a grid, each with an optional caption above and a colour bar on it."""
+    """Panels in a grid, each with an optional caption above and a colour bar below."""
 
     def __init__(self, panels: list[_Panel], captions: list[str | None], columns: int, background):
         self.panels, self.columns = panels, max(1, min(columns, len(panels)))
@@ -114,24 +115,25 @@ class _Page:
         self.paper = tuple(int(round(255 * value)) for value in paper)
         self.ink = (235, 236, 240) if dark else (38, 40, 48)
         self.bands = [self._band(caption) for caption in captions] if self.line else []
+        self.text = max(10, round(self.height * 0.028))
+        self.foot = 4 * self.text if any(panel.heat is not None for panel in panels) else 0
         self.bars = [None if panel.heat is None else self._bar(panel.heat) for panel in panels]
 
     def pictures(self, times, progress, cancel) -> Iterator[np.ndarray]:
         streams = [panel.pictures(times, cancel) for panel in self.panels]
-        cell = self.height + self.line
+        top, bottom = self.line, self.line + self.height
+        cell = bottom + self.foot
         for index in range(len(times)):
             page = np.empty((self.rows * cell, self.columns * self.width, 3), np.uint8)
             page[:] = self.paper
             for number, stream in enumerate(streams):
                 row, column = divmod(number, self.columns)
                 area = page[row * cell:(row + 1) * cell, column * self.width:(column + 1) * self.width]
-                area[self.line:] = next(stream)
+                area[top:bottom] = next(stream)
                 if self.line:
-                    area[:self.line] = self.bands[number]
+                    area[:top] = self.bands[number]
                 if self.bars[number] is not None:
-                    color, opacity = self.bars[number]
-                    under = area[self.line:][-len(color):]
-                    under[:] = np.round(under + opacity * (color - under.astype(np.float32)))
+                    area[bottom:] = self.bars[number]
             yield page
             if progress is not None:
                 progress("Drawing frames", (index + 1) / len(times))
@@ -147,18 +149,16 @@ class _Page:
         ImageDraw.Draw(band).text((self.width / 2, self.line * 0.56), text, fill=self.ink, font=font, anchor="mm")
         return np.asarray(band)
 
-    def _bar(self, heat: Heatmap) -> tuple[np.ndarray, np.ndarray]:
-        """Colour bar with its ends and meaning, as colours (h, W, 3) and opacity (h, W, 1) for the picture's foot."""
+    def _bar(self, heat: Heatmap) -> np.ndarray:
+        """(foot, W, 3) colour bar with its ends and its meaning."""
         from PIL import Image, ImageDraw, ImageFont
-        size = max(10, round(self.height * 0.028))
-        font, height, width = ImageFont.load_default(size=size), 4 * size, self.width
-        color, mask = Image.new("RGB", (width, height), self.paper), Image.new("L", (width, height), 205)
+        size, width = self.text, self.width
+        font, page = ImageFont.load_default(size=size), Image.new("RGB", (width, self.foot), self.paper)
         left, right = round(width * 0.25), round(width * 0.75)
-        stops = colormap(np.linspace(0, 1, right - left))[None].repeat(round(size * 0.7), 0)
-        color.paste(Image.fromarray(stops.astype(np.uint8)), (left, round(size * 0.75)))
-        draw = ImageDraw.Draw(color)
-        middle = round(size * 1.1)
+        bar = Image.fromarray(heat.bar[None]).resize((right - left, round(size * 0.7)), Image.Resampling.BILINEAR)
+        page.paste(bar, (left, round(size * 0.85)))
+        draw, middle = ImageDraw.Draw(page), round(size * 1.2)
         draw.text((left - size // 2, middle), heat.low, fill=self.ink, font=font, anchor="rm")
         draw.text((right + size // 2, middle), heat.high, fill=self.ink, font=font, anchor="lm")
-        draw.text((width / 2, size * 2.6), heat.label, fill=self.ink, font=font, anchor="mm")
-        return np.asarray(color, np.float32), np.asarray(mask, np.float32)[..., None] / 255
+        draw.text((width / 2, size * 2.7), heat.label, fill=self.ink, font=font, anchor="mm")
+        return np.asarray(page)

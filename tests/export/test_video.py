@@ -5,7 +5,7 @@ import pytest
 
 from emoface.errors import Cancelled, EmoFaceError
 from emoface.export.encode import write_video
-from emoface.export.heatmap import GREY, colormap, heatmap
+from emoface.export.heatmap import GREY, colormap, effect_scale, heatmap
 from emoface.export.video import save_video
 
 av = pytest.importorskip("av")
@@ -74,23 +74,29 @@ def test_mp4_can_be_streamed_and_says_its_colours(tmp_path, talking):
 def test_panels_captions_and_heat(tmp_path, talking):
     path = save_video([talking, talking], tmp_path / "a.mp4", size=128, captions=["one", "two"], heat=[None, "effect"])
     pictures, _, _, _ = decode(path)
-    band = pictures.shape[1] - 128
-    assert pictures.shape[2] == 256 and 15 < band < 40
+    band, foot = 20, 40
+    assert pictures.shape[1:3] == (band + 128 + foot, 256)
     assert pictures[0, :band].min() < 100, "captions are dark on light"
-    left, right = pictures[-1, band:band + 90, :128].astype(int), pictures[-1, band:band + 90, 128:].astype(int)
+    assert np.ptp(pictures[0, -foot:, :128], axis=(0, 1)).max() < 30, "no colour bar under the plain panel"
+    assert np.ptp(pictures[0, -foot:, 128:], axis=(0, 1)).min() > 60
+    left, right = (pictures[-1, band:band + 128, side:side + 128].astype(int) for side in (0, 128))
     assert np.abs(left - right).mean() > 5, "the heat map shows on its own panel"
     plain = decode(save_video(talking, tmp_path / "b.mp4", size=128))[0][-1].astype(int)
-    assert np.abs(plain[:90] - left).mean() < 3, "and only there"
+    assert np.abs(plain - left).mean() < 3, "and only there"
 
 
-def test_heat_map_fades_where_nothing_moves(talking):
-    heat = heatmap(talking, "importance")
-    moved = 1000 * np.linalg.norm(talking.vertices - talking.template, axis=2)[:, :talking.skin_count]
+def test_heat_map_fades_where_emotion_does_nothing(talking):
+    heat, effect = heatmap(talking, "importance"), talking.emotion_effect_mm
     skin = heat.colors[:, :talking.skin_count]
-    assert (skin[moved < 0.1] == GREY.astype(np.uint8)).all()
-    strong = moved > 0.31
+    assert (skin[effect < 0.1] == GREY.astype(np.uint8)).all() and (effect < 0.1).any()
+    strong = effect > 0.61
     assert np.abs(skin[strong] - colormap(talking.emotion_importance)[strong]).max() <= 1
     assert np.array_equal(heat.colors[0, talking.skin_count:], talking.colors[talking.skin_count:])
+    wider = heatmap(talking, "effect", scale_mm=50.0)
+    assert wider.high == "50.0 mm" and heatmap(talking, "effect").high == f"{effect_scale(talking):.1f} mm"
+    still, full = effect == 0, effect > 0.15 * 50
+    assert (wider.colors[:, :talking.skin_count][still] == GREY.astype(np.uint8)).all() and still.any()
+    assert np.abs(wider.colors[:, :talking.skin_count][full] - colormap(effect / 50)[full]).max() <= 1 and full.any()
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
