@@ -23,8 +23,8 @@ from emoface.errors import EmoFaceError
 from emoface.files import atomic_path
 from emoface.metrics_cli import read_masks
 from train.corpus.reader import Corpus
-from train.evaluation import clips as sets
 from train.evaluation import bounds, dense, drift, emotion, lips, report
+from train.evaluation import clips as sets
 from train.evaluation.clips import EvalClip
 from train.evaluation.face import Face
 from train.evaluation.measures import MEASURES, Row

@@ -1,4 +1,4 @@
-"""Vertex errors on a data set of meshes (VOCASET, 3D-RAVDESS) written by ``train.prepare``, for a model of its topology."""
+"""Vertex errors on a data set of meshes (VOCASET, 3D-RAVDESS) of ``train.prepare``, for a model of its topology."""
 
 from __future__ import annotations
 

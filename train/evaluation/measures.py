@@ -167,4 +167,3 @@ class Row:
     estimate: Estimate
     counted: str = "clips"
     """What ``estimate.total`` counts: clips, frames, closures, ..."""
-

@@ -1,0 +1,55 @@
+"""The benchmark's own arithmetic, and one very short real run.
+
+* inner stages are not counted twice; watched functions are restored
+* the stand-in for FLAME's topology is a proper surface of the right size
+* FaceFormer's way of decoding gives the motion that ours gives
+"""
+
+import time
+
+import numpy as np
+import pytest
+
+from train import benchmark
+
+
+class Work:
+    def outer(self):
+        time.sleep(0.02)
+        self.inner()
+        return "done"
+
+    def inner(self):
+        time.sleep(0.05)
+
+
+def test_stages_are_exclusive_and_functions_restored():
+    clock, work = benchmark.StageClock(), Work()
+    with clock.watch(Work, "inner", "heads"), clock.watch(work, "outer", "decoders"), clock.stage("rest"):
+        assert work.outer() == "done"
+    assert clock.seconds["heads"] >= 0.05 and 0.02 <= clock.seconds["decoders"] < 0.05
+    assert clock.seconds["rest"] < 0.02
+    assert "outer" not in vars(work) and Work.inner.__qualname__ == "Work.inner"
+
+
+def test_tube_is_a_closed_oriented_surface_but_for_its_neck():
+    vertices, faces = benchmark.tube()
+    assert vertices.shape == (5023, 3) and set(faces.ravel()) == set(range(5023))
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    assert len(np.unique(edges, axis=0)) == len(edges)  # every edge once in each direction
+    directed = {tuple(edge) for edge in edges.tolist()}
+    assert sum((b, a) not in directed for a, b in directed) == 81
+    normal = np.cross(vertices[faces[:, 1]] - vertices[faces[:, 0]], vertices[faces[:, 2]] - vertices[faces[:, 0]])
+    centre = vertices[faces].mean(axis=1) - [0, 0.1, 0]
+    assert (np.einsum("ij,ij->i", normal, centre) > 0).all()
+
+
+@pytest.mark.parametrize("seconds", [0.5])
+def test_short_run(seconds):
+    result = benchmark.measure("mini", seconds, threads=1, device="cpu", repeats=1)
+    assert result["frames"] == 15 and result["factor"] > 0 and result["decoding_difference_m"] < 1e-5
+    assert result["stages"]["encoder"] > 0 and result["stages"]["heads"] > 0 and result["stages"]["fusion"] > 0
+    row = benchmark.table([result]).splitlines()[-1]
+    assert row.startswith("| mini | 0.5 s |") and row.count("|") == benchmark.table([result]).splitlines()[0].count("|")
+    report = {"command": "c", "date": "d", "machine": "m", "results": [result]}
+    assert row in benchmark.page(report)
