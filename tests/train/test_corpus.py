@@ -228,8 +228,8 @@ def test_composed_motion_obeys_the_rules(emotion, level):
 
 
 @pytest.mark.parametrize("emotion, shape", [
-    ("happy", "mouthSmile"), ("sad", "mouthFrown"), ("angry", "browDown"), ("fearful", "eyeWide"), ("disgust", "noseSneer"),
-    ("surprised", "browOuterUp"), ("calm", "mouthSmile"),
+    ("happy", "mouthSmile"), ("sad", "mouthFrown"), ("angry", "browDown"), ("fearful", "eyeWide"),
+    ("disgust", "noseSneer"), ("surprised", "browOuterUp"), ("calm", "mouthSmile"),
 ])
 def test_the_emotion_shows_and_strong_is_stronger(emotion, shape):
     normal, strong = (with_emotion(emotion, level)[:, columns(shape)].mean() for level in (0, 1))
@@ -243,10 +243,12 @@ def test_angry_speech_opens_wider_than_sad_speech():
 def test_compose_is_quick():
     clip = speech_clip("AA B AE M IY S P OW T AY " * 2)
     with_emotion("happy", 1, clip)
-    start = time.perf_counter()
+    costs = []
     for _ in range(20):
+        start = time.process_time()  # other processes do not count
         with_emotion("happy", 1, clip)
-    assert (time.perf_counter() - start) / 20 < 0.02  # 1 ms alone on a free core
+        costs.append(time.process_time() - start)
+    assert len(clip.content) >= 100 and np.median(costs) < 0.005
 
 
 def test_compose_refuses_wrong_shapes():
@@ -338,7 +340,7 @@ def test_reader_says_how_to_build(tmp_path):
 
 
 @needs_data
-def test_build_read_and_resume(tmp_path):
+def test_build_and_read(tmp_path):
     report = build(DATA, tmp_path, sources=("grid", "ravdess"), processes=1, limit=2)
     corpus = Corpus(tmp_path)
     train = [c for c in corpus.clips if c["source"] == "grid" and c["split"] == "train"]
@@ -350,10 +352,15 @@ def test_build_read_and_resume(tmp_path):
     np.testing.assert_array_equal(corpus.weights(i), corpus.weights(i, j))  # both neutral
     assert corpus.times(j)["phones"] and corpus.audio_path(j).exists()
     assert np.isnan(corpus.track(j, "measured_aperture")).all()
+    assert json.loads((tmp_path / "report.json").read_text()) == report
+
+
+@needs_data
+def test_build_continues_but_never_mixes_recipes(tmp_path):
+    report = build(DATA, tmp_path, sources=("ravdess",), processes=1, limit=2)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "audio").iterdir()}
-    build(DATA, tmp_path, sources=("grid", "ravdess"), processes=1, limit=2)
+    assert build(DATA, tmp_path, sources=("ravdess",), processes=1, limit=2) == report
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "audio").iterdir()}
     (tmp_path / "parts" / "recipe.txt").write_text("another version")
     with pytest.raises(SystemExit, match="another version"):
-        build(DATA, tmp_path, sources=("grid",), processes=1, limit=1)
-    assert json.loads((tmp_path / "report.json").read_text()) == report
+        build(DATA, tmp_path, sources=("ravdess",), processes=1, limit=1)

@@ -358,7 +358,7 @@ def test_a_damaged_video_is_said(tmp_path):
 
 
 @pytest.mark.skipif(not (DATA / "video").is_dir(), reason="the videos (../shared/data/video) are not on this machine")
-@pytest.mark.skipif(importlib.util.find_spec("mediapipe") is None, reason="mediapipe is not installed (train/requirements.txt)")
+@pytest.mark.skipif(importlib.util.find_spec("mediapipe") is None, reason="mediapipe is not installed")
 def test_video_road(tmp_path):
     source, out = tmp_path / "in" / "s1", tmp_path / "out"
     source.mkdir(parents=True)

@@ -1,6 +1,6 @@
 """FLAME 2020 without chumpy: one restricted conversion to npz, and the model in numpy.
 
-``generic_model.pkl`` is a Python 2 pickle of chumpy objects and sparse matrices; the converter builds only their arrays.
+``generic_model.pkl`` is a Python 2 pickle of chumpy objects and sparse matrices; the converter builds arrays only.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 No gated asset is needed: MediaPipe's Face Landmarker (IMAGE mode: no lag) gives ARKit scores and landmarks, which
 become motion of the embedded head as in ``train.corpus.drive``. RAVDESS's own file names are understood; any other
-video counts as neutral speech of the speaker its folder is named after. Read the result with ``train.corpus.reader.Corpus``.
+video counts as neutral speech of the speaker its folder is named after. ``train.corpus.reader.Corpus`` reads it.
 """
 
 from __future__ import annotations
