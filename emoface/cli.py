@@ -216,10 +216,11 @@ class Progress:
 
 def _add_serve(subparsers) -> None:
     parser = subparsers.add_parser("serve", help=COMMANDS["serve"][1], description="Run the app until Ctrl-C.")
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reachable from other machines")
+    parser.add_argument("--host", help="0.0.0.0 to be reachable from other machines (default: this one only)")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
     parser.add_argument("--model", metavar="PATH_OR_ID", help="model folder or Hugging Face id (default: embedded)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: auto")
+    parser.add_argument("--study", metavar="DIR", help="folder of a user study: adds its tab")
     parser.set_defaults(run=_serve)
 
 
@@ -234,6 +235,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         "GRADIO_SERVER_PORT": arguments.port,
         "EMOFACE_MODEL": arguments.model,
         "EMOFACE_DEVICE": arguments.device,
+        "EMOFACE_STUDY": arguments.study,
     }
     os.environ.update({key: str(value) for key, value in settings.items() if value is not None})
     sys.path.insert(0, str(APP.parent))
