@@ -21,9 +21,10 @@ LAYOUTS = ("single", "pair", "all")
 SOURCES = ("model", "animations", "videos")
 DEGRADATIONS = ("frozen", "late_audio", "none")
 SCALE = (1, 2, 3, 4, 5)
+SOFT_HYPHEN = "\u00ad"
 LABELS = {
     "en": ("Bad", "Poor", "Fair", "Good", "Excellent"),
-    "de": ("Schlecht", "Dürftig", "Ordentlich", "Gut", "Ausgezeichnet"),
+    "de": ("Schlecht", "Dürftig", "Ordent\u00adlich", "Gut", "Ausge\u00adzeich\u00adnet"),
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 

@@ -20,7 +20,7 @@ from typing import Any
 from ..animation import Animation
 from ..errors import EmoFaceError
 from ..files import atomic_path
-from .design import SCALE, Design, Item, Method, load_design
+from .design import SCALE, SOFT_HYPHEN, Design, Item, Method, load_design
 from .films import Film, add_card, check_film, delay_sound, film_animation, film_video, freeze, write_film
 from .plan import Page, Stimulus, all_stimuli, plan_rater
 from .texts import load_texts
@@ -152,7 +152,8 @@ def _film(design: Design, stimulus: Stimulus, animator: "_Animator") -> Film:
 
 
 def _request(design: Design, language: str, answer: int) -> str:
-    return load_texts(language)["attention"].format(label=design.labels[language][SCALE.index(answer)])
+    label = design.labels[language][SCALE.index(answer)].replace(SOFT_HYPHEN, "")
+    return load_texts(language)["attention"].format(label=label)
 
 
 class _Animator:

@@ -232,6 +232,12 @@ function pageScreen(reply, notice = null) {
     hint.textContent = !complete ? (several ? texts.rating.watch_all : texts.rating.watch_first)
       : open() === reply.clips.length * study.aspects.length ? texts.rating.ready : open() ? fill(texts.rating.unanswered, { count: open() }) : '';
   };
+  send.addEventListener('click', () => {  // pressed too early: go to what is missing
+    if (send.getAttribute('aria-disabled') !== 'true') return;
+    const missing = clips.complete() ? questions.querySelector('.sf-scale:not(:has(:checked)) input')
+      : Object.values(clips.players).find(state => !state.ended).box.querySelector('.sf-play');
+    missing.focus();
+  });
   const clips = clipsOf(reply, status, refresh);
   const questions = el('fieldset', { class: 'sf-plain' }, ...study.aspects.map(aspect => el('section', { class: 'sf-aspect' },
     el('h3', {}, aspect.name[language]), el('p', {}, aspect.question[language]),
