@@ -1,7 +1,7 @@
 """Mouth shapes of the phones, fitted to real motion: ``python -m train.corpus.fit_phones --data ../shared/data``.
 
 The hand-made visemes follow the measured lips of GRID with r = .61 per clip; the same dominance model with shapes from
-ridge regression on real frames (training clips only) reaches .79 on other clips. Writes
+ridge regression on real frames (training clips only) reaches .78 on other clips. Writes
 ``phone_shapes.json`` beside this file; phones that GRID's 51 words lack stay near their viseme.
 """
 
