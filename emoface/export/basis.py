@@ -11,7 +11,7 @@ from ..errors import EmoFaceError
 from .topology import arkit_weights, find_head
 
 PCA_LIMIT = 64
-PCA_TARGET_MM = 0.05
+PCA_TARGET_MM = 0.2
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def find_basis(animation: Animation, kind: str = "auto") -> Basis:
     """The 52 ARKit shapes ("arkit"), the clip's own principal components ("pca"), or "auto": ARKit if there are any.
 
     ARKit shapes are those other tools can drive; eyes turn along straight lines. Principal components follow the mesh
-    itself more closely: as many as bring the largest error under 0.05 mm, at most 64. Errors are over the skin.
+    itself more closely: as many as bring the largest error under 0.2 mm, at most 64. Errors are over the skin.
     """
     if kind not in ("auto", "arkit", "pca"):
         raise EmoFaceError(f"There is no basis {kind!r}; choose auto, arkit or pca.")
@@ -72,7 +72,7 @@ def _principal_components(animation: Animation) -> Basis:
     reach = np.maximum(np.abs(weights).max(0), 1e-9)
     deltas, weights = (shapes * reach[:, None]).reshape(found, -1, 3).astype(np.float32), weights / reach
     count = found
-    for candidate in (4, 8, 12, 16, 24, 32, 48):
+    for candidate in (4, 8, 12, 16, 20, 24, 32, 40, 48):
         if candidate < found and _errors(animation, deltas[:candidate], weights[:, :candidate])[1] < PCA_TARGET_MM:
             count = candidate
             break

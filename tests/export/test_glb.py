@@ -103,7 +103,7 @@ def test_error_is_stated_where_shapes_do_not_suffice(talking, tmp_path):
     error = header(path)["meshes"][0]["extras"]["emoface"]["error_mm"]
     assert error["mean"] == pytest.approx(0.5, abs=0.01) and error["max"] == pytest.approx(0.5, abs=0.03)
     closer = find_basis(replace(talking, vertices=talking.vertices + push), "pca")
-    assert closer.max_error_mm < 0.05
+    assert closer.max_error_mm < 0.2
 
 
 def test_foreign_and_damaged_files_are_refused(tmp_path, glb):
