@@ -147,7 +147,7 @@ def tongue_shape(helper: np.ndarray) -> np.ndarray:
     """MakeHuman's tongue, lowered into the lower arch, with a rounder tip."""
     x, y, z = helper.T * 1e3
     tip = np.clip((z - 22) / (z.max() - 22), 0, 1)
-    return np.stack([x * (0.94 - 0.22 * tip**4), y - 5.5, z + 0.5 - 0.8 * tip * (x / 8) ** 2 * tip], 1) * 1e-3
+    return np.stack([x * (0.94 - 0.22 * tip**4), y - 5.5, z + 0.5 - 3.0 * (tip * x / 8) ** 2], 1) * 1e-3
 
 
 def build() -> dict[str, np.ndarray]:
