@@ -7,6 +7,8 @@ can say all that is needed, and every vertex of a step teaches all of them. Trai
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -40,10 +42,14 @@ def learn_in_basis(model: EmoFaceModel, basis: Tensor) -> None:
             parametrize.register_parametrization(decoder.motion_out, name, InBasis(shapes), unsafe=True)
 
 
-def merge(model: EmoFaceModel) -> EmoFaceModel:
-    """Turn the heads back into plain linear layers, in place."""
-    for decoder in (model.content_decoder, model.emotion_decoder):
-        for name in ("weight", "bias"):
-            if parametrize.is_parametrized(decoder.motion_out, name):
-                parametrize.remove_parametrizations(decoder.motion_out, name, leave_parametrized=True)
-    return model
+def merged(model: EmoFaceModel) -> EmoFaceModel:
+    """A copy whose vertex heads are plain linear layers again."""
+    copied = copy.deepcopy(model)
+    for decoder in (copied.content_decoder, copied.emotion_decoder):
+        learned = decoder.motion_out
+        plain = nn.Linear(learned.in_features, learned.out_features)
+        with torch.no_grad():
+            plain.weight.copy_(learned.weight)
+            plain.bias.copy_(learned.bias)
+        decoder.motion_out = plain
+    return copied

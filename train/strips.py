@@ -35,6 +35,19 @@ def strip(animation: Animation, frames: list[int], *, size: int) -> list[np.ndar
     return [renderer.render(animation.vertices[t]) for t in frames]
 
 
+def hero(pipe: EmoFacePipeline, speech: Path, path: Path) -> Path:
+    """Six emotions, six heads, one moment of one recording."""
+    images, labels, frame = [], [], None
+    for head, emotion in enumerate(("happy", "sad", "angry", "fearful", "disgust", "surprised")):
+        animation = pipe(speech, emotion=emotion, level="strong", head=3 * head)
+        if frame is None:
+            aperture = lip_aperture_mm(animation.vertices, load_head(0))
+            frame = int(np.argsort(aperture)[int(0.8 * len(aperture))])
+        images += strip(animation, [frame], size=300)
+        labels.append(emotion)
+    return contact_sheet(images, labels, 6, path, font_size=15)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=None)
@@ -63,6 +76,7 @@ def main() -> None:
         heard = f"{animation.emotion} {animation.emotion_probabilities.max():.0%}"
         labels += [f"{path.stem}: heard {heard}" if i == 0 else f"{t / animation.fps:.2f} s" for i, t in enumerate(frames)]
     print(contact_sheet(images, labels, MOMENTS, args.out / "own_emotion.jpg", font_size=12))
+    print(hero(pipe, args.speech, args.out / "hero.jpg"))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +14,7 @@ from emoface.configuration import EmoFaceConfig
 from emoface.head import lip_aperture_mm, load_head
 from emoface.modeling import EmoFaceModel
 
-from .basis_head import learn_in_basis, merge
+from .basis_head import learn_in_basis, merged
 from .corpus.reader import Corpus
 from .data import Batch, Sampler
 
@@ -57,7 +56,7 @@ class CorpusTask:
         train = [c for c in self.corpus.clips if c["split"] == "train"]
         speakers = sorted({c["style"] for c in train}, key=lambda s: ("grid" not in s and s != "s1", s))
         self.head = load_head(0)
-        self.basis = torch.from_numpy(np.ascontiguousarray(self.head.blendshapes, np.float32))
+        self.basis = torch.tensor(self.head.blendshapes, dtype=torch.float32)
         model_config = EmoFaceConfig(
             style_names=speakers, default_style=speakers[0], vertex_count=self.head.skin_count, face_count=len(self.head.skin_faces),
             content_encoder={"embedded": "whisper-tiny.en"}, **config.model,
@@ -123,7 +122,7 @@ class CorpusTask:
         return clips[:: max(len(clips) // self.validation_clips, 1)][: self.validation_clips]
 
     def validate(self, model: EmoFaceModel) -> dict[str, float]:
-        return self._validate(merge(copy.deepcopy(model)).eval())
+        return self._validate(merged(model).eval())
 
     @torch.inference_mode()
     def _validate(self, model: EmoFaceModel) -> dict[str, float]:
@@ -178,6 +177,6 @@ class CorpusTask:
 
     def export(self, model: EmoFaceModel, folder: Path) -> None:
         """Write the model as ``EmoFaceModel.from_pretrained`` reads it, in float16."""
-        saved = merge(copy.deepcopy(model)).eval()
+        saved = merged(model).eval()
         self.store_named_emotions(saved)
         saved.half().save_pretrained(folder)

@@ -11,6 +11,7 @@ import trimesh
 from emoface.loading import load_folder
 from tests.tiny import tiny_model
 from train import losses
+from train.basis_head import learn_in_basis, merged
 from train.meshes import MeshFolder
 from train.motion import BasisMotion, DenseMotion
 from train.prepare.vertices import write_clip, write_index
@@ -121,6 +122,30 @@ def test_losses_against_loops():
     pairs = torch.tensor([[0, 2]])
     expected = sum(((a - b)[i, t, 0, 1] - (a - b)[i, t, 2, 1]).abs() for i, t in frames) / len(frames)
     assert torch.allclose(losses.lip_gap(a, b, pairs, mask), expected)
+
+
+def test_heads_in_a_basis_learn_there_and_merge_into_plain_layers():
+    model = tiny_model()
+    for decoder in (model.content_decoder, model.emotion_decoder):
+        torch.nn.init.zeros_(decoder.motion_out.weight)
+        torch.nn.init.zeros_(decoder.motion_out.bias)
+    names = list(model.state_dict())
+    torch.manual_seed(0)
+    basis = torch.randn(3, model.config.vertex_count, 3)
+    learn_in_basis(model, basis)
+    optimizer = torch.optim.Adam(model.content_decoder.motion_out.parameters(), lr=0.1)
+    hidden, wanted = torch.randn(20, 32), torch.randn(20, 3) @ basis.flatten(1)
+    for _ in range(3):  # a few vertices teach all of them
+        optimizer.zero_grad()
+        (model.content_decoder.offsets(hidden, torch.tensor([0, 5])).flatten(1) - wanted[:, [0, 1, 2, 15, 16, 17]]).square().mean().backward()
+        optimizer.step()
+    for _ in range(2):  # merging twice leaves the learner as it was
+        plain = merged(model)
+        assert list(plain.state_dict()) == names
+        assert torch.allclose(plain.content_decoder.offsets(hidden), model.content_decoder.offsets(hidden), atol=1e-5)
+    out = plain.content_decoder.offsets(hidden).flatten(1)
+    rest = out - (torch.linalg.lstsq(basis.flatten(1).T, out.T).solution.T @ basis.flatten(1))
+    assert out.abs().max() > 0.1 and rest.abs().max() < 1e-4
 
 
 def test_default_losses_are_the_papers():
