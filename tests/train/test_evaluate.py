@@ -326,7 +326,10 @@ def test_files_hold_every_row(results, tmp_path):
     stored = json.loads((tmp_path / "out" / "results.json").read_text())
     page = (tmp_path / "out" / "results.md").read_text()
     assert len(stored["rows"]) == len(evaluation.rows)
-    assert page.count("| model |") == sum(row.who == "model" for row in evaluation.rows)
+    wide = [key for _, _, keys in report.WIDE for key in keys]
+    apart = [row for row in evaluation.rows if row.measure not in wide]
+    assert page.count("| model |") == sum(row.who == "model" for row in apart)
+    assert "| angry, strong | " in page and "| brow_left | 0.500 (0.500 … 0.500) | 2.000" in page
     assert "NaN" not in (tmp_path / "out" / "results.json").read_text()
     assert "static template" in report.text(evaluation.rows)
 

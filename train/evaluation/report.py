@@ -6,6 +6,13 @@ import math
 
 from .measures import MEASURES, Row
 
+WIDE = (
+    ("Combinations of speech and emotion", "emotion", ("combination_r", "combination_closures", "combination_label")),
+    ("Drift", "measure", ("drift",)),
+    ("Regions moved by the emotion branch", "region", ("importance", "effect")),
+)
+"""Title, name of the first column and measures of the tables that show several measures side by side."""
+
 
 def text(rows: list[Row]) -> str:
     """One table per measure for a terminal."""
@@ -39,21 +46,51 @@ def markdown(results: dict, rows: list[Row]) -> str:
         "",
     ]
     if results["bounds"]:
-        lines += ["## What was asked for", "", "| measure | data | | asked | reached | |", "|---|---|---|---|---|---|"]
-        lines += [
-            f"| {MEASURES[bound['measure']].title} | {bound['data']} | {bound['kind']} | {bound['asked']}"
-            f" | {bound['reached']} | {'yes' if bound['holds'] else '**no**'} |"
+        lines += ["## What was asked for", ""]
+        body = [
+            [MEASURES[bound["measure"]].title, *(bound[key] for key in ("data", "kind", "asked", "reached"))]
+            + ["yes" if bound["holds"] else "**no**"]
             for bound in results["bounds"]
         ]
-        lines.append("")
+        lines += _table(["measure", "data", "", "asked", "reached", ""], body)
+    together = [key for _, _, keys in WIDE for key in keys]
     for key, of in _grouped(rows):
-        measure = MEASURES[key]
-        unit = f" ({measure.unit})" if measure.unit else ""
-        lines += [f"## {measure.title}{unit}", "", measure.definition, ""]
-        lines += ["| data | motion | row | value | 95 % | clips | counted |", "|---|---|---|---|---|---|---|"]
-        lines += ["| " + " | ".join(_cells(row)) + " |" for row in of]
-        lines.append("")
+        if key not in together:
+            lines += [f"## {_heading(key)}", "", MEASURES[key].definition, ""]
+            lines += _table(["data", "motion", "row", "value", "95 %", "clips", "counted"], [_cells(row) for row in of])
+    for title, first, keys in WIDE:
+        lines += _wide(title, first, [row for row in rows if row.measure in keys])
     return "\n".join(lines)
+
+
+def _wide(title: str, first: str, rows: list[Row]) -> list[str]:
+    """One table for measures that share their lines: a column per measure and row name, value and interval in it."""
+    if not rows:
+        return []
+    columns = list(dict.fromkeys((row.measure, row.who) for row in rows))
+    cells = {(row.data, row.measure, row.who): row for row in rows}
+    lines = [f"## {title}", ""]
+    lines += [f"* *{_heading(key)}*: {MEASURES[key].definition}" for key in dict.fromkeys(key for key, _ in columns)]
+    lines += ["", f"Motion: {rows[0].motion}; {max(row.estimate.n for row in rows)} clips.", ""]
+    body = []
+    for data in dict.fromkeys(row.data for row in rows):
+        found = [cells.get((data, *column)) for column in columns]
+        body.append([data] + [_with_interval(row) if row else "-" for row in found])
+    return lines + _table([first] + [f"{MEASURES[key].title.split(': ')[-1]}, {who}" for key, who in columns], body)
+
+
+def _with_interval(row: Row) -> str:
+    _, _, _, value, interval, _, _ = _cells(row)
+    return value if interval == "-" else f"{value} ({interval})"
+
+
+def _heading(key: str) -> str:
+    measure = MEASURES[key]
+    return f"{measure.title} ({measure.unit})" if measure.unit else measure.title
+
+
+def _table(header: list[str], body: list[list[str]]) -> list[str]:
+    return ["| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *body)] + [""]
 
 
 def as_json(row: Row) -> dict:
