@@ -83,5 +83,6 @@ def _read_config(folder: Path):
 
 def launch_options() -> dict[str, Any]:
     """What belongs to ``launch`` in Gradio 6: looks, limits and the tools for agents."""
-    return dict(theme=theme(), css=CSS, max_file_size=UPLOAD_LIMIT, allowed_paths=[str(EXAMPLES)] if EXAMPLES.exists() else [],
+    # Gradio's check that the page answers gives up after 3 s, which a busy machine may need: _frontend=False leaves it out.
+    return dict(_frontend=False, theme=theme(), css=CSS, max_file_size=UPLOAD_LIMIT, allowed_paths=[str(EXAMPLES)] if EXAMPLES.exists() else [],
                 mcp_server=find_spec("mcp") is not None, root_path=os.environ.get("GRADIO_ROOT_PATH") or None)

@@ -54,7 +54,7 @@ def emotion_bars(animation: Animation) -> Chart:
     bars = {"type": "bar", "orientation": "h", "y": [name.capitalize() for name in names], "x": _numbers(share, 1),
             "text": [f"{s:.0f} %" for s in share], "textposition": "outside", "cliponaxis": False, "hoverinfo": "skip",
             "marker": {"color": [EMOTION_COLORS.get(name, FUSED) for name in names]}}
-    layout = {"margin": {"l": 8, "r": 44, "t": 4, "b": 4}, "bargap": 0.35, "xaxis": {"visible": False, "range": [0, max(40, share.max())]},
+    layout = {"margin": {"l": 8, "r": 24, "t": 4, "b": 4}, "bargap": 0.35, "xaxis": {"visible": False, "range": [0, max(40, 1.2 * share.max())]},
               "yaxis": {"autorange": "reversed", "showgrid": False, "ticks": ""}}
     best = np.argsort(-share)
     summary = ", ".join(f"{names[i]} {share[i]:.0f} percent" for i in best[:3])

@@ -28,7 +28,7 @@ def players(tmp_path_factory, sounds):
             FacePlayer(one, player_id="fast", elem_id="fast")
             FacePlayer(one, player_id="slow", elem_id="slow", fast=False)
         FacePlayer(two, player_id="two", elem_id="two")
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, theme=theme(), css=CSS,
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, _frontend=False, theme=theme(), css=CSS,
                                 allowed_paths=[str(folder), str(sounds["bursts"].parent)])
     yield address
     page.close()

@@ -1,0 +1,224 @@
+"""The page without a browser: endpoints, visitors, errors, charts and scenes."""
+
+import gzip
+import json
+import struct
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from emoface.animation import EMOTIONS
+from emoface.audio import load_audio
+from emoface.errors import EmoFaceError
+from emoface.ui import plots, scenes
+from emoface.ui.animate import echo_of
+from emoface.ui.sessions import Sessions
+from tests.puppet import Puppeteer, puppet
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sounds")
+    for index in range(6):
+        time_ = np.arange(int((0.5 + 0.1 * index) * 16000)) / 16000
+        soundfile.write(folder / f"{index}.wav", 0.5 * np.sin(2 * np.pi * 300 * time_), 16000)
+    soundfile.write(folder / "silent.wav", np.zeros(16000), 16000)
+    soundfile.write(folder / "long.wav", 0.1 * np.sin(np.arange(31 * 8000)), 8000)
+    (folder / "text.wav").write_text("not sound")
+    (folder / "empty.wav").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page():
+    from emoface.ui.app import build_app, launch_options
+
+    page = build_app(pipeline=Puppeteer, opening=False)
+    page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(), "mcp_server": False})
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def client(page):
+    from gradio_client import Client
+
+    return Client(page.local_url, verbose=False, httpx_kwargs={"timeout": 120})
+
+
+def header(path) -> dict:
+    raw = gzip.decompress(Path(path).read_bytes())
+    return json.loads(raw[8:8 + struct.unpack("<I", raw[4:8])[0]])
+
+
+def test_animate_endpoint_returns_a_file_and_a_summary(client, sounds):
+    from gradio_client import handle_file
+
+    file, summary = client.predict(speech=handle_file(sounds / "3.wav"), emotion="angry", emotion_speech=None, mix=0.5, level="strong", style="s2", head=2,
+                                   idle=False, format="npz", api_name="/animate")
+    with np.load(file, allow_pickle=False) as saved:
+        assert saved["vertices"].shape[0] == summary["frames"] == 24
+    assert summary["settings"]["emotion"] == "angry" and summary["settings"]["head"] == 2 and summary["emotion"] == "angry"
+    assert sum(summary["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_cross_and_importance_endpoints(client, sounds):
+    from gradio_client import handle_file
+
+    a, b = handle_file(sounds / "1.wav"), handle_file(sounds / "2.wav")
+    files, summary = client.predict(speech=a, emotion_speech=b, level="normal", style="s1", head=0, api_name="/cross_reconstruct")
+    assert [Path(file).stem for file in files] == [f"words_{c}_emotion_{e}" for c in "AB" for e in "AB"]
+    assert summary["difference_mm"]["Words of A"]["Brows"] > 0.5
+    _, summary = client.predict(speech=a, emotion="angry", level="normal", head=0, api_name="/importance")
+    assert summary["effect_mm"]["Brows"] > summary["effect_mm"]["Scalp"]
+    assert summary["distance_from_fused_mm"]["content"] > 0
+
+
+def test_only_the_three_endpoints_are_public_and_documented(client):
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(endpoints) == {"/animate", "/cross_reconstruct", "/importance"}
+
+
+def test_tools_for_agents_have_descriptions(page):
+    for function in page.fns.values():
+        if function.api_visibility == "public":
+            assert len(function.fn.__doc__) > 200 and "Args:" in function.fn.__doc__
+
+
+@pytest.mark.parametrize("file, words", [("text.wav", "text.wav"), ("empty.wav", "empty"), ("silent.wav", "silent")])
+def test_bad_recordings_are_refused_in_a_sentence(client, sounds, file, words):
+    from gradio_client import handle_file
+    from gradio_client.exceptions import AppError
+
+    with pytest.raises(AppError, match=words):
+        client.predict(speech=handle_file(sounds / file), api_name="/animate")
+
+
+def test_too_long_recordings_are_refused_before_the_work(client, sounds):
+    from gradio_client import handle_file
+    from gradio_client.exceptions import AppError
+
+    start = time.monotonic()
+    with pytest.raises(AppError, match="30"):
+        client.predict(speech=handle_file(sounds / "long.wav"), api_name="/importance")
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "../../etc/hostname"])
+def test_files_of_the_server_cannot_be_named(client, path):
+    with pytest.raises(Exception) as caught:
+        client.predict(speech={"path": path, "meta": {"_type": "gradio.FileData"}}, api_name="/animate")
+    assert "root:" not in str(caught.value) and "Gradio" not in type(caught.value).__doc__ if type(caught.value).__doc__ else True
+
+
+def test_many_visitors_get_their_own_results(page, sounds):
+    from gradio_client import Client, handle_file
+
+    def visit(index):
+        visitor = Client(page.local_url, verbose=False, httpx_kwargs={"timeout": 120})
+        _, summary = visitor.predict(speech=handle_file(sounds / f"{index % 6}.wav"), emotion=EMOTIONS[index % 8], api_name="/animate")
+        return index, summary
+
+    with ThreadPoolExecutor(8) as pool:
+        for index, summary in pool.map(visit, range(16)):
+            assert summary["frames"] == int(np.ceil(30 * (0.5 + 0.1 * (index % 6)) - 1e-6))
+            assert summary["settings"]["speech"] == f"{index % 6}.wav" and summary["settings"]["emotion"] == EMOTIONS[index % 8]
+
+
+def test_what_a_visitor_made_is_deleted_when_the_session_ends(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    sessions, upload, shared, outside = Sessions(), tmp_path / "up.wav", tmp_path / "both.wav", tmp_path.parent / "outside.wav"
+    for path in (upload, shared, outside):
+        path.write_bytes(b"x")
+    one = sessions.start("one", str(upload), str(shared), str(outside))
+    sessions.start("two", str(shared))
+    result = sessions.result("one", ".efp")
+    result.write_bytes(b"x")
+    sessions.end("one")
+    assert one.stop.is_set() and not result.exists() and not upload.exists()
+    assert shared.exists() and outside.exists()
+    with pytest.raises(EmoFaceError, match="no animation of yours"):
+        sessions.kept("one")
+    sessions.end("two")
+    assert not shared.exists()
+    outside.unlink()
+
+
+def test_kept_animations_are_bounded(monkeypatch, tmp_path, sounds):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr("emoface.ui.sessions.KEPT_BYTES", 1)
+    sessions, animation = Sessions(), puppet(load_audio(sounds / "0.wav"))
+    sessions.keep("one", animation)
+    sessions.keep("two", animation)
+    assert sessions.kept("two") is animation
+    with pytest.raises(EmoFaceError):
+        sessions.kept("one")
+
+
+# ---- charts and scenes ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def angry(sounds):
+    return puppet(load_audio(sounds / "5.wav"), emotion="angry", level="strong")
+
+
+def test_regions_join_sides_and_leave_out_what_cannot_be_seen(angry):
+    members = plots.region_members(angry)
+    assert list(members)[:3] == ["Forehead", "Brows", "Eyelids"] and "Mouth cavity" not in members and "Eye socket left" not in members
+    every = np.concatenate(list(members.values()))
+    assert len(every) == len(set(every)) and every.max() < angry.skin_count
+
+
+def test_charts_name_the_region_that_moves_and_the_emotion_heard(angry):
+    assert plots.region_bars(angry).summary.startswith(("Brows", "Nose"))
+    assert plots.emotion_bars(angry).summary.startswith("Most probable: angry 65 percent")
+    timeline = plots.emotion_timeline(angry, follows="x")
+    assert sum(area["y"][0] for area in timeline.data) == pytest.approx(1, abs=0.01)
+
+
+def test_charts_of_long_animations_stay_small(angry):
+    long = type(angry)(**{**vars(angry), "emotion_track": np.repeat(angry.emotion_track[:1], 3600, axis=0)})
+    chart = plots.emotion_timeline(long, follows="x")
+    assert all(len(area["x"]) <= plots.COLUMNS for area in chart.data)
+    assert len(json.dumps(chart.data)) < 100_000
+
+
+def test_thinning_keeps_the_mean():
+    values = np.random.default_rng(0).normal(size=(1000, 3))
+    seconds, thin = plots.thin(values, 30.0, columns=100)
+    np.testing.assert_allclose(thin.mean(axis=0), values.mean(axis=0), atol=1e-12)
+    assert seconds[0] == pytest.approx(10 / 60, abs=1e-3) and len(seconds) == 100
+
+
+def test_still_points_are_grey_and_scales_cover_the_moving_ones(angry):
+    heat = scenes.heat(angry)
+    np.testing.assert_array_equal(np.isnan(heat["weight"]), angry.emotion_effect_mm < plots.MOVING_MM)
+    weight, effect = scenes.layers([angry])
+    assert effect.unit == "mm" and effect.low == 0 and weight.low < weight.high <= 1
+
+
+def test_rows_of_the_grid_share_one_clock(tmp_path, sounds):
+    short, long = (puppet(load_audio(sounds / name)) for name in ("0.wav", "4.wav"))
+    path = scenes.grid(tmp_path / "grid.efp", [[short, short], [long, long]])
+    described = header(path)
+    assert described["frames"] == long.frame_count
+    assert [panel["sound"] for panel in described["views"][0]["panels"]] == [0, 0, 1, 1]
+
+
+def test_the_trio_and_the_heat_maps_are_one_file(tmp_path, sounds):
+    audio = load_audio(sounds / "0.wav")
+    runs = {output: puppet(audio, emotion="sad", output=output) for output in ("content", "emotion", "fused")}
+    described = header(scenes.branches(tmp_path / "x.efp", **runs))
+    assert [view["label"] for view in described["views"]] == ["Heat maps", "Branches"]
+    assert [panel["layer"] for panel in described["views"][0]["panels"]] == ["weight", "effect"]
+
+
+def test_the_echo_names_every_setting(angry):
+    words = echo_of(angry)
+    for part in ("angry", "100 %", "strong", "average head", "no blinks", "puppet"):
+        assert part in words
