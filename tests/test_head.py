@@ -17,7 +17,8 @@ REGIONS = (
     "eye_socket_left eye_socket_right brow_left brow_right forehead ear_left ear_right scalp neck"
 ).split()
 PARTS = (
-    "eye_left eye_right teeth_upper teeth_lower tongue brow_hair_left brow_hair_right lashes_left lashes_right neck_base"
+    "eye_left eye_right teeth_upper teeth_lower tongue "
+    "brow_hair_left brow_hair_right lashes_left lashes_right neck_base"
 ).split()
 all_heads = pytest.mark.parametrize("index", range(HEAD_COUNT))
 
@@ -186,11 +187,13 @@ def test_eyes_stay_rigid_spheres_and_look_where_they_should(index):
         assert pupil[3, 0] < -0.15  # both eyes look to the person's right
 
 
-def depth(head, vertices: np.ndarray, mask: np.ndarray, size: int = 150) -> np.ndarray:
+def depth(head, vertices: np.ndarray, mask: np.ndarray, size: int = 150) -> tuple[np.ndarray, np.ndarray]:
+    """Depth map of the masked vertices' triangles from the front, and all vertices on the screen."""
     screen = np.ascontiguousarray(vertices, np.float32).copy()
     screen[:, 0] = (screen[:, 0] / 0.05 + 1) * size / 2
     screen[:, 1] = (1 - (screen[:, 1] + 0.045) / 0.05) * size / 2
-    return raster_numpy.depth(screen, np.ascontiguousarray(head.faces[mask[head.faces].all(axis=1)]), size, size), screen
+    faces = np.ascontiguousarray(head.faces[mask[head.faces].all(axis=1)])
+    return raster_numpy.depth(screen, faces, size, size), screen
 
 
 @all_heads

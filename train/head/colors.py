@@ -56,14 +56,15 @@ def palette(person: Person, rng: np.random.Generator) -> Palette:
 
     skin, hair_color, iris = pick(_SKIN), pick(_HAIR), pick(_IRIS)
     grey = np.clip((person.years - 42) / 30, 0, 0.6) * rng.uniform(0.5, 1)
-    man = person.gender > 0.5 and person.look != "average"
+    average = person.look == "average"
+    man = person.gender > 0.5 and not average
     red = np.array([178, 66, 70]) if person.gender <= 0.5 else np.array([164, 76, 72])
     return Palette(
         skin=skin,
         hair=hair_color * (1 - grey) + np.array(_GREY) * grey,
         iris=iris,
         lips=skin * 0.40 + red * np.clip(skin.mean() / 175, 0.62, 1) * 0.60,
-        brow_thickness=float(rng.uniform(0.95, 1.12) if man else rng.uniform(0.72, 0.9)) if person.look != "average" else 0.92,
+        brow_thickness=0.92 if average else float(rng.uniform(0.95, 1.12) if man else rng.uniform(0.72, 0.9)),
         beard=float(man * rng.uniform(0.25, 0.8)),
         scalp=float(rng.uniform(0.5, 0.75)),
     )

@@ -73,7 +73,6 @@ def brow(side: str, skin: np.ndarray, faces: np.ndarray) -> Riding:
     ends = np.clip(np.minimum(s, 1 - s) / 0.06, 0, 1)
     height = 1e-3 * ((BROW_HEIGHT + 0.35) * (1 - np.abs(across) ** 1.5) * ends - 0.35)
     grid = grid_faces(BROW_STATIONS, BROW_ROWS)
-    grid = grid[:, ::-1] if side == "left" else grid
     vertices = where + height[:, None] * normal
     first = vertices[grid[:, 1]] - vertices[grid[:, 0]]
     second = vertices[grid[:, 2]] - vertices[grid[:, 0]]

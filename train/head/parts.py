@@ -71,7 +71,8 @@ def grid_faces(rows: int, columns: int, *, wrap: bool = False) -> np.ndarray:
 def joined(region: str, pieces: list[tuple[np.ndarray, np.ndarray]]) -> Part:
     """One part from (vertices, faces) pieces."""
     starts = np.cumsum([0] + [len(v) for v, _ in pieces[:-1]])
-    return Part(region, np.concatenate([v for v, _ in pieces]), np.concatenate([f + s for (_, f), s in zip(pieces, starts)]))
+    faces = np.concatenate([f + start for (_, f), start in zip(pieces, starts)])
+    return Part(region, np.concatenate([v for v, _ in pieces]), faces)
 
 
 def frame_coordinates(skin: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -48,14 +48,14 @@ def name_regions(
     put("lips_upper", among(lips.outer[:, lips.upper]) | among(corners))
     put("ear", _moved_by([f"ears/{s}-ear-wing-incr" for s in "lr"], source) > 0.03)
 
-    rest = np.mean([skin[lid.outer[0], :2] * [1 if side == "left" else -1, 1] for side, lid in lids.items()], axis=(0, 1))
-    ex, ey = rest * 1e3
+    ex, ey = 1e3 * skin[lids["left"].outer[0], :2].mean(axis=0)
     put("eyelid", ((x - ex) / 21) ** 2 + ((y - ey) / 11.5) ** 2 < 1)
     names[(names == "eyelid") & (z < 20)] = ""
     nose = _moved_by([f"nose/nose-{t}-incr" for t in ("scale-horiz", "volume", "scale-depth")], source)
     put("nose", (nose > 0.35) & (y < 30) & (y > -35) & (x < 24))
     put("nose", (x < 11 - (y - 8) * 0.06) & (y > 8) & (y <= 30) & (z > 40))
-    put("brow", (x > 4) & (x < 55) & (z > 30) & (y > 31 - np.clip(x - 35, 0, 20) * 0.25) & (y < 48.5 - (x / 55) ** 2 * 5))
+    above, below = y > 31 - np.clip(x - 35, 0, 20) * 0.25, y < 48.5 - (x / 55) ** 2 * 5
+    put("brow", (x > 4) & (x < 55) & (z > 30) & above & below)
     put("forehead", (y > 28) & (y < 100) & (x < 62 - np.clip(y - 60, 0, 40) * 0.35) & (z > 18))
     put("mouth_ring", (x / 38) ** 2 + ((y + 44) / 23) ** 2 < 1)
     names[(names == "mouth_ring") & (z < 30)] = ""

@@ -26,7 +26,7 @@ class Tooth:
 
 @dataclass(frozen=True)
 class Arch:
-    """One jaw: front of the middle (z), height of the biting edges (y), direction of the roots and half of the teeth."""
+    """One jaw: front of the middle (z), height of the biting edges (y), direction of the roots, half of the teeth."""
 
     front: float
     edge: float
@@ -75,7 +75,7 @@ def _crown(tooth: Tooth) -> tuple[np.ndarray, np.ndarray]:
             width, depth = width * 0.94, depth * 0.8
         bulge = 0.5 * np.sin(np.pi * level)
         edge = tooth.point * (1 - np.abs(across)) * level
-        rings.append(np.stack([width * across, np.full(SECTORS, tooth.height * level) + edge, depth * (along - 1) + bulge], 1))
+        rings.append(np.stack([width * across, tooth.height * level + edge, depth * (along - 1) + bulge], 1))
     cap = rings[-1].mean(0) + [0, tooth.height * (1 - LEVELS[-1]) * 0.8, 0]
     faces = grid_faces(len(LEVELS), SECTORS, wrap=True)[:, ::-1]
     last = (len(LEVELS) - 1) * SECTORS
@@ -84,7 +84,7 @@ def _crown(tooth: Tooth) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([*rings, [cap]]), np.concatenate([faces, fan])
 
 
-def _placed(local: np.ndarray, arch: Arch, point: np.ndarray, tangent: np.ndarray, side: int, height: float) -> np.ndarray:
+def _placed(local: np.ndarray, arch: Arch, point, tangent, side: int, height: float) -> np.ndarray:
     """From a tooth's frame to the head (millimetres); side -1 is the right half."""
     outward = np.array([-tangent[1], tangent[0]])  # (x, z), away from the tongue
     xz = point + local[:, :1] * tangent + local[:, 2:] * outward
@@ -125,7 +125,7 @@ def _gum(arch: Arch, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def dental_arch(region: str, arch: Arch) -> tuple[Part, np.ndarray, np.ndarray]:
-    """The part in metres; per vertex the tooth number (0 = gum, 1..6 from the middle) and its height (gum 0 .. edge 1)."""
+    """The part in metres; per vertex the tooth (0 = gum, 1..6 from the middle) and its height (gum 0 .. edge 1)."""
     line = arch_line(arch.front)
     pieces, number, level = [], [], []
     for side in (1, -1):
