@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emoface.cli import main
-from emoface.export import load, save
+from emoface.export import FORMATS, load, save
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,13 @@ def test_render_a_film_and_convert(files, tmp_path, capsys, talking):
     assert code == 0 and len((tmp_path / "a.csv").read_text().splitlines()) == 13
     assert run(capsys, "render", files / "ours.glb", "-o", tmp_path / "b.npz", "--quiet")[0] == 0
     assert np.abs(load(tmp_path / "b.npz").vertices - talking.vertices)[:, :talking.skin_count].max() < 2e-5
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in FORMATS if not suffix.startswith(".usd")])
+def test_one_command_per_format(files, tmp_path, capsys, suffix):
+    size = ("--size", "48") if FORMATS[suffix][0] == "video" else ()
+    code, out, _ = run(capsys, "render", files / "ours.npz", "-o", tmp_path / f"a{suffix}", "--quiet", *size)
+    assert code == 0 and f"a{suffix}: 12 frames" in out and (tmp_path / f"a{suffix}").stat().st_size > 1000
 
 
 def test_a_peer_beside_us(files, tmp_path, capsys):
