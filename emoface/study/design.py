@@ -18,6 +18,7 @@ from ..animation import EMOTIONS, LEVELS
 from ..errors import EmoFaceError
 
 LAYOUTS = ("single", "pair", "all")
+PLAYERS = ("video", "3d")
 SOURCES = ("model", "animations", "videos")
 DEGRADATIONS = ("frozen", "late_audio", "none")
 SCALE = (1, 2, 3, 4, 5)
@@ -129,6 +130,8 @@ class Design:
     attention: tuple[Attention, ...]
     gold: tuple[Gold, ...]
     exclusion: Exclusion
+    player: str
+    """``video``, or ``3d``: drawn by the rater's browser, with video where that is too slow."""
     size: int
     """Width and height of every clip in pixels."""
     folder: Path
@@ -168,7 +171,7 @@ def parse_design(raw: Any, *, folder: Path) -> Design:
     """Check a design given as plain dictionaries and lists; see ``assets/study/example.yaml`` for every key."""
     raw = _mapping(raw, "The study design", required=("title", "layout", "methods", "items", "raters_per_item"),
                    optional=("languages", "seed", "aspects", "labels", "items_per_rater", "reference", "training",
-                             "attention", "gold", "exclusion", "size"))
+                             "attention", "gold", "exclusion", "player", "size"))
     languages = tuple(_list(raw.get("languages", ["en"]), "languages"))
     if not languages or not all(isinstance(language, str) and language for language in languages):
         raise EmoFaceError("'languages' needs at least one language code such as en; add one.")
@@ -188,6 +191,10 @@ def parse_design(raw: Any, *, folder: Path) -> Design:
     items_per_rater = _integer(raw.get("items_per_rater", len(items)), "items_per_rater", least=1)
     if items_per_rater > len(items):
         raise EmoFaceError(f"'items_per_rater' is {items_per_rater}, but there are only {len(items)} items; lower it.")
+    player = _choice(raw.get("player", "video"), PLAYERS, "player")
+    videos = [method.name for method in methods if method.source == "videos"]
+    if player == "3d" and videos:
+        raise EmoFaceError(f"Method '{videos[0]}' only has videos, which the 3D player cannot show; use player: video.")
     size = _integer(raw.get("size", 512 if layout == "single" else 384), "size", least=128)
     if size > 1080 or size % 2:
         raise EmoFaceError(f"'size' must be an even number of pixels from 128 to 1080; it is {size}.")
@@ -200,7 +207,7 @@ def parse_design(raw: Any, *, folder: Path) -> Design:
         training=_training(raw.get("training", []), layout, methods, item_ids),
         attention=_attention(raw.get("attention", []), names, item_ids),
         gold=_gold(raw.get("gold", []), names, item_ids, {aspect.id for aspect in aspects}),
-        exclusion=_exclusion(raw.get("exclusion", {})), size=size, folder=Path(folder))
+        exclusion=_exclusion(raw.get("exclusion", {})), player=player, size=size, folder=Path(folder))
 
 
 def default_aspects(languages: tuple[str, ...]) -> tuple[Aspect, ...]:

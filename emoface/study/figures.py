@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -34,8 +35,7 @@ def plot_scores(table: pd.DataFrame, path: str | Path, *, across: str, order: li
         axes.axvline(edge, color="#e4e4e4", linewidth=0.8, zorder=0)
     axes.set(xlim=(-0.5, len(order) - 0.5), ylim=(0.9, 5.1), yticks=range(1, 6), ylabel="Mean opinion score",
              title=title)
-    axes.set_xticks(range(len(order)), [labels.get(value, value) for value in order],
-                    rotation=0 if len(order) <= 5 else 20)
+    axes.set_xticks(range(len(order)), [fill(labels.get(value, value), 16) for value in order])
     axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

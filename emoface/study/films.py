@@ -72,8 +72,12 @@ def freeze(film: Film) -> Film:
 
 def delay_sound(film: Film, seconds: float) -> Film:
     """The sound later than the picture; what no longer fits is cut."""
-    silence = np.zeros(round(seconds * SAMPLE_RATE), np.float32)
-    return replace(film, audio=np.concatenate([silence, film.audio])[:len(film.audio)])
+    return replace(film, audio=shift(film.audio, seconds))
+
+
+def shift(samples: np.ndarray, seconds: float) -> np.ndarray:
+    """(n,) samples at 16 kHz, later by ``seconds``, as long as before."""
+    return np.concatenate([np.zeros(round(seconds * SAMPLE_RATE), np.float32), samples])[:len(samples)]
 
 
 def add_card(film: Film, lines: list[str], *, size: int) -> Film:
@@ -108,6 +112,20 @@ def write_film(film: Film, path: str | Path) -> None:
     with atomic_path(path) as temporary:
         write_video(temporary, film.pictures, fps=film.fps, frame_count=film.frame_count, audio=film.audio,
                     sample_rate=SAMPLE_RATE)
+
+
+def write_scene(animation: Animation, path: str | Path) -> list[Path]:
+    """Write an animation with sound for the 3D player: ``path`` with the suffixes .efp and .wav; returns both."""
+    import soundfile
+
+    from ..ui.pack import Panel, Track, View, write_pack
+
+    scene, sound = Path(path).with_suffix(".efp"), Path(path).with_suffix(".wav")
+    write_pack(scene, [Track(animation.vertices)], [View("", [Panel(0)])], faces=animation.faces, fps=animation.fps,
+               colors=animation.colors, template=animation.template)
+    with atomic_path(sound) as temporary:
+        soundfile.write(temporary, animation.audio, animation.sample_rate)
+    return [scene, sound]
 
 
 def draw_card(lines: list[str], *, size: int, text_size: int | None = None) -> np.ndarray:

@@ -3,7 +3,7 @@
 The study folder::
 
     study.json          what the form needs: texts, plans and opaque clip names, no method or item
-    clips/ID.mp4        the only files that raters' browsers can fetch
+    clips/ID.mp4        the only files that raters' browsers can fetch (for the 3D player also ID.efp and ID.wav)
     private/key.json    what each clip shows; only the report needs it, so it may stay off the server
     private/design.yaml the design, for the report
 """
@@ -14,14 +14,18 @@ import json
 import os
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..animation import Animation
+from ..audio import load_audio
 from ..errors import EmoFaceError
 from ..files import atomic_path
 from .design import SCALE, SOFT_HYPHEN, Design, Item, Method, load_design
-from .films import Film, add_card, check_film, delay_sound, film_animation, film_video, freeze, write_film
+from .films import Film, add_card, check_film, delay_sound, film_animation, film_video, freeze, shift, write_film, write_scene
 from .plan import Page, Stimulus, all_stimuli, plan_rater
 from .texts import load_texts
 
@@ -98,6 +102,8 @@ def _public(design: Design, key: dict, ids: dict[Stimulus, str], seconds: dict[s
     longest = max(sum(_page_seconds(page, seconds, len(design.aspects)) for page in plan) for plan in plans)
     return {
         "study": key["study"], "title": design.title, "languages": list(design.languages), "layout": design.layout,
+        "player": design.player,
+        "scenes": [name for stimulus, name in ids.items() if design.player == "3d" and stimulus.answer is None],
         "aspects": [{"id": aspect.id, "name": aspect.name, "question": aspect.question} for aspect in design.aspects],
         "labels": {language: list(labels) for language, labels in design.labels.items()},
         "minutes": max(2, round(longest / 60 + 2)), "clips": {name: round(value, 3) for name, value in seconds.items()},
@@ -129,9 +135,31 @@ def _render(design: Design, ids: dict[Stimulus, str], checks: dict[str, dict], f
             progress(f"Clip {done + 1} of {len(jobs)}", done / len(jobs))
         if not path.is_file():
             write_film(make(), path)
-            os.chmod(path, 0o644)
-            os.utime(path, (_MADE, _MADE))
+            _hide_age(path)
+    for stimulus, name in ids.items() if design.player == "3d" else ():
+        if stimulus.answer is None and not (folder / f"{name}.wav").is_file():
+            for path in write_scene(_scene(design, stimulus, animator), folder / name):
+                _hide_age(path)
     return {name: clip_seconds(folder / f"{name}.mp4") for name, _ in jobs}
+
+
+def _hide_age(path: Path) -> None:
+    os.chmod(path, 0o644)
+    os.utime(path, (_MADE, _MADE))
+
+
+def _scene(design: Design, stimulus: Stimulus, animator: "_Animator") -> Animation:
+    """What the 3D player shows: as the film, but for cards, which only films have."""
+    item = design.item(stimulus.item)
+    animation = animator(design.method(stimulus.method), item)
+    audio = load_audio((animation.audio, animation.sample_rate) if animation.audio is not None
+                       else design.folder / item.speech)
+    animation = animation.with_audio(audio.samples, audio.sample_rate)
+    if stimulus.degrade == "frozen":
+        return replace(animation, vertices=np.repeat(animation.vertices[:1], animation.frame_count, axis=0))
+    if stimulus.degrade == "late_audio":
+        return animation.with_audio(shift(audio.samples, stimulus.amount), audio.sample_rate)
+    return animation
 
 
 def _film(design: Design, stimulus: Stimulus, animator: "_Animator") -> Film:

@@ -158,7 +158,7 @@ class StudySession:
         seconds = max(0.0, self._clock() - ended)
         self._storage.store(rater.code, [
             Answer(page=page, stimulus=clip, aspect=aspect, value=answers[clip][aspect], position=position,
-                   plays=_plays(request, clip), seconds=round(seconds, 3), player="video",
+                   plays=_plays(request, clip), seconds=round(seconds, 3), player=self._player(request, clip),
                    smoothness=_smoothness(request, clip))
             for position, clip in enumerate(clips) for aspect in self._aspects])
         return self._screen(rater)
@@ -196,7 +196,8 @@ class StudySession:
     def _clips(self, rater: Rater, number: int, clips: list[str]) -> dict:
         self._storage.show_page(rater.code, number)
         _, ended = self._storage.playback(rater.code, number)
-        return {"clips": clips, "ended": [clip for clip in clips if clip in ended]}
+        return {"clips": clips, "scenes": [clip for clip in clips if clip in self.study["scenes"]],
+                "ended": [clip for clip in clips if clip in ended]}
 
     def _plan(self, rater: Rater) -> list[dict]:
         return self.study["plans"][rater.number]
@@ -214,6 +215,11 @@ class StudySession:
         """Another clip at every try, and for neighbouring raters."""
         tries = self._storage.playback_tries(rater.code) if tries is None else tries
         return self.study["checks"][(rater.number + tries) % len(self.study["checks"])]
+
+    def _player(self, request: dict, clip: str) -> str:
+        """What the form says it showed the clip with."""
+        given = request.get("players")
+        return "3d" if clip in self.study["scenes"] and isinstance(given, dict) and given.get(clip) == "3d" else "video"
 
     def _believe_played(self, rater: Rater, number: int, clips: list[str]) -> float:
         """When the last clip first ended; refused if a clip was not played or the time was too short for all."""

@@ -11,6 +11,9 @@ from typing import Any
 
 import gradio as gr
 
+from ..ui.player import HERE as PLAYER
+from ..ui.player import PLOTLY_URL
+from ..ui.player import script as player_script
 from .push import HubCopy
 from .session import StudySession, admin_token
 from .storage import Storage, default_path
@@ -29,7 +32,7 @@ class StudyForm(gr.HTML):
         super().__init__(None, html_template=(_FORM / "form.html").read_text("utf-8"),
                          css_template=(_FORM / "form.css").read_text("utf-8"),
                          js_on_load=(_FORM / "form.js").read_text("utf-8"), apply_default_css=False,
-                         server_functions=[study_call], clips_url=f"/gradio_api/file={clips.as_posix()}", **kwargs)
+                         server_functions=[study_call], plotly_url=PLOTLY_URL, clips_url=f"/gradio_api/file={clips.as_posix()}", **kwargs)
 
     def get_block_name(self) -> str:
         return "html"
@@ -62,8 +65,12 @@ def _public_clips(folder: Path) -> Path:
     """The clips in a folder of their own, whose name says nothing and beside which there is nothing else to fetch."""
     public = Path(tempfile.mkdtemp(prefix="clips-"))
     atexit.register(shutil.rmtree, public, ignore_errors=True)
-    for clip in (folder / "clips").glob("*.mp4"):
-        shutil.copy2(clip, public / clip.name)
+    for clip in (folder / "clips").iterdir():
+        if clip.suffix in (".mp4", ".efp", ".wav"):
+            shutil.copy2(clip, public / clip.name)
+    (public / "player.js").write_text(player_script("player"), encoding="utf-8")
+    for name in ("player.html", "player.css"):
+        shutil.copy(PLAYER / name, public / name)
     gr.set_static_paths([public])
     return public
 

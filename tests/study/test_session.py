@@ -36,7 +36,7 @@ def write_study(folder, *, plans=3):
     study = {"study": "s1", "title": {"en": "Faces", "de": "Gesichter"}, "languages": ["en", "de"], "layout": "single",
              "aspects": [{"id": name, "name": {"en": name, "de": name}, "question": {"en": "?", "de": "?"}}
                          for name in ASPECTS],
-             "labels": {"en": list("12345"), "de": list("12345")}, "minutes": 3, "clips": clips,
+             "player": "3d", "scenes": ["c1"], "labels": {"en": list("12345"), "de": list("12345")}, "minutes": 3, "clips": clips,
              "checks": [{"clip": f"k{index}", "beeps": 2 + index, "number": 40 + index} for index in range(3)],
              "plans": pages}
     (folder / "study.json").write_text(json.dumps(study))
@@ -85,7 +85,8 @@ class Client:
     def page(self, **changes):
         return {"action": "answer", "code": self.code, "page": self.reply["page"],
                 "answers": {clip: {aspect: 3 for aspect in ASPECTS} for clip in self.reply["clips"]},
-                "plays": {clip: 2 for clip in self.reply["clips"]}, "smoothness": {}, **changes}
+                "plays": {clip: 2 for clip in self.reply["clips"]},
+                "players": {clip: "3d" for clip in self.reply["clips"]}, "smoothness": {}, **changes}
 
     def rate(self, **changes):
         self.watch()
@@ -106,6 +107,7 @@ def test_a_whole_session(session, clock):
     raters, answers = session._storage.export("s1")
     assert raters[0]["playback"]["passed"] and raters[0]["finished"] and raters[0]["about"] == {"age": 1}
     assert len(answers) == 4 * 2 and {row["seconds"] for row in answers} == {5.0} and answers[0]["plays"] == 2
+    assert {row["stimulus"]: row["player"] for row in answers} == {"c0": "video", "c1": "3d", "c2": "video", "c3": "video"}
     assert [row["position"] for row in answers if row["stimulus"] == "c2"] == [1, 1]
 
 
@@ -191,8 +193,8 @@ def test_leaving_and_resuming_by_code(session, clock):
 def test_replies_never_tell_what_a_clip_is(session, clock):
     rater = Client(session, clock)
     rater.check()
-    assert set(rater.reply) == {"screen", "page", "pages", "practice", "clips", "ended"}
-    assert set(Client(session, clock).reply) == {"code", "screen", "page", "clips", "ended"}
+    assert set(rater.reply) == {"screen", "page", "pages", "practice", "clips", "scenes", "ended"}
+    assert set(Client(session, clock).reply) == {"code", "screen", "page", "clips", "scenes", "ended"}
 
 
 def test_export_needs_the_token(session, clock, tmp_path):

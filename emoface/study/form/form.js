@@ -5,7 +5,7 @@ const root = element.querySelector('.sf');
 const ask = request => server.study_call(request);
 const stored = { get: key => { try { return localStorage.getItem(key); } catch { return null; } },
                  set: (key, value) => { try { value === null ? localStorage.removeItem(key) : localStorage.setItem(key, value); } catch { /* private mode */ } } };
-let study = null, language = 'en', code = null, texts = null;
+let study = null, language = 'en', code = null, texts = null, leaving = new AbortController();
 
 /* ---- small helpers ---- */
 
@@ -23,12 +23,12 @@ function el(tag, attributes = {}, ...children) {
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 const heading = text => el('h2', { tabindex: '-1' }, text);
 const button = (text, onclick, more = {}) => el('button', { type: 'button', class: 'sf-button', onclick, ...more }, text);
-const addressOf = clip => ((window.gradio_config && window.gradio_config.root) || '') + props.clips_url + '/' + clip + '.mp4';
+const addressOf = file => ((window.gradio_config && window.gradio_config.root) || '') + props.clips_url + '/' + file;
 const clipName = index => String.fromCharCode(65 + index);
 
 /** Put a screen on the page and move the focus to its heading, so that keyboards and screen readers follow. */
 function show(name, ...children) {
-  for (const film of root.querySelectorAll('video')) film.pause();
+  for (const media of root.querySelectorAll('video, audio')) media.pause();
   const first = root.dataset.screen === undefined;
   root.replaceChildren(el('div', { class: 'sf-screen' }, ...children));
   root.dataset.screen = name;
@@ -67,67 +67,142 @@ function sender(text, makeRequest, next) {
 
 /* ---- a clip that has to be played through ---- */
 
-/** `name` is the letter among several clips or null; `onended` is called after each complete playback. */
-function player(clip, name, alreadyEnded, onended) {
-  const say = key => name === null ? texts.rating[key] : fill(texts.rating[key + '_named'], { name });
+const SLOW = 0.6;   // least share of the frames that the 3D player must draw: 18 of 30 a second
+const slowKey = () => 'emoface-study-slow-' + study.study;
+const stages = {};  // 3D players by place on the page; each is kept, since browsers allow few 3D views
+
+/** The 3D player of the app, without its controls, at one place of the page. */
+function stage(place) {
+  return stages[place] ??= (async () => {
+    if (!document.createElement('canvas').getContext('webgl')) throw new Error('no WebGL');
+    const [html, css, script] = await Promise.all(['player.html', 'player.css', 'player.js'].map(async name => {
+      const answer = await fetch(addressOf(name));
+      if (!answer.ok) throw new Error(name);
+      return answer.text();
+    }));
+    const host = el('div', { class: 'sf-3d', 'aria-hidden': 'true', inert: true });
+    host.innerHTML = html;   // the app's own file
+    host.append(el('style', {}, '.sf-3d {' + css + '}'));
+    const own = { player_id: 'study-' + place, plotly_url: props.plotly_url, fast: true, empty: ' ' };
+    let redraw, ready;
+    new Function('element', 'trigger', 'props', 'server', 'upload', 'watch', script)(host, name => name === 'face_ready' && ready(), own, {}, null, (name, callback) => { redraw = callback; });
+    const handle = window.emoface.players[own.player_id];
+    const load = clip => new Promise((done, failed) => {
+      ready = done;
+      setTimeout(() => failed(new Error('the 3D player is not ready')), 30000);
+      own.value = { animation: { url: addressOf(clip + '.efp') }, sounds: [{ label: '', file: { url: addressOf(clip + '.wav') } }], run: clip, autoplay: 'off' };
+      redraw();
+    });
+    return { host, load, media: handle.audio, drawn: () => handle.scene.drawn, frames: () => handle.scene.header.frames };
+  })();
+}
+
+/** A video of the clip, downloaded as a whole first: playback cannot stall, and a stall would be rated. */
+async function video(clip) {
+  const answer = await fetch(addressOf(clip + '.mp4'));
+  if (!answer.ok) throw new Error('HTTP ' + answer.status);
   const film = el('video', { playsinline: true, preload: 'auto', disablepictureinpicture: true, tabindex: '-1', 'aria-hidden': 'true' });
+  film.src = URL.createObjectURL(await answer.blob());
+  return film;
+}
+
+/** `name` is the letter among several clips or null; `onended` is called after each complete playback. */
+function player(clip, place, { name, scene, ended, onended, onslow }) {
+  const say = key => name === null ? texts.rating[key] : fill(texts.rating[key + '_named'], { name });
   const label = el('span', {}), overlay = el('button', { type: 'button', class: 'sf-play' }, el('span', { class: 'sf-icon', 'aria-hidden': 'true' }), label);
-  const bar = el('div', { class: 'sf-bar', 'aria-hidden': 'true' }, el('div', {}));
-  const box = el('figure', { class: 'sf-clip' }, name === null ? null : el('figcaption', {}, say('clip')), el('div', { class: 'sf-film' }, film, overlay, bar));
-  const state = { box, film, plays: 0, ended: alreadyEnded, smoothness: null };
-  let reached = 0, before = [0, 0];
+  const bar = el('div', { class: 'sf-bar', 'aria-hidden': 'true' }, el('div', {})), screen = el('div', { class: 'sf-picture' });
+  const box = el('figure', { class: 'sf-clip', 'data-state': 'waiting' }, name === null ? null : el('figcaption', {}, say('clip')), el('div', { class: 'sf-film' }, screen, overlay, bar));
+  const state = { box, plays: 0, ended, smoothness: null, player: 'video' };
+  let media = null, reached = 0, drawn = 0, measure = null;
   const refresh = () => {
     const key = state.ended ? 'replay' : 'play';
     label.textContent = texts.rating[key];
     overlay.setAttribute('aria-label', say(key));
-    box.dataset.state = !film.paused && !film.ended ? 'playing' : film.ended ? 'ended' : 'waiting';
+    box.dataset.state = !media ? 'loading' : !media.paused && !media.ended ? 'playing' : media.ended ? 'ended' : 'waiting';
   };
-  // The clip is downloaded as a whole first: playback cannot stall, and a stall would be rated.
-  state.ready = fetch(addressOf(clip)).then(answer => { if (!answer.ok) throw new Error(answer.status); return answer.blob(); })
-    .then(blob => { film.src = URL.createObjectURL(blob); })
-    .catch(() => { box.dataset.failed = 'true'; label.textContent = texts.rating.cannot_play; });
-  overlay.addEventListener('click', () => {
-    if (!film.src || !film.paused) return;
-    for (const other of root.querySelectorAll('video')) if (other !== film) { other.pause(); other.currentTime = 0; }
-    film.currentTime = 0;
-    reached = 0;
-    const quality = film.getVideoPlaybackQuality?.();
-    before = quality ? [quality.droppedVideoFrames, quality.totalVideoFrames] : [0, 0];
-    film.play().catch(() => { label.textContent = texts.rating.cannot_play; });
-  });
-  film.addEventListener('timeupdate', () => {
-    if (!film.seeking && film.currentTime - reached < 1) reached = Math.max(reached, film.currentTime);
-    bar.firstChild.style.width = (100 * film.currentTime / (film.duration || 1)) + '%';
-  });
-  film.addEventListener('seeking', () => { if (film.currentTime > reached + 1) film.currentTime = reached; });
-  film.addEventListener('error', () => { if (film.src) label.textContent = texts.rating.cannot_play; });
-  for (const event of ['play', 'pause', 'ended']) film.addEventListener(event, refresh);
-  film.addEventListener('ended', () => {
-    if (reached < film.duration - 1) return;
-    const quality = film.getVideoPlaybackQuality?.();
-    if (quality && quality.totalVideoFrames > before[1])
-      state.smoothness = Math.max(0, 1 - (quality.droppedVideoFrames - before[0]) / (quality.totalVideoFrames - before[1]));
+
+  async function showVideo() {
+    const film = await video(clip);
+    const dropped = () => { const quality = film.getVideoPlaybackQuality?.(); return quality ? [quality.droppedVideoFrames, quality.totalVideoFrames] : null; };
+    let before = null;
+    measure = { start: () => { before = dropped(); }, share: () => { const now = dropped(); return now && now[1] > before[1] ? Math.max(0, 1 - (now[0] - before[0]) / (now[1] - before[1])) : null; } };
+    state.player = 'video';
+    screen.replaceChildren(film);
+    wire(film);
+  }
+  async function showScene() {
+    const view = await stage(place);
+    screen.replaceChildren(view.host);
+    await view.load(clip);
+    measure = { start: () => { drawn = view.drawn(); }, share: () => Math.min(1, (view.drawn() - drawn) / view.frames()) };
+    state.player = '3d';
+    wire(view.media);
+  }
+  function wire(element) {
+    media = element;
+    const on = (event, action) => media.addEventListener(event, action, { signal: leaving.signal });
+    on('timeupdate', () => {
+      if (!media.seeking && media.currentTime - reached < 1) reached = Math.max(reached, media.currentTime);
+      bar.firstChild.style.width = (100 * media.currentTime / (media.duration || 1)) + '%';
+    });
+    on('seeking', () => { if (media.currentTime > reached + 1) media.currentTime = reached; });
+    on('error', fail);
+    for (const event of ['play', 'pause', 'ended']) on(event, refresh);
+    on('ended', finished);
+    refresh();
+  }
+  function finished() {
+    if (reached < media.duration - 1) return;
+    const share = measure.share();
+    if (state.player === '3d' && share < SLOW) {   // measured too slow: a video from now on
+      stored.set(slowKey(), String(share));
+      media = null;
+      refresh();
+      showVideo().catch(fail);
+      return onslow();
+    }
+    state.smoothness = share;
     state.plays++;
     state.ended = true;
     refresh();
     overlay.focus({ preventScroll: true });
-    onended(state);
+    onended();
+  }
+  function fail() { box.dataset.failed = 'true'; label.textContent = texts.rating.cannot_play; }
+
+  overlay.addEventListener('click', () => {
+    if (!media || !media.paused) return;
+    for (const other of root.querySelectorAll('video, audio')) if (other !== media && other.src) { other.pause(); other.currentTime = 0; }
+    media.currentTime = 0;
+    reached = 0;
+    measure.start();
+    media.play().catch(fail);
   });
   refresh();
+  if (scene && stored.get(slowKey()) === null) showScene().catch(() => showVideo().catch(fail));
+  else showVideo().catch(fail);
   return state;
 }
 
 /** Players of a page and what the server must know about them; `onchange` is called when one has ended. */
 function clipsOf(reply, status, onchange) {
+  leaving.abort();
+  leaving = new AbortController();
   const several = reply.clips.length > 1, players = {};
   reply.clips.forEach((clip, index) => {
-    players[clip] = player(clip, several ? clipName(index) : null, reply.ended.includes(clip), async state => {
-      try {
-        const answer = await persist({ action: 'ended', code, page: reply.page, clip }, status);
-        if (answer.error) { state.ended = false; status.textContent = texts.errors[answer.error]; }
-      } catch { state.ended = false; }
-      onchange();
+    const state = player(clip, index, {
+      name: several ? clipName(index) : null, scene: reply.scenes.includes(clip), ended: reply.ended.includes(clip),
+      onslow: () => { status.textContent = texts.rating.slow; },
+      onended: async () => {
+        status.textContent = '';
+        try {
+          const answer = await persist({ action: 'ended', code, page: reply.page, clip }, status);
+          if (answer.error) { state.ended = false; status.textContent = texts.errors[answer.error]; }
+        } catch { state.ended = false; }
+        onchange();
+      },
     });
+    players[clip] = state;
   });
   const grid = el('div', { class: 'sf-clips', 'data-count': reply.clips.length }, ...Object.values(players).map(state => state.box));
   return { players, grid, complete: () => Object.values(players).every(state => state.ended) };
@@ -222,6 +297,7 @@ function pageScreen(reply, notice = null) {
   const { send, status } = sender(texts.form.next, () => ({
     action: 'answer', code, page: reply.page, answers: values,
     plays: Object.fromEntries(reply.clips.map(clip => [clip, Math.max(1, clips.players[clip].plays)])),
+    players: Object.fromEntries(reply.clips.map(clip => [clip, clips.players[clip].player])),
     smoothness: Object.fromEntries(reply.clips.map(clip => [clip, clips.players[clip].smoothness])),
   }), answer => enter(answer, reply.practice && answer.practice === false ? texts.training.done : null));
   const open = () => reply.clips.length * study.aspects.length - Object.values(values).reduce((sum, given) => sum + Object.keys(given).length, 0);
