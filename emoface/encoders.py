@@ -122,6 +122,34 @@ def _fade_in(start: int, previous_stop: int, stop: int, fade: int) -> Tensor:
     return ((times - middle) / fade + 0.5).clamp(0, 1)
 
 
+def _pretrained_state(encoder: "SpeechEncoder", name: str) -> dict[str, Tensor]:
+    """Weights for ``encoder.model`` in float32, from a folder or the Hub."""
+    folder = Path(name)
+    if folder.is_dir():
+        from safetensors.torch import load_file
+
+        state = load_file(folder / "model.safetensors")
+        if state.keys() == encoder.model.state_dict().keys():
+            return {key: value.float() for key, value in state.items()}
+    # A checkpoint with more around the encoder: transformers knows the names.
+    from transformers import Wav2Vec2Model, WhisperModel
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # it reports every weight of the head that is left out
+    try:
+        source = WhisperModel if encoder.kind == "whisper" else Wav2Vec2Model
+        options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
+        model, report = source.from_pretrained(name, **options)
+    finally:
+        logging.set_verbosity(verbosity)
+    # transformers fills what is missing with random numbers; only the mask vector, which inference never uses, may be.
+    missing = [key for key in report["missing_keys"] if not key.endswith("masked_spec_embed")]
+    if missing:
+        raise ValueError(f"{len(missing)} weights are missing, first {missing[0]}")
+    return (model.encoder if encoder.kind == "whisper" else model).state_dict()
+
+
 class SpeechEncoder(nn.Module):
     """A pretrained speech encoder built from a plain dict, so that it can be part of a model's configuration.
 
@@ -179,7 +207,8 @@ class SpeechEncoder(nn.Module):
     def from_pretrained(cls, name: str | Path = EMBEDDED_ENCODER, *, resample: str = "after") -> "SpeechEncoder":
         """Load pretrained weights: a folder with ``config.json`` and ``model.safetensors``, or a Hub id.
 
-        Weights are kept in float32 whatever the file holds. Only safetensors are read, never pickles.
+        Any Whisper or wav2vec 2.0 checkpoint will do, with or without a head on top (recognition, emotion, ...). Weights
+        are kept in float32 whatever the file holds. Only safetensors are read, never pickles.
 
         Raises:
             ModelError: nothing usable there.
@@ -204,14 +233,7 @@ class SpeechEncoder(nn.Module):
             config["name"] = str(name)
         encoder = cls(config)
         try:
-            if folder.is_dir():
-                from safetensors.torch import load_file
-
-                state = {key: value.float() for key, value in load_file(folder / "model.safetensors").items()}
-                encoder.model.load_state_dict(state)
-            else:
-                loaded = type(encoder.model).from_pretrained(str(name), use_safetensors=True, dtype=torch.float32)
-                encoder.model.load_state_dict(loaded.state_dict())
+            encoder.model.load_state_dict(_pretrained_state(encoder, str(name)))
         except Exception as error:  # safetensors, transformers and the Hub client raise unrelated types
             raise ModelError(
                 f"The weights of the speech encoder {str(name)!r} are missing, damaged or not safetensors: download "

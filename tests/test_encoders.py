@@ -237,6 +237,35 @@ def test_saved_encoder_loads_again(tmp_path):
         SpeechEncoder.from_pretrained(tmp_path)
 
 
+def test_checkpoints_with_heads_give_their_encoders(tmp_path):
+    """Recognisers and classifiers, as they are published: the encoder inside, and never random weights in silence."""
+    from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification, WhisperConfig
+    from transformers import WhisperForConditionalGeneration
+
+    small = {"encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_layers": 1}
+    tokens = {"vocab_size": 100, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+    whisper = WhisperForConditionalGeneration(
+        WhisperConfig(d_model=32, decoder_attention_heads=2, decoder_ffn_dim=64, **small, **tokens)
+    )
+    classifier = Wav2Vec2ForSequenceClassification(Wav2Vec2Config(**TINY_WAV2VEC2))
+    for name, model, inside in (
+        ("whisper", whisper, whisper.model.encoder),
+        ("wav2vec2", classifier, classifier.wav2vec2),
+    ):
+        model.save_pretrained(tmp_path / name)
+        loaded = SpeechEncoder.from_pretrained(tmp_path / name).model.state_dict()
+        for key, value in inside.state_dict().items():
+            assert torch.equal(loaded[key], value), key
+
+    from safetensors.torch import load_file, save_file
+
+    weights = tmp_path / "wav2vec2" / "model.safetensors"
+    kept = {key: value for key, value in load_file(weights).items() if "layers.1.attention.k_proj.weight" not in key}
+    save_file(kept, weights, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="missing"):
+        SpeechEncoder.from_pretrained(tmp_path / "wav2vec2")
+
+
 def test_wrong_use_is_one_sentence():
     with pytest.raises(ModelError, match="'hubert'"):
         SpeechEncoder({"type": "hubert", "config": {}})
