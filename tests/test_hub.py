@@ -11,8 +11,8 @@ import pytest
 from emoface import EmoFacePipeline
 from emoface.errors import ModelError
 from emoface.hub import EMBEDDED_MODEL, resolve_model
-from tests.hub_server import HubServer
-from tests.tiny_model import save_tiny_model
+from .hub_server import HubServer
+from .tiny_model import save_tiny_model
 
 ROOT = Path(__file__).resolve().parent.parent
 _RESOLVE = """
@@ -110,6 +110,41 @@ def test_command_line_says_the_same_in_one_line(hub, tmp_path):
     command = [sys.executable, "-m", "emoface", "info"]
     done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "lab/nobody" in done.stderr
+
+
+def test_the_papers_kind_of_encoder_by_its_id(hub, tmp_path):
+    """A wav2vec 2.0 emotion classifier on the Hub, in float16, becomes an encoder; pickled ones are refused."""
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification
+
+    from .test_encoders import TINY_WAV2VEC2
+
+    model = Wav2Vec2ForSequenceClassification(Wav2Vec2Config(**TINY_WAV2VEC2))
+    model.half().save_pretrained(tmp_path / "model")
+    saved = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    hub.publish("lab/wav2vec2-emotion", saved)
+    torch.save(model.state_dict(), tmp_path / "weights")
+    hub.publish("lab/wav2vec2-pickled", {"config.json": saved["config.json"], "pytorch_model.bin": (tmp_path / "weights").read_bytes()})
+    script = """
+import torch
+from emoface.encoders import SpeechEncoder
+from emoface.errors import ModelError
+encoder = SpeechEncoder.from_pretrained("lab/wav2vec2-emotion").freeze()
+print(encoder.config["name"], *encoder.hidden_states(torch.randn(16000)).shape, next(encoder.parameters()).dtype)
+print(float(encoder.model.encoder.layers[0].attention.k_proj.weight.sum()))
+try:
+    SpeechEncoder.from_pretrained("lab/wav2vec2-pickled")
+except ModelError as error:
+    print(error)
+"""
+    env = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=env, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    shape, weight, message = done.stdout.splitlines()
+    assert shape == "lab/wav2vec2-emotion 3 50 32 torch.float32"
+    expected = model.wav2vec2.encoder.layers[0].attention.k_proj.weight.detach().float().sum()
+    assert float(weight) == pytest.approx(float(expected), abs=1e-4)
+    assert "not safetensors" in message
 
 
 # ---- folders: the same checks without the client ---------------------------------------------------------------------
