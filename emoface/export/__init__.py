@@ -1,6 +1,7 @@
 """Animations as files that other programs read, and back.
 
-``save`` and ``load`` choose by the suffix; one module per format does the work. Every file appears complete or not at all.
+``save`` and ``load`` choose by the suffix; one module per format does the work. Every file appears complete or
+not at all.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ def save(animation: "Animation", path: str | os.PathLike, *, progress: Callable[
          cancel: Callable[[], bool] | None = None, **options) -> Path:
     """Writes an animation in the format of the path's suffix, one of ``FORMATS``; returns the path.
 
-    ``options`` go to the format's own function, e.g. ``camera``, ``size``, ``heat`` for films, ``fps`` for CSV, ``mesh``
-    for zip, ``basis`` for GLB and USD. ``progress(stage, fraction)`` reports long work; when ``cancel()`` turns true,
+    ``options`` go to the format's own function, e.g. ``camera``, ``size``, ``heat`` for films, ``fps`` for CSV,
+    ``mesh`` for zip, ``basis`` for GLB and USD. ``progress(stage, fraction)`` reports long work; when ``cancel()`` is true,
     Cancelled is raised. Raises EmoFaceError for other suffixes, unknown options and folders that do not exist.
     """
     path = Path(path)
@@ -69,7 +70,8 @@ def save(animation: "Animation", path: str | os.PathLike, *, progress: Callable[
     return path
 
 
-def load(path: str | os.PathLike, template: str | os.PathLike | None = None, *, fps: float | None = None) -> "Animation":
+def load(path: str | os.PathLike, template: str | os.PathLike | None = None, *,
+         fps: float | None = None) -> "Animation":
     """Reads an animation: npz and GLB written by EmoFace, or npy (T, V*3) with an OBJ or PLY ``template``.
 
     ``fps`` is the rate of an npy, 30 by default. Raises EmoFaceError for anything else.

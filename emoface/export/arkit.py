@@ -97,19 +97,23 @@ def load_csv(path: str | os.PathLike, *, fps: float | None = None) -> tuple[np.n
         header = [name.strip().lower() for name in rows[0]]
         columns = [header.index(name.lower()) for name in ARKIT_NAMES]
         weights = np.array([[float(row[column]) for column in columns] for row in rows[1:]], np.float32)
-        seconds = [row[header.index("timecode")].rsplit(":", 1)[0] for row in rows[1:]] if "timecode" in header else []
+        times = [row[header.index("timecode")] for row in rows[1:]] if "timecode" in header else []
     except OSError as error:
         raise EmoFaceError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, IndexError):
         raise EmoFaceError(f"{Path(path).name} is not a Live Link Face CSV with all 52 ARKit curves.") from None
     if not len(weights):
         raise EmoFaceError(f"{Path(path).name} has no frames.")
-    if fps is None:
-        changes = [row for row in range(1, len(seconds)) if seconds[row] != seconds[row - 1]]
-        whole = np.diff([0, *changes] if seconds and rows[1][header.index("timecode")].split(":")[-1].startswith("00.000")
-                        else changes)
-        fps = float(np.median(whole)) if len(whole) else float(CSV_FPS)
-    return weights, float(fps)
+    return weights, float(fps or _rate(times))
+
+
+def _rate(timecodes: list[str]) -> float:
+    """Rows per full second of ``HH:MM:SS:FF.mmm`` timecodes; ``CSV_FPS`` if no second is full."""
+    seconds = [timecode.rpartition(":")[0] for timecode in timecodes]
+    begins = [row for row in range(1, len(seconds)) if seconds[row] != seconds[row - 1]]
+    if timecodes and timecodes[0].endswith(":00.000"):
+        begins.insert(0, 0)
+    return float(np.median(np.diff(begins))) if len(begins) > 1 else float(CSV_FPS)
 
 
 def load_json(path: str | os.PathLike) -> tuple[np.ndarray, float]:

@@ -190,7 +190,8 @@ def load_glb(path: str | os.PathLike) -> Animation:
     except OSError as error:
         raise EmoFaceError(f"{path} cannot be read: {error.strerror}.") from None
     except (KeyError, IndexError, TypeError, ValueError, struct.error, UnicodeDecodeError):
-        raise EmoFaceError(f"{Path(path).name} is not a GLB written by EmoFace; convert it to .npy with a template.") from None
+        raise EmoFaceError(f"{Path(path).name} is not a GLB written by EmoFace; "
+                           "convert it to .npy with a template.") from None
     from .importing import animation_from_vertices
     from .shading import to_srgb
 

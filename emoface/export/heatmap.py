@@ -42,7 +42,8 @@ def colormap(values: np.ndarray) -> np.ndarray:
 
 def effect_scale(animation: Animation) -> float:
     """Millimetres at the top of the scale of "effect": its 99.8th percentile, at least 0.5."""
-    return max(0.5, float(np.percentile(animation.emotion_effect_mm, 99.8))) if animation.emotion_effect_mm.size else 0.5
+    effect = animation.emotion_effect_mm
+    return max(0.5, float(np.percentile(effect, 99.8))) if effect.size else 0.5
 
 
 def heatmap(animation: Animation, layer: str, *, scale_mm: float | None = None) -> Heatmap:

@@ -1,4 +1,4 @@
-"""The moving vertices themselves: npz (everything), npy (as FaceFormer's tools read), and a zip of OBJ or PLY frames."""
+"""The moving vertices themselves: npz (everything), npy (as FaceFormer's tools read), a zip of OBJ or PLY frames."""
 
 from __future__ import annotations
 
@@ -78,7 +78,10 @@ def save_npy(animation: Animation, path: str | os.PathLike) -> Path:
 
 
 def load_npy(path: str | os.PathLike, template: str | os.PathLike | None, *, fps: float = 30.0) -> Animation:
-    """(T, V*3) or (T, V, 3) vertices with an OBJ or PLY of the same topology; without one, the embedded heads are tried."""
+    """(T, V*3) or (T, V, 3) vertices with an OBJ or PLY of their topology; without one, embedded head 0 is assumed.
+
+    Raises EmoFaceError if that does not fit, or the file is no plain array.
+    """
     from ..head import load_head
     from .importing import animation_from_vertices, load_template
 
@@ -103,7 +106,7 @@ def load_npy(path: str | os.PathLike, template: str | os.PathLike | None, *, fps
 def save_zip(animation: Animation, path: str | os.PathLike, *, mesh: str = "obj",
              progress: Callable[[str, float], None] | None = None,
              cancel: Callable[[], bool] | None = None) -> Path:
-    """Writes ``template.obj``, ``frames/000000.obj`` ... and ``clip.json`` (fps, frames); ``mesh`` is "obj" or "ply"."""
+    """Writes ``template.obj``, ``frames/000000.obj`` ... and ``clip.json`` (fps, frames). ``mesh``: "obj" or "ply"."""
     import trimesh
 
     if mesh not in ("obj", "ply"):

@@ -7,11 +7,12 @@ from math import ceil, exp, floor, sqrt
 import numba
 import numpy as np
 
-from .shading import (FAR, FILL_COLOR, FILL_DIRECTION, GROUND_COLOR, HALF_DIRECTION, HIGHLIGHT_COLOR, KEY_COLOR,
-                      KEY_DIRECTION, RIM_COLOR, RIM_DIRECTION, SAMPLES, SKY_COLOR, SRGB_TABLE, WRAP)
+from .shading import FAR, LIGHTS, SAMPLES, SRGB_TABLE
 
 F32 = np.float32
 _NOT_COVERED, _COUNTED = -1, -2
+# Rows of shading.LIGHTS; the colour of a light follows its direction.
+_KEY, _FILL, _RIM, _HALF, _SKY, _GROUND, _WRAP, _HIGHLIGHT = 0, 2, 4, 6, 7, 8, 9, 10
 
 
 def _jit(function):
@@ -57,26 +58,37 @@ def _shoulder(value):
 
 
 @_jit
-def _shade(x, y, z, r, g, b, gloss, openness):
+def _light(channel, lights, key, fill, up, direct, openness, edge):
+    """Light of one colour channel on a point; the rows of ``lights`` are those of ``shading.LIGHTS``."""
+    wrap = lights[_WRAP, channel]
+    studio = _lambert(key, wrap) * lights[_KEY + 1, channel] + _lambert(fill, wrap) * lights[_FILL + 1, channel]
+    ground = lights[_GROUND, channel]
+    around = ground + up * (lights[_SKY, channel] - ground)
+    return direct * studio + openness * around + edge * lights[_RIM + 1, channel]
+
+
+@_jit
+def _toward(lights, row, x, y, z):
+    return x * lights[row, 0] + y * lights[row, 1] + z * lights[row, 2]
+
+
+@_jit
+def _shade(x, y, z, r, g, b, gloss, openness, lights):
     """``shading.shade`` for one point with unit normal (x, y, z)."""
-    key = x * KEY_DIRECTION[0] + y * KEY_DIRECTION[1] + z * KEY_DIRECTION[2]
-    fill = x * FILL_DIRECTION[0] + y * FILL_DIRECTION[1] + z * FILL_DIRECTION[2]
+    key, fill = _toward(lights, _KEY, x, y, z), _toward(lights, _FILL, x, y, z)
     direct = min(F32(1.6) * openness, F32(1))
     up = F32(0.5) + F32(0.5) * y
-    rim = max(x * RIM_DIRECTION[0] + y * RIM_DIRECTION[1] + z * RIM_DIRECTION[2] + F32(0.25), F32(0))
+    rim = max(_toward(lights, _RIM, x, y, z) + F32(0.25), F32(0))
     facing = min(max(F32(1) - z, F32(0)), F32(1))
     edge = facing * facing * rim * openness
-    half = max(x * HALF_DIRECTION[0] + y * HALF_DIRECTION[1] + z * HALF_DIRECTION[2], F32(0))
+    half = _toward(lights, _HALF, x, y, z)
     highlight = F32(0)
     if half > F32(0.5):  # below, even the widest highlight is under a thousandth
-        strength = F32(HIGHLIGHT_COLOR) * (F32(0.05) + F32(0.85) * gloss * gloss) * direct
+        strength = lights[_HIGHLIGHT, 0] * (F32(0.05) + F32(0.85) * gloss * gloss) * direct
         highlight = strength * half ** (F32(12) + F32(320) * gloss * gloss)
-    r *= (direct * (_lambert(key, WRAP[0]) * KEY_COLOR[0] + _lambert(fill, WRAP[0]) * FILL_COLOR[0])
-          + openness * (GROUND_COLOR[0] + up * (SKY_COLOR[0] - GROUND_COLOR[0])) + edge * RIM_COLOR[0])
-    g *= (direct * (_lambert(key, WRAP[1]) * KEY_COLOR[1] + _lambert(fill, WRAP[1]) * FILL_COLOR[1])
-          + openness * (GROUND_COLOR[1] + up * (SKY_COLOR[1] - GROUND_COLOR[1])) + edge * RIM_COLOR[1])
-    b *= (direct * (_lambert(key, WRAP[2]) * KEY_COLOR[2] + _lambert(fill, WRAP[2]) * FILL_COLOR[2])
-          + openness * (GROUND_COLOR[2] + up * (SKY_COLOR[2] - GROUND_COLOR[2])) + edge * RIM_COLOR[2])
+    r *= _light(0, lights, key, fill, up, direct, openness, edge)
+    g *= _light(1, lights, key, fill, up, direct, openness, edge)
+    b *= _light(2, lights, key, fill, up, direct, openness, edge)
     return _shoulder(r + highlight), _shoulder(g + highlight), _shoulder(b + highlight)
 
 
@@ -127,13 +139,17 @@ def depth(screen, faces, width, height):
     return nearest
 
 
-@_jit
 def draw(screen, attributes, faces, two_sided, background):
     """Picture of a mesh, 4 depth samples and at most 4 shaded triangles per pixel.
 
     screen (V, 3) float32: x, y in pixels, 1 / distance; attributes (V, 8) float32: unit normal, linear albedo,
     gloss, openness; faces (F, 3) int32; two_sided (F,) bool; background (H, W, 3) float32 linear -> (H, W, 3) uint8.
     """
+    return _draw(screen, attributes, faces, two_sided, background, LIGHTS)
+
+
+@_jit
+def _draw(screen, attributes, faces, two_sided, background, lights):
     height, width = background.shape[:2]
     samples = SAMPLES.shape[0]
     nearest = np.zeros((height, width, samples), np.float32)
@@ -218,7 +234,7 @@ def draw(screen, attributes, faces, two_sided, background):
                                   wa * attributes[a, 4] + wb * attributes[b, 4] + wc * attributes[c, 4],
                                   wa * attributes[a, 5] + wb * attributes[b, 5] + wc * attributes[c, 5],
                                   wa * attributes[a, 6] + wb * attributes[b, 6] + wc * attributes[c, 6],
-                                  wa * attributes[a, 7] + wb * attributes[b, 7] + wc * attributes[c, 7])
+                                  wa * attributes[a, 7] + wb * attributes[b, 7] + wc * attributes[c, 7], lights)
                 red += count * r
                 green += count * g
                 blue += count * b_

@@ -32,8 +32,8 @@ def save_video(animations: Animation | Sequence[Animation], path: str | os.PathL
 
     Several animations play side by side on one clock, the first one's; shorter ones hold their last frame. ``captions``
     has one line per animation; ``heat`` is "importance", "effect" or None, for all or one each. ``size`` is (width,
-    height) of each picture in pixels, 512 by default and 320 for previews. ``sound`` is the number of the animation that
-    is heard (the first that has sound); GIF and WebP are silent. ``codec``: "vp9" (default) or "av1" in .webm.
+    height) of each picture in pixels, 512 by default and 320 for previews. ``sound`` is the number of the animation
+    that is heard (the first that has sound); GIF and WebP are silent. ``codec``: "vp9" (default) or "av1" in .webm.
 
     ``progress(stage, fraction)`` is called after each picture; when ``cancel()`` turns true, Cancelled is raised. The
     file appears complete or not at all. Raises EmoFaceError for anything that cannot be drawn or written.
@@ -41,7 +41,7 @@ def save_video(animations: Animation | Sequence[Animation], path: str | os.PathL
     path, animations = Path(path), [animations] if isinstance(animations, Animation) else list(animations)
     suffix = path.suffix.lower()
     if suffix not in CONTAINERS and suffix not in PREVIEWS:
-        raise EmoFaceError(f"Videos are written as {' '.join([*CONTAINERS, *PREVIEWS])}, not {suffix or 'without suffix'}.")
+        raise EmoFaceError(f"Films are written as {' '.join([*CONTAINERS, *PREVIEWS])}, not {path.name}.")
     if not animations or any(animation.frame_count == 0 for animation in animations):
         raise EmoFaceError("There is no motion to film; animate some speech first.")
     captions = _one_each(captions, len(animations), "captions")
@@ -53,7 +53,8 @@ def save_video(animations: Animation | Sequence[Animation], path: str | os.PathL
     frame_count = max(ceil(animation.duration * fps - 1e-6) for animation in animations)
     painted = [animation for animation, layer in zip(animations, heat) if layer == "effect"]
     scale = max(map(effect_scale, painted), default=None)  # one scale, so that colours can be compared
-    panels = [_Panel(animation, layer and heatmap(animation, layer, scale_mm=scale), size=size, camera=camera, background=background, backend=backend)
+    panels = [_Panel(animation, layer and heatmap(animation, layer, scale_mm=scale), size=size, camera=camera,
+                     background=background, backend=backend)
               for animation, layer in zip(animations, heat)]
     page = _Page(panels, captions, columns or (len(panels) if len(panels) <= 3 else ceil(len(panels) ** 0.5)),
                  background)

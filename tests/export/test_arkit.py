@@ -50,9 +50,8 @@ def test_the_mesh_is_rebuilt_from_the_curves(tmp_path, talking, head):
     vertices[:, :head.skin_count] += bumps.astype(np.float32)
     weights = fit_blendshapes(vertices[:, :head.skin_count] - template, head=head)
     clip = replace(talking, vertices=vertices, blendshapes=weights)
-    for path, load, save, step in ((tmp_path / "a.csv", load_csv, save_csv, 2), (tmp_path / "a.json", load_json, save_json, 1)):
-        save(clip, path)
-        back, fps = load(path)
+    for name, load, save, step in (("a.csv", load_csv, save_csv, 2), ("a.json", load_json, save_json, 1)):
+        back, fps = load(save(clip, tmp_path / name))
         assert fps == 30 * step and len(back) == 11 * step + 1
         rebuilt = head.pose(back[::step])[:, :head.skin_count]
         away = 1000 * np.linalg.norm(rebuilt - vertices[:, :head.skin_count], axis=2)

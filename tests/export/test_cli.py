@@ -88,7 +88,8 @@ def test_view_in_a_browser(files, tmp_path, talking):
     from emoface.ui.theme import CSS, theme
 
     page = build_viewer([load(files / "peer.npy", files / "flame.ply")], ["peer.npy"], tmp_path)
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, allowed_paths=[str(tmp_path)], theme=theme(), css=CSS)
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, allowed_paths=[str(tmp_path)], theme=theme(),
+                                css=CSS)
     try:
         with playwright.sync_playwright() as play:
             browser = play.chromium.launch(executable_path=chromium, args=[

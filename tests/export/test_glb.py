@@ -21,7 +21,8 @@ from emoface.export.glb import load_glb, save_glb
 def node_package(name: str) -> Path:
     """Folder of an npm package in EMOFACE_NODE_MODULES or on NODE_PATH; skips the test where it is not installed."""
     places = os.environ.get("EMOFACE_NODE_MODULES", "") + os.pathsep + os.environ.get("NODE_PATH", "")
-    found = next((folder for place in places.split(os.pathsep) if place and (folder := Path(place) / name).is_dir()), None)
+    folders = [Path(place) / name for place in places.split(os.pathsep) if place]
+    found = next((folder for folder in folders if folder.is_dir()), None)
     if found is None or shutil.which("node") is None:
         pytest.skip(f"needs node, `npm install {name}` and EMOFACE_NODE_MODULES=.../node_modules")
     return found
@@ -47,8 +48,9 @@ def test_khronos_validator_finds_nothing(glb, flame_glb, talking, tmp_path):
     still = save_glb(replace(talking, vertices=talking.vertices[:1], blendshapes=talking.blendshapes[:1], colors=None),
                      tmp_path / "one_frame.glb")
     code = ("const validator = require(process.argv[1]), fs = require('fs');"
-            "Promise.all(process.argv.slice(2).map(file => validator.validateBytes(new Uint8Array(fs.readFileSync(file)))"
-            ")).then(reports => console.log(JSON.stringify(reports.map(report => report.issues))))")
+            "Promise.all(process.argv.slice(2).map(file =>"
+            "validator.validateBytes(new Uint8Array(fs.readFileSync(file))))).then("
+            "reports => console.log(JSON.stringify(reports.map(report => report.issues))))")
     done = subprocess.run(["node", "-e", code, str(package), str(glb), str(flame_glb), str(still)],
                           capture_output=True, text=True, timeout=120)
     reports = json.loads(done.stdout)
@@ -125,7 +127,8 @@ def test_trimesh_opens_it(glb, talking):
     assert np.abs(scene.bounds - [talking.template.min(0), talking.template.max(0)]).max() < 1e-6
 
 
-PAGE = """<script type="importmap">{"imports": {"three": "/three/build/three.module.js"}}</script><body><script type="module">
+PAGE = """<script type="importmap">{"imports": {"three": "/three/build/three.module.js"}}</script><body>
+<script type="module">
 import * as THREE from 'three';
 import { GLTFLoader } from '/three/examples/jsm/loaders/GLTFLoader.js';
 const gltf = await new GLTFLoader().loadAsync('/talking.glb');

@@ -129,7 +129,8 @@ def test_whole_or_absent(tmp_path, talking):
         save_video(talking, target, size=64, cancel=lambda: next(calls), progress=lambda *step: progress.append(step))
     assert target.read_bytes() == b"before" and [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
     assert progress == [("Drawing frames", k / 12) for k in range(1, 5)]
-    for options, message in (({"captions": ["a", "b"]}, "captions"), ({"codec": "vp9"}, "h264"), ({"sound": 4}, "sound")):
+    wrong = (({"captions": ["a", "b"]}, "captions"), ({"codec": "vp9"}, "h264"), ({"sound": 4}, "sound"))
+    for options, message in wrong:
         with pytest.raises(EmoFaceError, match=message):
             save_video(talking, target, size=64, **options)
     with pytest.raises(EmoFaceError, match=".mp4 .webm"):
