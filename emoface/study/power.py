@@ -10,6 +10,8 @@ from ..errors import EmoFaceError
 from .analysis import CONFIDENCE, signed_rank_test
 from .simulate import RaterModel, simulate_values
 
+_ROUNDING = 1 / 12
+"""Variance that rounding to whole categories adds to an answer."""
 _WILCOXON_EFFICIENCY = 3 / np.pi
 """Asymptotic efficiency of the Wilcoxon signed-rank test relative to the t test for normal differences."""
 
@@ -34,7 +36,8 @@ def plan_raters(*, difference: float, items: int, comparisons: int = 1, power: f
 
     ``comparisons`` tests are corrected together: Holm's first step (Bonferroni) is planned for, which is the
     cautious side. ``items`` is how many items every rater rates for each method. The answer of the t test's power
-    function (`statsmodels.stats.power.TTestPower`), divided by Wilcoxon's efficiency, is then checked by simulation.
+    function (`statsmodels.stats.power.TTestPower`), divided by Wilcoxon's efficiency, is then checked by simulation
+    and raised until simulated studies reach the wanted power.
     """
     from statsmodels.stats.power import TTestPower
 
@@ -42,14 +45,19 @@ def plan_raters(*, difference: float, items: int, comparisons: int = 1, power: f
         raise EmoFaceError("The difference must lie between 0 and 4 points, the power between 0 and 1, and items and "
                            "comparisons must be at least 1; correct the values.")
     alpha = (1 - CONFIDENCE) / comparisons
-    spread = np.sqrt(2 * (model.taste**2 + model.error**2 / items))
+    error = model.error**2 + _ROUNDING
+    spread = np.sqrt(2 * (model.taste**2 + error / items))
     needed = TTestPower().solve_power(effect_size=difference / spread, alpha=alpha, power=power)
     raters = max(int(np.ceil(float(np.max(needed)) / _WILCOXON_EFFICIENCY)), _fewest(alpha))
-    mean_spread = np.sqrt(model.rater**2 + model.taste**2 + model.error**2 / items)
+    while True:
+        reached = simulated_power(difference=difference, items=items, alpha=alpha, raters=raters, model=model,
+                                  simulations=simulations, seed=seed)
+        if reached >= power:
+            break
+        raters += max(1, raters // 25)
+    mean_spread = np.sqrt(model.rater**2 + model.taste**2 + error / items)
     return Plan(difference=difference, items=items, comparisons=comparisons, power=power, raters=raters,
-                interval=_half_width(mean_spread, raters),
-                simulated_power=simulated_power(difference=difference, items=items, alpha=alpha, raters=raters,
-                                                model=model, simulations=simulations, seed=seed))
+                interval=_half_width(mean_spread, raters), simulated_power=reached)
 
 
 def simulated_power(*, difference: float, items: int, alpha: float, raters: int, model: RaterModel = RaterModel(),

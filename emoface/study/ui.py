@@ -54,7 +54,7 @@ def build_study(folder: str | Path, *, database: str | Path | None = None, token
     session = StudySession(folder, storage, token=token or admin_token())
     dataset = dataset or os.environ.get("EMOFACE_STUDY_DATASET")
     with gr.Blocks(title="Study", analytics_enabled=False) as page:
-        StudyForm(session, _public_clips(folder), elem_classes="study-form")
+        StudyForm(session, _public_clips(folder), elem_classes="study-form", scale=1)
     page.study_session = session
     page.study_storage = storage
     page.study_copy = HubCopy(storage, dataset, folder=storage.path.parent / "hub-copy") if dataset else None
