@@ -44,7 +44,7 @@ def main() -> None:
     write(folder, "cross", sounds={label: Path(path).name for label, path in sounds.items()}, plot=plots.column_displacement(rows),
           echo="A is a happy voice, B an angry one, both saying the same sentence. Use Hear to switch between them.")
 
-    runs = importance.three_branches(pipe, folder / "angry.flac", progress=lambda start, end: None, cancel=None, level=options.level)
+    runs = {output: pipe(folder / "angry.flac", output=output, level=options.level) for output in ("content", "emotion", "fused")}
     scenes.branches(folder / "importance.efp", **runs)
     compared = pipe.batch([(folder / "angry.flac", name) for name in EMOTIONS], level=options.level)
     write(folder, "importance", sounds={"Sound": "angry.flac"}, timeline=plots.region_time(runs["fused"], follows=importance.PLAYER),

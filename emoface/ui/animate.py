@@ -13,7 +13,7 @@ from ..head import HEAD_COUNT
 from . import plots, scenes
 from .chart import Chart, ChartView
 from .context import EXAMPLES, SPEECH_EXAMPLES, Context
-from .engine import MAX_SECONDS, Stages, gpu, plain_errors, short_enough
+from .engine import MAX_SECONDS, Stages, plain_errors, short_enough
 from .heads import NAMES, HeadPicker
 from .inputs import EMOTION_CHOICES, LEVEL_CHOICES, Note, example_buttons, need, recording, step
 from .player import FacePlayer
@@ -35,14 +35,14 @@ def build(context: Context) -> None:
         with gr.Column(scale=5, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
                 step(1, "Speech")
-                speech, _ = recording("Speech to animate", elem_id="speech")
+                speech, _ = recording(context, "Speech to animate", elem_id="speech")
                 gr.HTML('<p class="ef-hint">No recording at hand? One click animates:</p>')
                 examples = example_buttons()
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Emotion")
                 source = gr.Radio(SOURCES, value="speech", label="Where the emotion comes from", elem_classes="ef-pills", elem_id="source")
                 with gr.Column(visible=False) as other_box:
-                    other, _ = recording("Recording whose emotion to take", elem_id="other")
+                    other, _ = recording(context, "Recording whose emotion to take", elem_id="other")
                 named = gr.Radio(EMOTION_CHOICES, value="happy", label="Emotion", elem_classes="ef-pills", elem_id="named", visible=False)
                 mix = gr.Slider(0, 1, value=1, step=0.05, label="Mix", info="0: the voice's own emotion · 1: the chosen one", visible=False)
                 level = gr.Radio(LEVEL_CHOICES, value="normal", label="Intensity", elem_classes="ef-pills", elem_id="level")
@@ -101,27 +101,21 @@ def emotion_argument(source: str, other: str | None, named: str | None) -> str:
 
 
 def _animate(context: Context) -> Callable:
-    @gpu
-    def work(speech, emotion, options, stages):
-        return context.engine.pipeline(speech, emotion=emotion, progress=stages.part(0.1, 0.85), cancel=stages.cancelled, **options)
-
-    def animate(speech, source, other, named, mix, level, style, head, idle, request: gr.Request, progress=gr.Progress()):
+    def animate_tab(speech, source, other, named, mix, level, style, head, idle, request: gr.Request, progress=gr.Progress()):
         session = context.sessions.start(request.session_hash, speech, other)
         stages = Stages(progress, session.stop)
         with plain_errors():
             stages("Checking the recording", 0.0)
             short_enough(need(speech), limit=MAX_SECONDS)
             emotion = emotion_argument(source, other, named)
-            stages("Loading the model", 0.05)
-            context.engine.pipeline  # noqa: B018 - the first visitor waits here, under this name
-            animation = work(speech, emotion, dict(mix=mix, level=level, style=style, head=head, idle=idle), stages)
+            animation = context.engine.run("__call__", speech, emotion=emotion, mix=mix, level=level, style=style, head=head, idle=idle, stages=stages)
             context.sessions.keep(request.session_hash, animation)
             stages("Packing for the browser", 0.9)
             shown = show(animation, context.sessions.result(request.session_hash, ".efp"), sound=sound_file(context, request, animation))
             return shown, plots.emotion_bars(animation), plots.emotion_timeline(animation, follows=PLAYER), echo_of(animation), \
                 f"Ready after {stages.elapsed:.1f} s: {animation.duration:.1f} s of speech, {animation.frame_count} frames."
 
-    return animate
+    return animate_tab
 
 
 def sound_file(context: Context, request: gr.Request, animation: Animation) -> str:
@@ -161,7 +155,7 @@ def _export(context: Context, suffix: str) -> Callable:
         stages = Stages(progress, session.stop)
         with plain_errors():
             animation = context.sessions.kept(request.session_hash)
-            path = context.sessions.result(request.session_hash, "").with_name(f"emoface-{animation.emotion}{suffix}")
+            path = context.sessions.named_result(request.session_hash, f"emoface-{animation.emotion}{suffix}")
             save(animation, path, progress=stages, cancel=stages.cancelled)
             return gr.update(value=str(path), visible=True)
 

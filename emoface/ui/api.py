@@ -10,7 +10,7 @@ import numpy as np
 from ..animation import EMOTIONS, LEVELS, Animation
 from . import plots
 from .context import Context
-from .engine import CROSS_SECONDS, MAX_SECONDS, Stages, gpu, plain_errors, short_enough
+from .engine import CROSS_SECONDS, MAX_SECONDS, Stages, plain_errors, short_enough
 from .importance import three_branches
 from .inputs import need
 
@@ -48,13 +48,10 @@ def _stages(context: Context, request: gr.Request, *uploads: str | None) -> Stag
 def _save(context: Context, request: gr.Request, animation: Animation, name: str, suffix: str) -> str:
     from ..export import save
 
-    folder = context.sessions.result(request.session_hash, "")
-    folder.mkdir()
-    return str(save(animation, folder / f"{name}.{suffix}"))
+    return str(save(animation, context.sessions.named_result(request.session_hash, f"{name}.{suffix}")))
 
 
 def _animate(context: Context) -> Callable:
-    @gpu
     def animate(speech: str, emotion: str = "speech", emotion_speech: str | None = None, mix: float = 1.0, level: str = "normal",
                 style: str | None = None, head: int = 0, idle: bool = False, format: str = "npz", request: gr.Request = None):
         """Turn a recording of speech into an animated 3D talking head.
@@ -76,15 +73,14 @@ def _animate(context: Context) -> Callable:
         stages = _stages(context, request, speech, emotion_speech)
         with plain_errors():
             short_enough(need(speech, "Give a sound file as speech."), limit=MAX_SECONDS)
-            animation = context.engine.pipeline(speech, emotion=emotion_speech or emotion, mix=mix, level=level, style=style, head=int(head),
-                                                idle=idle, cancel=stages.cancelled)
+            animation = context.engine.run("__call__", speech, emotion=emotion_speech or emotion, mix=mix, level=level, style=style,
+                                           head=int(head), idle=idle, stages=stages)
             return _save(context, request, animation, "animation", format), describe(animation)
 
     return animate
 
 
 def _cross(context: Context) -> Callable:
-    @gpu
     def cross_reconstruct(a: str, b: str, level: str = "normal", style: str | None = None, head: int = 0, request: gr.Request = None):
         """Swap the emotions of two recordings: words A and B, each with emotion A and B.
 
@@ -103,7 +99,7 @@ def _cross(context: Context) -> Callable:
         with plain_errors():
             for path in (a, b):
                 short_enough(need(path, "Give two sound files, a and b."), limit=CROSS_SECONDS)
-            rows = context.engine.pipeline.cross_reconstruct(a, b, level=level, style=style, head=int(head), cancel=stages.cancelled)
+            rows = context.engine.run("cross_reconstruct", a, b, level=level, style=style, head=int(head), stages=stages)
             files = [_save(context, request, rows[i][j], f"words_{'AB'[i]}_emotion_{'AB'[j]}", "npz") for i in range(2) for j in range(2)]
             bars = plots.column_displacement(rows).data
             return files, {"difference_mm": {bar["name"]: dict(zip(bar["y"], bar["x"])) for bar in bars},
@@ -113,7 +109,6 @@ def _cross(context: Context) -> Callable:
 
 
 def _importance(context: Context) -> Callable:
-    @gpu
     def importance(speech: str, emotion: str = "speech", level: str = "normal", head: int = 0, request: gr.Request = None):
         """Measure which parts of the face the emotion in a voice moves, and when.
 
@@ -130,8 +125,7 @@ def _importance(context: Context) -> Callable:
         stages = _stages(context, request, speech)
         with plain_errors():
             short_enough(need(speech, "Give a sound file as speech."), limit=CROSS_SECONDS)
-            runs = three_branches(context.engine.pipeline, speech, emotion=emotion, level=level, head=int(head), cancel=stages.cancelled,
-                                  progress=lambda start, end: (lambda stage, fraction: None))
+            runs = three_branches(context.engine, speech, emotion=emotion, level=level, head=int(head), stages=stages)
             fused = runs["fused"]
             table, bars = plots.region_time(fused, follows="").data[0], plots.region_bars(fused).data[0]
             gap = {name: round(float(1e3 * np.linalg.norm(runs[name].vertices - fused.vertices, axis=2).mean()), 3) for name in ("content", "emotion")}

@@ -12,7 +12,7 @@ from . import plots, scenes
 from .animate import load_opening, stopper
 from .chart import ChartView
 from .context import SPEECH_EXAMPLES, Context
-from .engine import CROSS_SECONDS, Stages, gpu, plain_errors, short_enough
+from .engine import CROSS_SECONDS, Stages, plain_errors, short_enough
 from .heads import HeadPicker
 from .inputs import LEVEL_CHOICES, Note, need, recording, step
 from .player import FacePlayer
@@ -29,10 +29,10 @@ def build(context: Context) -> None:
         with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
                 step(1, "Recording A")
-                a, _ = recording("Recording A", limit=CROSS_SECONDS, elem_id="cross-a")
+                a, _ = recording(context, "Recording A", limit=CROSS_SECONDS, elem_id="cross-a")
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Recording B")
-                b, _ = recording("Recording B", limit=CROSS_SECONDS, elem_id="cross-b")
+                b, _ = recording(context, "Recording B", limit=CROSS_SECONDS, elem_id="cross-b")
                 examples = gr.Button("Try a narrator and an angry voice", size="sm", elem_id="cross-example")
             with gr.Column(elem_classes="ef-card"):
                 step(3, "Face")
@@ -59,27 +59,21 @@ def build(context: Context) -> None:
 
 
 def _cross(context: Context) -> Callable:
-    @gpu
-    def work(a, b, options, stages):
-        return context.engine.pipeline.cross_reconstruct(a, b, progress=stages.part(0.1, 0.8), cancel=stages.cancelled, **options)
-
-    def cross(a, b, level, style, head, request: gr.Request, progress=gr.Progress()):
+    def cross_tab(a, b, level, style, head, request: gr.Request, progress=gr.Progress()):
         session = context.sessions.start(request.session_hash, a, b)
         stages = Stages(progress, session.stop)
         with plain_errors():
             stages("Checking the recordings", 0.0)
             for path, name in ((a, "A"), (b, "B")):
                 short_enough(need(path, f"Recording {name} is missing: record or upload it, or click the example."), limit=CROSS_SECONDS)
-            stages("Loading the model", 0.05)
-            context.engine.pipeline  # noqa: B018
-            rows = work(a, b, dict(level=level, style=style, head=head), stages)
+            rows = context.engine.run("cross_reconstruct", a, b, level=level, style=style, head=head, stages=stages)
             stages("Packing for the browser", 0.85)
             new = lambda suffix: context.sessions.result(request.session_hash, suffix)  # noqa: E731
             shown = show(rows, new(".efp"), [new(".wav"), new(".wav")])
             return shown, plots.column_displacement(rows), f"Ready after {stages.elapsed:.1f} s: four faces.", \
                 "Use Hear below the faces to switch between the two recordings; faces that speak the other one are dimmed."
 
-    return cross
+    return cross_tab
 
 
 def show(rows, path, sound_paths, *, autoplay: str = "on") -> dict:

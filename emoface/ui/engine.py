@@ -12,24 +12,17 @@ import gradio as gr
 
 from ..errors import Cancelled, EmoFaceError
 
-try:  # on a Space with ZeroGPU this lends a GPU for the length of a call; anywhere else it does nothing
-    import spaces
-
-    gpu = spaces.GPU(duration=120)
-except ImportError:
-    def gpu(function: Callable) -> Callable:
-        return function
-
 MAX_SECONDS = float(os.environ.get("EMOFACE_MAX_SECONDS", 120))
 CROSS_SECONDS = min(MAX_SECONDS, 30.0)
 """Longest recording of the tabs that show several faces: the browser holds all of their frames."""
 
 
 class Engine:
-    """Lazily built pipeline. ``build()`` makes it; ``describe`` works without it."""
+    """Lazily built pipeline. ``build()`` makes it, once."""
 
     def __init__(self, build: Callable[[], Any]):
         self._build, self._pipeline, self._lock = build, None, threading.Lock()
+        self._lent = _borrow_gpu(self._call)
 
     @property
     def pipeline(self) -> Any:
@@ -37,6 +30,30 @@ class Engine:
             if self._pipeline is None:
                 self._pipeline = self._build()
             return self._pipeline
+
+    def run(self, method: str, *arguments: Any, stages: "Stages", part: tuple[float, float] = (0.1, 0.85), **options: Any) -> Any:
+        """``pipeline.METHOD(*arguments, **options)``, with its stages shown in ``part`` of the bar, until it is done or stopped.
+
+        Where a Space lends GPUs, the work happens in another process, which can neither report stages nor be stopped half way.
+        """
+        stages("Loading the model", part[0])
+        pipeline = self.pipeline
+        if self._lent is not None:
+            stages("Working on a borrowed GPU", part[0])
+            return self._lent(method, arguments, options)
+        return getattr(pipeline, method)(*arguments, progress=stages.part(*part), cancel=stages.cancelled, **options)
+
+    def _call(self, method: str, arguments: tuple, options: dict) -> Any:
+        return getattr(self.pipeline, method)(*arguments, **options)
+
+
+def _borrow_gpu(function: Callable) -> Callable | None:
+    """``function`` on a GPU lent for the length of the call (ZeroGPU), or None anywhere else."""
+    if not os.environ.get("SPACES_ZERO_GPU"):
+        return None
+    import spaces
+
+    return spaces.GPU(duration=120)(function)
 
 
 class Stages:

@@ -49,7 +49,8 @@ this implementation is independent of them.
 
 ### Privacy
 
-Recordings are processed on the machine that runs this page. They and all results are deleted when you close it; nothing is shared between visitors.
+Recordings are processed on the machine that runs this page. Results are deleted when you close
+it, recordings ten minutes later; nothing is shared between visitors.
 
 ### Licences
 

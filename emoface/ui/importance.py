@@ -11,7 +11,7 @@ from . import plots, scenes
 from .animate import emotion_argument, load_opening, sound_file, stopper
 from .chart import ChartView
 from .context import SPEECH_EXAMPLES, Context
-from .engine import CROSS_SECONDS, Stages, gpu, plain_errors, short_enough
+from .engine import CROSS_SECONDS, Engine, Stages, plain_errors, short_enough
 from .heads import HeadPicker
 from .inputs import EMOTION_CHOICES, LEVEL_CHOICES, Note, example_buttons, need, recording, step
 from .player import FacePlayer
@@ -28,7 +28,7 @@ def build(context: Context) -> None:
         with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
                 step(1, "Speech")
-                speech, _ = recording("Speech to explain", limit=CROSS_SECONDS, elem_id="importance-speech")
+                speech, _ = recording(context, "Speech to explain", limit=CROSS_SECONDS, elem_id="importance-speech")
                 examples = example_buttons()
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Emotion")
@@ -64,47 +64,36 @@ def build(context: Context) -> None:
     stop.click(stopper(context), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
 
 
-def three_branches(pipeline, speech, *, progress, cancel, **options) -> dict:
+def three_branches(engine: Engine, speech, *, stages: Stages, **options) -> dict:
     """The same speech through each branch alone and fused: name -> Animation."""
-    return {output: pipeline(speech, output=output, progress=progress(i / 3, (i + 1) / 3), cancel=cancel, **options)
+    return {output: engine.run("__call__", speech, output=output, stages=stages, part=(0.1 + 0.25 * i, 0.35 + 0.25 * i), **options)
             for i, output in enumerate(("content", "emotion", "fused"))}
 
 
 def _importance(context: Context) -> Callable:
-    @gpu
-    def work(speech, options, stages):
-        return three_branches(context.engine.pipeline, speech, progress=lambda a, b: stages.part(0.1 + 0.7 * a, 0.1 + 0.7 * b),
-                              cancel=stages.cancelled, **options)
-
-    def importance(speech, source, named, level, head, request: gr.Request, progress=gr.Progress()):
+    def importance_tab(speech, source, named, level, head, request: gr.Request, progress=gr.Progress()):
         session = context.sessions.start(request.session_hash, speech)
         stages = Stages(progress, session.stop)
         with plain_errors():
             stages("Checking the recording", 0.0)
             short_enough(need(speech), limit=CROSS_SECONDS)
-            stages("Loading the model", 0.05)
-            context.engine.pipeline  # noqa: B018
-            runs = work(speech, dict(emotion=emotion_argument(source, None, named), level=level, head=head), stages)
+            runs = three_branches(context.engine, speech, emotion=emotion_argument(source, None, named), level=level, head=head, stages=stages)
             stages("Packing for the browser", 0.85)
             path = scenes.branches(context.sessions.result(request.session_hash, ".efp"), **runs)
             shown = {"animation": path, "audio": sound_file(context, request, runs["fused"]), "autoplay": "on"}
             return shown, plots.region_time(runs["fused"], follows=PLAYER), plots.region_bars(runs["fused"]), f"Ready after {stages.elapsed:.1f} s."
 
-    return importance
+    return importance_tab
 
 
 def _compare(context: Context) -> Callable:
-    @gpu
-    def work(speech, level, stages):
-        runs = context.engine.pipeline.batch([(speech, name) for name in EMOTIONS], level=level, progress=stages.part(0.1, 0.95), cancel=stages.cancelled)
-        return dict(zip(EMOTIONS, runs))
-
     def compare(speech, level, request: gr.Request, progress=gr.Progress()):
         session = context.sessions.start(request.session_hash, speech)
         stages = Stages(progress, session.stop)
         with plain_errors():
             stages("Checking the recording", 0.0)
             short_enough(need(speech), limit=CROSS_SECONDS)
-            return plots.emotion_comparison(work(speech, level, stages)), f"Compared after {stages.elapsed:.1f} s."
+            runs = context.engine.run("batch", [(speech, name) for name in EMOTIONS], level=level, stages=stages)
+            return plots.emotion_comparison(dict(zip(EMOTIONS, runs))), f"Compared after {stages.elapsed:.1f} s."
 
     return compare

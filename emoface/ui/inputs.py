@@ -8,7 +8,7 @@ import gradio as gr
 
 from ..animation import EMOTIONS
 from ..errors import EmoFaceError
-from .context import SPEECH_EXAMPLES, Example
+from .context import SPEECH_EXAMPLES, Context, Example
 from .engine import MAX_SECONDS
 
 LEVEL_CHOICES = [("Normal", "normal"), ("Strong", "strong")]
@@ -20,12 +20,17 @@ def step(number: int, title: str, note: str = "") -> gr.HTML:
     return gr.HTML(f'<h2 class="ef-step">{number}&ensp;{title} <span>{note}</span></h2>')
 
 
-def recording(label: str, *, limit: float = MAX_SECONDS, elem_id: str | None = None) -> tuple[gr.Audio, gr.HTML]:
+def recording(context: Context, label: str, *, limit: float = MAX_SECONDS, elem_id: str | None = None) -> tuple[gr.Audio, gr.HTML]:
     """A recorder / upload field and the line below it that says whether the recording can be used."""
     audio = gr.Audio(label=label, show_label=False, type="filepath", sources=["upload", "microphone"], elem_id=elem_id, elem_classes="ef-audio",
                      waveform_options=gr.WaveformOptions(show_recording_waveform=True), buttons=[])
     note = Note(f"Up to {limit:.0f} seconds; wav, mp3, flac, ogg, m4a or webm.")
-    audio.change(lambda path: check(path, limit=limit), audio, note, queue=False, show_progress="hidden", api_visibility="private")
+
+    def arrived(path, request: gr.Request):
+        context.sessions.use(request.session_hash, path)
+        return check(path, limit=limit)
+
+    audio.change(arrived, audio, note, queue=False, show_progress="hidden", api_visibility="private")
     return audio, note
 
 

@@ -16,6 +16,8 @@ from ..errors import EmoFaceError
 
 KEPT_BYTES = 2_000_000_000
 """Animations kept for downloads, all visitors together; the oldest go first."""
+GRACE_SECONDS = 600.0
+"""Gradio keeps one file for equal uploads; another visitor's job with the same file may still stand in the queue."""
 
 
 @dataclass
@@ -45,11 +47,22 @@ class Sessions:
         """Begin a job: clears an old stop, remembers uploaded files so that they are deleted with the session."""
         session = self.get(session_id)
         session.stop.clear()
-        session.uploads |= {Path(upload) for upload in uploads if upload}
+        self.use(session_id, *uploads)
         return session
+
+    def use(self, session_id: str, *uploads: str | None) -> None:
+        """Uploads of equal content share one file, which stays while any visitor uses it."""
+        with self._lock:
+            self.get(session_id).uploads |= {Path(upload) for upload in uploads if upload}
 
     def result(self, session_id: str, suffix: str) -> Path:
         return self.get(session_id).folder / f"{uuid.uuid4().hex}{suffix}"
+
+    def named_result(self, session_id: str, name: str) -> Path:
+        """A path that ends in ``name``, for files that people download."""
+        folder = self.get(session_id).folder / uuid.uuid4().hex
+        folder.mkdir()
+        return folder / name
 
     def stop(self, session_id: str) -> None:
         self.get(session_id).stop.set()
@@ -69,19 +82,25 @@ class Sessions:
             return self._kept[session_id]
 
     def end(self, session_id: str) -> None:
-        """Stop the work and delete the visitor's results, and uploads that nobody else uses."""
+        """Stop the work and delete the visitor's results at once, and after ``GRACE_SECONDS`` the uploads that nobody else uses."""
         with self._lock:
             session = self._sessions.pop(session_id, None)
             self._kept.pop(session_id, None)
-            if session is None:
-                return
-            session.stop.set()
-            shared = set().union(*(other.uploads for other in self._sessions.values())) if self._sessions else set()
+        if session is None:
+            return
+        session.stop.set()
         shutil.rmtree(session.folder, ignore_errors=True)
-        uploads = Path(get_upload_folder()).resolve()
-        for upload in session.uploads - shared:
-            if uploads in upload.resolve().parents:  # never a file of the program
-                upload.unlink(missing_ok=True)
+        timer = threading.Timer(GRACE_SECONDS, self._delete_unused, [session.uploads])
+        timer.daemon = True
+        timer.start()
+
+    def _delete_unused(self, uploads: set[Path]) -> None:
+        folder = Path(get_upload_folder()).resolve()
+        with self._lock:
+            used = set().union(*(session.uploads for session in self._sessions.values()))
+            for upload in uploads - used:
+                if folder in upload.resolve().parents:  # never a file of the program
+                    upload.unlink(missing_ok=True)
 
 
 def _size(animation: Animation) -> int:
