@@ -260,7 +260,8 @@ def _items(raw: Any) -> tuple[Item, ...]:
 def _crossed_items(raw: dict) -> list[Item]:
     """Every speech file with every emotion at every level."""
     raw = _mapping(raw, "'items'", required=("speech", "emotion"), optional=("level",))
-    speech = {_name(name, "items.speech"): str(path) for name, path in _mapping(raw["speech"], "'items.speech'").items()}
+    speech = {_name(name, "items.speech"): str(path)
+              for name, path in _mapping(raw["speech"], "'items.speech'").items()}
     emotions = [_choice(value, EMOTIONS, "items.emotion") for value in _list(raw["emotion"], "items.emotion")]
     levels = [_choice(value, LEVELS, "items.level") for value in _list(raw.get("level", ["normal"]), "items.level")]
     return [Item(id=f"{name}-{emotion}-{level}", speech=path, emotion=emotion, level=level)

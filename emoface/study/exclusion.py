@@ -9,7 +9,11 @@ from .results import Results
 
 
 def exclusions(results: Results) -> pd.DataFrame:
-    """One row per rater: the measured quantities, ``excluded`` and the ``reasons`` in words."""
+    """One row per rater: the measured quantities, ``excluded`` and the ``reasons`` in words.
+
+    ``in_3d`` is the share of answers given to the 3D player, ``frames_shown`` the mean share of frames that the
+    rater's machine showed (NaN where browsers do not tell).
+    """
     rules = results.design.exclusion
     rows = []
     for rater in results.raters.to_dict("records"):
@@ -23,6 +27,8 @@ def exclusions(results: Results) -> pd.DataFrame:
             "gold_failures": _gold_failures(results, answers),
             "identical_answers": ratings["value"].value_counts(normalize=True).max() if len(ratings) else 0.0,
             "seconds_per_answer": _seconds_per_answer(ratings),
+            "in_3d": (ratings["player"] == "3d").mean() if len(ratings) else 0.0,
+            "frames_shown": ratings["smoothness"].astype(float).mean(),
             "playback_check": None if playback is None else bool(playback["passed"]),
         }
         reasons = []

@@ -25,7 +25,8 @@ from ..audio import load_audio
 from ..errors import EmoFaceError
 from ..files import atomic_path
 from .design import SCALE, SOFT_HYPHEN, Design, Item, Method, load_design
-from .films import Film, add_card, check_film, delay_sound, film_animation, film_video, freeze, shift, write_film, write_scene
+from .films import (Film, add_card, check_film, delay_sound, film_animation, film_video, freeze, shift, write_film,
+                    write_scene)
 from .plan import Page, Stimulus, all_stimuli, plan_rater
 from .texts import load_texts
 
@@ -82,7 +83,7 @@ def _key(design: Design, stimuli: list[Stimulus], path: Path, text: str) -> dict
     if path.is_file():
         key = json.loads(path.read_text(encoding="utf-8"))
         if key["design"] != text:
-            raise EmoFaceError(f"The folder {path.parent.parent} holds the study of another design; choose a new folder.")
+            raise EmoFaceError(f"The folder {path.parent.parent} holds the study of another design; choose a new one.")
         return key
     draw = secrets.SystemRandom()
     order = [secrets.token_hex(8) for _ in stimuli]

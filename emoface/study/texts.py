@@ -18,5 +18,5 @@ def load_texts(language: str) -> dict:
     path = FOLDER / f"{language}.yaml"
     if not language.isalpha() or not path.is_file():
         known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
-        raise EmoFaceError(f"There are no study texts for the language '{language}'; use one of {known}, or add a file.")
+        raise EmoFaceError(f"There are no study texts for the language '{language}'; use {known} or add a file.")
     return yaml.safe_load(path.read_text(encoding="utf-8"))

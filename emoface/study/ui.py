@@ -32,7 +32,8 @@ class StudyForm(gr.HTML):
         super().__init__(None, html_template=(_FORM / "form.html").read_text("utf-8"),
                          css_template=(_FORM / "form.css").read_text("utf-8"),
                          js_on_load=(_FORM / "form.js").read_text("utf-8"), apply_default_css=False,
-                         server_functions=[study_call], plotly_url=PLOTLY_URL, clips_url=f"/gradio_api/file={clips.as_posix()}", **kwargs)
+                         server_functions=[study_call], plotly_url=PLOTLY_URL,
+                         clips_url=f"/gradio_api/file={clips.as_posix()}", **kwargs)
 
     def get_block_name(self) -> str:
         return "html"

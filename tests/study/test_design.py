@@ -43,7 +43,8 @@ def test_raters_needed_follow_from_raters_per_item(make_design):
     ({"training": [{"item": "nothing"}]}, "nothing"), ({"languages": ["xx"]}, "xx"),
     ({"labels": {"en": ["bad", "good"]}}, "labels"), ({"exclusion": {"completed": 2}}, "completed"),
     ({"size": 401}, "size"), ({"player": "4d"}, "player"),
-    ({"player": "3d", "methods": {"a": {"videos": "{item}.mp4"}}}, "only has videos"), ({"exclusion": {"attention_failures": 0.5}}, "attention_failures"), ({"title": {"de": "Titel"}}, "title"),
+    ({"player": "3d", "methods": {"a": {"videos": "{item}.mp4"}}}, "only has videos"),
+    ({"exclusion": {"attention_failures": 0.5}}, "attention_failures"), ({"title": {"de": "Titel"}}, "title"),
 ])
 def test_a_wrong_design_is_refused_in_one_sentence(changes, word, tmp_path):
     with pytest.raises(EmoFaceError) as error:

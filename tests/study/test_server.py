@@ -18,7 +18,7 @@ _SERVER = """
 import sys
 from emoface.study.ui import build_study
 page = build_study(sys.argv[1], database=sys.argv[2])
-_, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, server_name="127.0.0.1")
+_, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, _frontend=False)
 form = next(block for block in page.blocks.values() if type(block).__name__ == "StudyForm")
 print(address, form._id, flush=True)
 page.block_thread()
@@ -106,7 +106,7 @@ def test_clips_are_served_and_private_files_are_not(study, tmp_path):
     (study / "private").mkdir(exist_ok=True)
     (study / "private" / "key.json").write_text("{}")
     page = build_study(study, database=tmp_path / "answers.sqlite3")
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, server_name="127.0.0.1")
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, _frontend=False)
     try:
         form = next(block for block in page.blocks.values() if type(block).__name__ == "StudyForm")
         config = httpx.get(f"{address}config").text
@@ -133,7 +133,7 @@ def test_the_study_can_be_a_tab_of_another_page(study, tmp_path):
             gr.Markdown("something else")
         with gr.Tab("Study"):
             build_study(study, database=tmp_path / "answers.sqlite3")
-    _, address, _ = whole.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, server_name="127.0.0.1")
+    _, address, _ = whole.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, _frontend=False)
     try:
         form = next(block for block in whole.blocks.values() if type(block).__name__ == "StudyForm")
         assert Sender(address, str(form._id))(action="open")["study"] == "s1"

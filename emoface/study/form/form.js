@@ -111,7 +111,7 @@ function player(clip, place, { name, scene, ended, onended, onslow }) {
   const say = key => name === null ? texts.rating[key] : fill(texts.rating[key + '_named'], { name });
   const label = el('span', {}), overlay = el('button', { type: 'button', class: 'sf-play' }, el('span', { class: 'sf-icon', 'aria-hidden': 'true' }), label);
   const bar = el('div', { class: 'sf-bar', 'aria-hidden': 'true' }, el('div', {})), screen = el('div', { class: 'sf-picture' });
-  const box = el('figure', { class: 'sf-clip', 'data-state': 'waiting' }, name === null ? null : el('figcaption', {}, say('clip')), el('div', { class: 'sf-film' }, screen, overlay, bar));
+  const box = el('figure', { class: 'sf-clip', 'data-state': 'waiting', 'data-plays': '0' }, name === null ? null : el('figcaption', {}, say('clip')), el('div', { class: 'sf-film' }, screen, overlay, bar));
   const state = { box, plays: 0, ended, smoothness: null, player: 'video' };
   let media = null, reached = 0, drawn = 0, measure = null;
   const refresh = () => {
@@ -162,7 +162,7 @@ function player(clip, place, { name, scene, ended, onended, onslow }) {
       return onslow();
     }
     state.smoothness = share;
-    state.plays++;
+    box.dataset.plays = ++state.plays;
     state.ended = true;
     refresh();
     overlay.focus({ preventScroll: true });
