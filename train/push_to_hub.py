@@ -74,6 +74,7 @@ animation.save("face.mp4")
 | GRID, speaker s1 (Cooke et al. 2006) | **real** lip motion, measured in video | CC BY 4.0 |
 | RAVDESS, audio and measured action units (Livingstone & Russo 2018) | emotional speech; its motion is **modelled**: coarticulation over aligned phones, expression from measured action units | CC BY-NC-SA 4.0 |
 | LJSpeech | read speech; motion **modelled** | public domain |
+| flite voices, synthesised for training | further voices; motion **modelled** | free, with notice |
 
 The paper's own corpus, 3D-RAVDESS, is not public: numbers here are not comparable with the paper's.
 
@@ -149,14 +150,14 @@ def model_card(config: dict, repo: str, files: dict[str, Path | bytes], results:
 
 
 def _parameters(weights: Path) -> int:
-    """Trainable numbers in a safetensors file: all floating-point tensors but the template."""
+    """Trainable numbers in a safetensors file: all floating-point tensors but the model's buffers."""
     from safetensors import safe_open
 
     count = 0
     with safe_open(weights, framework="numpy") as file:
         for key in file.keys():
             tensor = file.get_slice(key)
-            if tensor.get_dtype().startswith(("F", "BF")) and key != "template":
+            if tensor.get_dtype().startswith(("F", "BF")) and key not in ("template", "emotion_prototypes"):
                 size = 1
                 for length in tensor.get_shape():
                     size *= length
