@@ -56,15 +56,25 @@ def puppeteer():
     return Puppeteer(delay=0.3)
 
 
-@pytest.fixture(scope="session")
-def server(puppeteer):
-    """Address of the whole page, animated by the puppeteer."""
+def serve(puppeteer, *, opening):
     from emoface.ui.app import build_app, launch_options
 
-    page = build_app(pipeline=lambda: puppeteer)
+    page = build_app(pipeline=lambda: puppeteer, opening=opening)
     _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(), "mcp_server": False})
     yield address
     page.close()
+
+
+@pytest.fixture(scope="session")
+def server(puppeteer):
+    """Address of the whole page, animated by the puppeteer; its players are empty at first, which saves software drawing."""
+    yield from serve(puppeteer, opening=False)
+
+
+@pytest.fixture
+def opening_server(puppeteer):
+    """The same with the precomputed examples."""
+    yield from serve(puppeteer, opening=True)
 
 
 @pytest.fixture
@@ -72,7 +82,7 @@ def open_page(chromium, server):
     """Opens the page in a fresh context and returns it; errors of its scripts fail the test."""
     contexts, errors = [], []
 
-    def open_(*, path="", width=1100, height=900, script=None, prepare=None, **options):
+    def open_(*, address=server, path="", width=1100, height=900, script=None, prepare=None, **options):
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         if script:
@@ -82,7 +92,7 @@ def open_page(chromium, server):
         page.on("pageerror", lambda error: errors.append(str(error)))
         if prepare:
             prepare(page)
-        page.goto(server + path)
+        page.goto(address + path)
         page.wait_for_selector("#animate")
         return page
 
