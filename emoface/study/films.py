@@ -13,6 +13,7 @@ from ..animation import Animation
 from ..audio import SAMPLE_RATE, load_audio
 from ..errors import AudioError, EmoFaceError
 from ..files import atomic_path
+from .fonts import load_font
 
 CARD_SECONDS = 3.0
 _CHECK_FPS = 30
@@ -130,9 +131,9 @@ def write_scene(animation: Animation, path: str | Path) -> list[Path]:
 
 def draw_card(lines: list[str], *, size: int, text_size: int | None = None) -> np.ndarray:
     """(size, size, 3) uint8: lines of text, wrapped and centred."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    font = ImageFont.load_default(size=text_size or max(14, size // 16))
+    font = load_font("".join(lines), text_size or max(14, size // 18))
     page = Image.new("RGB", (size, size), _PAPER)
     text = "\n\n".join(_wrap(line, font, size * 0.88) for line in lines)
     ImageDraw.Draw(page).multiline_text((size / 2, size / 2), text, fill=_INK, font=font, anchor="mm", align="center",

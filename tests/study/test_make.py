@@ -12,8 +12,11 @@ from emoface.animation import Animation
 from emoface.audio import load_audio
 from emoface.errors import EmoFaceError
 from emoface.export.encode import write_video
+from emoface.study.design import LABELS, SOFT_HYPHEN
 from emoface.study.films import check_film, draw_card, write_film
+from emoface.study.fonts import load_font
 from emoface.study.make import make_study
+from emoface.study.texts import FOLDER, load_texts
 
 SIZE = 128
 
@@ -216,3 +219,18 @@ def test_the_playback_check_beeps_as_often_as_it_says(tmp_path):
     assert np.count_nonzero(loud[1:] & ~loud[:-1]) == 4
     shown = frames(tmp_path / "check.mp4")
     assert np.abs(shown[60] - draw_card(["37"], size=SIZE, text_size=SIZE // 3)).mean() < 6
+
+
+@pytest.mark.parametrize("language", [file.stem for file in FOLDER.glob("*.yaml")])
+def test_cards_have_every_letter_of_every_language(language):
+    pytest.importorskip("matplotlib", reason="without matplotlib only English cards can be drawn")
+    load_font(load_texts(language)["attention"] + "".join(LABELS.get(language, ())).replace(SOFT_HYPHEN, ""), 20)
+
+
+def test_letters_that_cannot_be_drawn_are_refused(monkeypatch):
+    with pytest.raises(EmoFaceError, match="no letter"):
+        load_font("\u4e2d", 20)
+    monkeypatch.setattr("emoface.study.fonts.find_spec", lambda name: None)
+    load_font("Attention check: please choose “Poor”.", 20)
+    with pytest.raises(EmoFaceError, match="install matplotlib"):
+        load_font("Prüfung", 20)
