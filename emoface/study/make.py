@@ -32,7 +32,7 @@ from .texts import load_texts
 
 CHECKS = 3
 _SECONDS_PER_ANSWER = 4.0
-_MADE = 1_000_000_000
+FILE_TIME = 1_000_000_000
 """Modification time of all clips, so that the order of making does not show in HTTP headers."""
 
 Progress = Callable[[str, float], None]
@@ -146,7 +146,7 @@ def _render(design: Design, ids: dict[Stimulus, str], checks: dict[str, dict], f
 
 def _hide_age(path: Path) -> None:
     os.chmod(path, 0o644)
-    os.utime(path, (_MADE, _MADE))
+    os.utime(path, (FILE_TIME, FILE_TIME))
 
 
 def _scene(design: Design, stimulus: Stimulus, animator: "_Animator") -> Animation:

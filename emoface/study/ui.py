@@ -14,6 +14,7 @@ import gradio as gr
 from ..ui.player import HERE as PLAYER
 from ..ui.player import PLOTLY_URL
 from ..ui.player import script as player_script
+from .make import FILE_TIME
 from .push import HubCopy
 from .session import StudySession, admin_token
 from .storage import Storage, default_path
@@ -68,7 +69,8 @@ def _public_clips(folder: Path) -> Path:
     atexit.register(shutil.rmtree, public, ignore_errors=True)
     for clip in (folder / "clips").iterdir():
         if clip.suffix in (".mp4", ".efp", ".wav"):
-            shutil.copy2(clip, public / clip.name)
+            shutil.copy(clip, public / clip.name)
+            os.utime(public / clip.name, (FILE_TIME, FILE_TIME))
     (public / "player.js").write_text(player_script("player"), encoding="utf-8")
     for name in ("player.html", "player.css"):
         shutil.copy(PLAYER / name, public / name)

@@ -111,7 +111,8 @@ def test_clips_are_served_and_private_files_are_not(study, tmp_path):
         form = next(block for block in page.blocks.values() if type(block).__name__ == "StudyForm")
         config = httpx.get(f"{address}config").text
         clips_url = form.props["clips_url"]
-        assert httpx.get(f"{address}{clips_url[1:]}/c0.mp4").content == b"clip"
+        clip = httpx.get(f"{address}{clips_url[1:]}/c0.mp4")
+        assert clip.content == b"clip" and "2001" in clip.headers["last-modified"]  # not when it was made
         assert str(study) not in config and "key.json" not in config
         for path in (study / "private" / "key.json", study / "study.json", study / "clips" / "c0.mp4",
                      tmp_path / "answers.sqlite3"):
