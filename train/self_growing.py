@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from emoface.decoder import BranchDecoder
+from emoface.decoder import BranchDecoder, BranchLoop
 
 from .motion import Motion
 
@@ -38,7 +38,7 @@ def shifted(tokens: Tensor, start: Tensor) -> Tensor:
 
 def decode(
     decoder: BranchDecoder, motion: Motion, condition: Tensor, cross: Tensor, *, probability: float, passes: int = 2,
-    blind: Tensor | None = None,
+    blind: Tensor | None = None, free_running: bool = False,
 ) -> Tensor:
     """Hidden states (B, T, d) of stage 2.
 
@@ -49,6 +49,8 @@ def decode(
             closer to what free running will see.
         blind: (B,) rows whose stage 1 starts from the template and that never see ground truth. An expression is slow: a
             decoder that finds it in any frame of its history copies it and never learns to hear it. The paper has none.
+        free_running: the history of blind rows is what the decoder really says when it runs freely, frame after frame, instead of
+            a few parallel passes. Cheap in ``d`` dimensions, and the only way to meet the slow drift of its own feedback.
     """
     truth = motion.embed(decoder)
     start = decoder.motion_in.bias[None, None]  # the clip starts at the template: W_in 0 + b_in
@@ -68,4 +70,15 @@ def decode(
         bias = decoder.motion_in.weight @ decoder.motion_out.bias.detach() + decoder.motion_in.bias
         predicted = hidden @ weight.T + bias
         history = shifted(torch.where(keep, truth, predicted), start)
+    if free_running and blind is not None and blind.any():
+        history = history.clone()
+        history[blind] = shifted(_free_run(decoder, condition[blind], cross[blind]) @ weight.T + bias, start)
     return decoder(history, condition, cross)
+
+
+@torch.no_grad()
+def _free_run(decoder: BranchDecoder, condition: Tensor, cross: Tensor) -> Tensor:
+    """Hidden states (B, T, d) of the decoder running on its own past."""
+    start = decoder.motion_in.bias.expand(1, len(cross), -1).contiguous()
+    loop = BranchLoop([decoder], start, condition.squeeze(1).unsqueeze(0))
+    return loop.run(cross.unsqueeze(0))[0]

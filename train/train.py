@@ -50,6 +50,10 @@ class TrainingConfig:
     passes: int = 2
     blind_rows: float = 0.0
     """Share of items that never see ground-truth history, see ``train.self_growing.decode``."""
+    free_running: bool = False
+    """Blind items learn on their own free-running past."""
+    start_from: str | None = None
+    """A checkpoint whose weights (nothing else) this run starts with."""
     learning_rate: float = 1e-4
     schedule: str = "constant"
     """``constant`` (the paper) or ``cosine``: linear warm-up over 2 % of the steps, then down to 2 % of the rate."""
@@ -126,7 +130,7 @@ def fit_length(features: Tensor, mask: Tensor, target: Tensor) -> Tensor:
 
 def compute_losses(
     model: EmoFaceModel, batch: Batch, *, vertices: Tensor, pairs: Tensor | None, weights: LossWeights, probability: float,
-    passes: int = 2, label_smoothing: float = 0.0, blind_rows: float = 0.0,
+    passes: int = 2, label_smoothing: float = 0.0, blind_rows: float = 0.0, free_running: bool = False,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The training objective of one batch; returns the total and its unweighted terms.
 
@@ -137,6 +141,7 @@ def compute_losses(
     history = dict(probability=probability, passes=passes)
     if blind_rows:
         history["blind"] = torch.rand(len(content), device=content.device) < blind_rows
+        history["free_running"] = free_running
     decoder = model.content_decoder
     hidden = decode(decoder, batch.motions[0], decoder.condition(style, None), decoder.cross(content), **history)
     offsets_c = decoder.offsets(hidden, vertices)
@@ -204,6 +209,10 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             [g for g in groups if g["params"]], lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99 if config.schedule == "cosine" else 0.999)
         )
+        if config.start_from:
+            state = torch.load(config.start_from, map_location="cpu", weights_only=True)
+            model.load_state_dict(state["model"])
+            self.task.load_state(state["task"])
         self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
         self.sampler = VertexSampler(
             model.config.vertex_count, sample=config.vertices, importance=self.task.importance, pairs=self.task.lip_pairs, seed=config.seed
@@ -259,6 +268,7 @@ class Trainer:
             total, terms = compute_losses(
                 model, self.task.prepare(batch), vertices=vertices, pairs=pairs, weights=self.weights, probability=probability,
                 passes=self.config.passes, label_smoothing=self.config.label_smoothing, blind_rows=self.config.blind_rows,
+                free_running=self.config.free_running,
             )
         if not torch.isfinite(total):
             raise FloatingPointError(f"The loss is not finite at step {self.step}: lower the learning rate.")

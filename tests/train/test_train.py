@@ -88,6 +88,22 @@ def test_self_growing_ends_in_free_running():
 
 
 @torch.no_grad()
+def test_free_running_items_see_what_free_running_says():
+    model = tiny_model()
+    torch.manual_seed(4)
+    features, style = torch.randn(2, 9, 48), torch.eye(2)
+    truth = DenseMotion(torch.randn(2, 9, model.config.vertex_count, 3))
+    decoder = model.content_decoder
+    condition, cross = decoder.condition(style, None), decoder.cross(features)
+    free = torch.cat([p.content for p in model.generate(features, features, style=style, level=style)], 1)
+    blind = torch.tensor([False, True])
+    hidden = decode(decoder, truth, condition, cross, probability=1.0, blind=blind, free_running=True)
+    assert torch.allclose(decoder.offsets(hidden)[1], free[1], atol=1e-5)
+    forced = decode(decoder, truth, condition, cross, probability=1.0)
+    assert torch.allclose(hidden[0], forced[0], atol=1e-5) and not torch.allclose(hidden[1], forced[1], atol=1e-3)
+
+
+@torch.no_grad()
 def test_teacher_forcing_sees_shifted_ground_truth():
     model = tiny_model()
     decoder, style = model.content_decoder, torch.eye(2)
@@ -250,7 +266,7 @@ def test_missing_data_says_how_to_make_it(tmp_path):
         MeshFolder(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["mini", "vocaset", "3d-ravdess", "tiny"])
+@pytest.mark.parametrize("name", ["mini", "mini_finish", "vocaset", "3d-ravdess", "tiny"])
 def test_shipped_configs_are_valid(name):
     from pathlib import Path
 
