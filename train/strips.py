@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--model", default=None)
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     parser.add_argument("--speech", type=Path, default=Path("assets/examples/narrator.flac"))
-    parser.add_argument("--own", type=Path, nargs="*", default=sorted(Path("assets/examples").glob("*.flac")))
+    parser.add_argument("--own", type=Path, nargs="*", default=[Path("assets/examples") / f"{n}.flac" for n in ("angry", "fearful", "happy", "narrator", "sad")])
     parser.add_argument("--size", type=int, default=170)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
