@@ -13,9 +13,12 @@ from . import animate, api, cross, importance
 from .context import EXAMPLES, Context
 from .engine import Engine
 from .header import ABOUT, device_name, header
+from .player import PLOTLY_URL
 from .theme import CSS, theme
 
 UPLOAD_LIMIT = "200mb"
+# Relative, so that it also holds behind a root path: the drawing library comes while Gradio starts.
+PRELOAD = f'<link rel="preload" as="script" href="{PLOTLY_URL.lstrip("/")}">'
 
 
 def build_app(*, model: str | None = None, device: str = "auto", study: str | Path | None = None, opening: bool = True,
@@ -84,5 +87,5 @@ def _read_config(folder: Path):
 def launch_options() -> dict[str, Any]:
     """What belongs to ``launch`` in Gradio 6: looks, limits and the tools for agents."""
     # Gradio's check that the page answers gives up after 3 s, which a busy machine may need: _frontend=False leaves it out.
-    return dict(_frontend=False, theme=theme(), css=CSS, max_file_size=UPLOAD_LIMIT, allowed_paths=[str(EXAMPLES)] if EXAMPLES.exists() else [],
+    return dict(_frontend=False, theme=theme(), css=CSS, head=PRELOAD, max_file_size=UPLOAD_LIMIT, allowed_paths=[str(EXAMPLES)] if EXAMPLES.exists() else [],
                 mcp_server=find_spec("mcp") is not None, root_path=os.environ.get("GRADIO_ROOT_PATH") or None)
