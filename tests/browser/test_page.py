@@ -169,10 +169,11 @@ def test_two_visitors_do_not_see_each_other(open_page, sounds):
 
 
 @pytest.mark.parametrize("width, theme", [(360, "light"), (360, "dark"), (1280, "light")])
-def test_nothing_is_wider_than_the_screen(open_page, width, theme):
-    page = open_page(path=f"?__theme={theme}", width=width)
-    page.wait_for_timeout(800)
+def test_nothing_is_wider_than_the_screen(open_page, opening_server, width, theme):
+    page = open_page(address=opening_server, path=f"?__theme={theme}", width=width)
+    page.wait_for_timeout(3000)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.querySelector('#player').getBoundingClientRect().right") <= width
     assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
 
 
