@@ -18,7 +18,7 @@ BURSTS = (0.5, 1.1, 1.7)
 WAIT = 120_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # not session: other packages start a Playwright of their own, and only one may run
 def chromium():
     from playwright.sync_api import sync_playwright
 

@@ -119,11 +119,11 @@ def test_keyboard(page):
     press("Home", 0)
     page.locator("#fast .efp").press(" ")
     page.wait_for_function("!emoface.players.fast.audio.paused")
-    assert page.locator("#fast .efp-play").get_attribute("aria-label") == "Pause"
+    page.wait_for_selector("#fast .efp-play[aria-label='Pause']")
     page.locator("#fast .efp").press(" ")
     page.wait_for_function("emoface.players.fast.audio.paused")
     page.locator("#fast .efp").press("m")
-    assert page.locator("#fast .efp-mute").get_attribute("aria-pressed") == "true"
+    page.wait_for_selector("#fast .efp-mute[aria-pressed='true']")
     page.locator("#fast .efp").press("m")
 
 
