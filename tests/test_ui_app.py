@@ -1,5 +1,6 @@
 """The page without a browser: endpoints, visitors, errors, charts and scenes."""
 
+import os
 import gzip
 import json
 import struct
@@ -108,7 +109,7 @@ def test_too_long_recordings_are_refused_before_the_work(client, sounds):
     assert time.monotonic() - start < 10
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "../../etc/hostname"])
+@pytest.mark.parametrize("path", ["/etc/passwd", "app.py", os.path.relpath("/etc/hostname")])
 def test_files_of_the_server_cannot_be_named(client, path):
     from gradio_client.exceptions import AppError
 
