@@ -46,6 +46,11 @@ class FeatureMix(nn.Module):
         return ((x + self.gather(F.dropout(inner, self.dropout, self.training))) * inside).transpose(1, 2)
 
 
+def stretch(track: Tensor, frames: int) -> Tensor:
+    """(B, U, C) -> (B, frames, C), linearly from end to end: another recording's features on this one's clock."""
+    return F.interpolate(track.transpose(1, 2), size=frames, mode="linear", align_corners=True).transpose(1, 2)
+
+
 class SlowTrack(nn.Module):
     """What the emotion branch hears: attention-weighted mean and spread of the features over about two seconds.
 
@@ -175,15 +180,25 @@ class EmoFaceModel(PreTrainedModel):
         """F_c: encoder frames on the mesh clock (B, T, L, C) -> (B, T, C)."""
         return self.content_mix(hidden, mask) if self.content_mix is not None else hidden[:, :, -1]
 
-    def emotion_features(self, hidden: Tensor, mask: Tensor | None = None, *, pooled: bool = False) -> Tensor:
-        """F_e: (B, T, L, C) -> (B, T, C), or (B, 1, C) for the whole clip when ``pooled``."""
-        x = self.emotion_mix(hidden, mask) if self.emotion_mix is not None else hidden[:, :, -1]
+    def emotion_frames(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What F_e is made from, frame by frame: (B, T, L, C) -> (B, T, C)."""
+        return self.emotion_mix(hidden, mask) if self.emotion_mix is not None else hidden[:, :, -1]
+
+    def emotion_track(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """F_e over time, of :meth:`emotion_frames`: (B, T, C) -> (B, T, C)."""
+        return self.slow_track(x, mask) if self.slow_track is not None else x
+
+    def emotion_vector(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """F_e of the whole clip, of :meth:`emotion_frames`: (B, T, C) -> (B, 1, C)."""
         if self.slow_track is not None:
-            return self.slow_track.pooled(x, mask) if pooled else self.slow_track(x, mask)
-        if not pooled:
-            return x
+            return self.slow_track.pooled(x, mask)
         weight = torch.ones_like(x[..., :1]) if mask is None else mask[..., None].to(x.dtype)
         return (x * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
+
+    def emotion_features(self, hidden: Tensor, mask: Tensor | None = None, *, pooled: bool = False) -> Tensor:
+        """F_e: (B, T, L, C) -> (B, T, C), or (B, 1, C) for the whole clip when ``pooled``."""
+        x = self.emotion_frames(hidden, mask)
+        return self.emotion_vector(x, mask) if pooled else self.emotion_track(x, mask)
 
     def named_emotion(self, emotion: int, level: int) -> Tensor:
         """Stored mean features of an emotion at a level, (1, 1, C)."""
@@ -191,10 +206,15 @@ class EmoFaceModel(PreTrainedModel):
 
     # ---- motion ---------------------------------------------------------------------------------------------------
 
-    def one_hot(self, index: int, count: int, rows: int) -> Tensor:
-        out = self.template.new_zeros(rows, count)
-        out[:, index] = 1.0
-        return out
+    def conditions(self, *, style: str, level: str, rows: int = 1) -> dict[str, Tensor]:
+        """One-hot ``style`` (rows, n) and ``level`` (rows, 2) by name, as :meth:`generate` takes them."""
+
+        def one_hot(name: str, names: list[str]) -> Tensor:
+            out = self.template.new_zeros(rows, len(names))
+            out[:, names.index(name)] = 1.0
+            return out
+
+        return dict(style=one_hot(style, self.config.style_names), level=one_hot(level, self.config.level_names))
 
     def branch_loop(self, *, style: Tensor, level: Tensor, initial_offset: Tensor | None = None) -> BranchLoop:
         """The free-running loop of both branches for R rows: style (R, n), level (R, 2), initial_offset (S, 3) or None."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Callable, Sequence, Union
@@ -13,10 +12,10 @@ from torch import Tensor
 
 from .animation import Animation
 from .audio import Audio, load_audio
-from .encoders import SpeechEncoder
+from .encoders import SpeechEncoder, frame_count
 from .errors import Cancelled, EmoFaceError, ModelError
 from .head import Head, fit_blendshapes, load_head
-from .modeling import EmoFaceModel, Frames
+from .modeling import EmoFaceModel, Frames, stretch
 
 Sound = Union[str, Path, tuple, Audio]
 Progress = Callable[[str, float], None]
@@ -162,18 +161,13 @@ class EmoFacePipeline:
         heard: dict[int, tuple[Tensor, Tensor]] = {}
         for sound in [*speeches, *(e for e in emotions if isinstance(e, Audio))]:
             if id(sound) not in heard:
-                heard[id(sound)] = self._encode(sound)
+                heard[id(sound)] = self._listen(*self._encode(sound))
                 _stop_if(cancel)
 
         report("Feeling", 0.3)
         rows = [self._features(s, e, heard, mix=mix, level=level) for s, e in zip(speeches, emotions)]
-        settings = [
-            dict(
-                model=self.name, speech=s.name, emotion=e if isinstance(e, str) else e.name, mix=float(mix), level=level, style=style,
-                head=int(head), output=output, idle=bool(idle),
-            )
-            for s, e in zip(speeches, emotions)
-        ]
+        options = dict(mix=mix, level=level, style=style, head=head, output=output, idle=idle)
+        settings = [self._settings(s.name, e if isinstance(e, str) else e.name, **options) for s, e in zip(speeches, emotions)]
         motions = self._decode(
             rows, output=output, style=style, level=level, initial_offset=initial_offset,
             progress=lambda f: report("Moving the face", 0.35 + 0.45 * f), cancel=cancel,
@@ -217,7 +211,7 @@ class EmoFacePipeline:
         """Encoder frames (1, T, L, C) for the content and the emotion branch."""
         config = self.model.config
         samples = torch.from_numpy(audio.samples)
-        frames = math.ceil(round(len(samples) * config.fps / audio.sample_rate, 6))
+        frames = frame_count(len(samples), config.fps, sample_rate=audio.sample_rate)
 
         def run(encoder: SpeechEncoder) -> Tensor:
             states = encoder.frame_features(samples, frames, fps=config.fps)[-config.feature_layers :]
@@ -227,37 +221,44 @@ class EmoFacePipeline:
         return content, content if self.emotion_encoder is None else run(self.emotion_encoder)
 
     @torch.inference_mode()
+    def _listen(self, content: Tensor, emotion: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoder frames of a recording to its F_c and the frames its F_e is made from, (1, T, C) each."""
+        return self.model.content_features(content), self.model.emotion_frames(emotion)
+
+    @torch.inference_mode()
     def _features(self, speech: Audio, emotion: Audio | str, heard: dict, *, mix: float, level: str) -> dict:
         """F_c, F_e and what the emotion sounds like, for one job."""
         model = self.model
-        content = model.content_features(heard[id(speech)][0])
-        own = lambda pooled: model.emotion_features(heard[id(speech)][1], pooled=pooled)  # noqa: E731
+        content, own = heard[id(speech)]
         if isinstance(emotion, str) and emotion == "speech":
-            features, whole = own(False), own(True)
+            features, whole = model.emotion_track(own), model.emotion_vector(own)
         else:
-            chosen = self._chosen(emotion, None if isinstance(emotion, str) else heard[id(emotion)][1], level=level)
-            features, whole = chosen, chosen
-            if self.model.config.emotion_pooling == "frame" and not isinstance(emotion, str):
-                features = self._stretched(heard[id(emotion)][1], content.shape[1])
+            lent = None if isinstance(emotion, str) else heard[id(emotion)][1]
+            features = whole = self._chosen(emotion, lent, level=level)
+            if model.config.emotion_pooling == "frame" and lent is not None:
+                features = stretch(lent, content.shape[1])
             if mix < 1.0:
-                features, whole = torch.lerp(own(False), features, mix), torch.lerp(own(True), whole, mix)
+                features = torch.lerp(model.emotion_track(own), features, mix)
+                whole = torch.lerp(model.emotion_vector(own), whole, mix)
         features = features.expand(-1, content.shape[1], -1)
         return dict(
             content=content, emotion=features, probabilities=model.classifier(whole)[0, 0].softmax(-1),
             track=model.classifier(features)[0].softmax(-1),
         )
 
-    def _chosen(self, emotion: Audio | str, hidden: Tensor | None, *, level: str) -> Tensor:
-        """(1, 1, C) features of a named emotion, or of another recording whose encoder frames are given."""
+    def _chosen(self, emotion: Audio | str, frames: Tensor | None, *, level: str) -> Tensor:
+        """(1, 1, C) features of a named emotion, or of another recording whose emotion frames are given."""
         if not isinstance(emotion, str):
-            return self.model.emotion_features(hidden, pooled=True)
+            return self.model.emotion_vector(frames)
         config = self.model.config
         return self.model.named_emotion(config.emotion_names.index(emotion), config.level_names.index(level))
 
-    def _stretched(self, hidden: Tensor, frames: int) -> Tensor:
-        """Frame-level emotion features of another recording, stretched over the speech as in training: (1, frames, C)."""
-        track = self.model.emotion_features(hidden).transpose(1, 2)
-        return torch.nn.functional.interpolate(track, size=frames, mode="linear", align_corners=True).transpose(1, 2)
+    def _settings(self, speech: str, emotion: str, *, mix: float, level: str, style: str, head: int, output: str, idle: bool) -> dict:
+        """What ``Animation.settings`` echoes."""
+        return dict(
+            model=self.name, speech=speech, emotion=emotion, mix=float(mix), level=level, style=style, head=int(head), output=output,
+            idle=bool(idle),
+        )
 
     def _decode(self, rows: list[dict], *, output: str, style: str, level: str, initial_offset, progress, cancel) -> list[dict]:
         """Offsets and weights of every row, as numpy arrays cut to the row's own length."""
@@ -276,9 +277,8 @@ class EmoFacePipeline:
         ]
         start = None if initial_offset is None else self._initial(initial_offset)
         frames = self.model.generate(
-            together("content"), together("emotion"), style=self.model.one_hot(config.style_names.index(style), len(config.style_names), count),
-            level=self.model.one_hot(config.level_names.index(level), len(config.level_names), count), initial_offset=start,
-            chunk=max(64 // count, 16), cancel=cancel,
+            together("content"), together("emotion"), **self.model.conditions(style=style, level=level, rows=count),
+            initial_offset=start, chunk=max(64 // count, 16), cancel=cancel,
         )
         for part in frames:
             shown, effect = self._shown(part, output)

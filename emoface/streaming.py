@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .animation import Animation
 from .audio import SAMPLE_RATE, Audio
-from .encoders import FRAME_RATE, SAMPLES_PER_FRAME, SpeechEncoder, loudest, resample_frames
+from .encoders import FRAME_RATE, SAMPLES_PER_FRAME, SpeechEncoder, frame_count, loudest, resample_frames
 from .errors import AudioError, EmoFaceError
 from .modeling import EmoFaceModel, Generation, SlowTrack
 from .pipeline import EmoFacePipeline, Sound, _is_name
@@ -209,10 +209,7 @@ class EmoFaceStreamer:
         self._pipe, self._output, self._head = pipe, output, pipe._head(head)
         self._chosen, name = self._hear(emotion, level)
         self._mix = 0.0 if self._chosen is None else float(mix)
-        self._settings = {
-            "model": pipe.name, "speech": "stream", "emotion": name, "mix": float(mix), "level": level, "style": style,
-            "head": int(head), "output": output, "idle": False,
-        }  # fmt: skip
+        self._settings = pipe._settings("stream", name, mix=mix, level=level, style=style, head=head, output=output, idle=False)
         windows = windows or Windows()
         reach = _reach(model)
         self._hears = [EncoderStream(pipe.content_encoder, windows)]
@@ -220,13 +217,12 @@ class EmoFaceStreamer:
         if self._mix < 1.0:
             if pipe.emotion_encoder is not None:
                 self._hears.append(EncoderStream(pipe.emotion_encoder, windows))
-            self._features.append(FeatureStream(_emotion_mix(model), reach))
+            self._features.append(FeatureStream(model.emotion_frames, reach))
         self._clocks = [MeshClock(config.fps) for _ in self._hears]
         self._track = PastTrack(model.slow_track) if model.slow_track is not None else None
         self._generation = Generation(
             model,
-            style=model.one_hot(config.style_names.index(style), len(config.style_names), 1),
-            level=model.one_hot(config.level_names.index(level), len(config.level_names), 1),
+            **model.conditions(style=style, level=level),
         )
         self._resampler = None
         if sample_rate != SAMPLE_RATE:
@@ -266,7 +262,7 @@ class EmoFaceStreamer:
             if _is_name(emotion, pipe.emotions):
                 return pipe._chosen(emotion, None, level=level), str(emotion)
             audio = pipe._load(emotion)
-            return pipe._chosen(audio, pipe._encode(audio)[1], level=level), audio.name
+            return pipe._chosen(audio, pipe.model.emotion_frames(pipe._encode(audio)[1]), level=level), audio.name
 
     def _accept(self, samples: np.ndarray) -> np.ndarray:
         if self._finished:
@@ -294,7 +290,7 @@ class EmoFaceStreamer:
             states = [clock.feed(s[-layers:].float()) for clock, s in zip(self._clocks, hop)]
             pieces.append(self._animate(states, last=False))
         if last and self._heard:
-            frames = -(-self._heard * self._pipe.model.config.fps // SAMPLE_RATE)
+            frames = frame_count(self._heard, self._pipe.model.config.fps)
             states = [clock.feed(None, frames=frames) for clock in self._clocks]
             pieces.append(self._animate(states, last=True))
         pieces = [piece for piece in pieces if piece is not None]
@@ -336,11 +332,6 @@ def _reach(model: EmoFaceModel) -> int:
     """Mesh frames on each side that the features of one frame depend on."""
     mix = model.content_mix
     return 0 if mix is None else mix.spread.kernel_size[0] // 2 + mix.gather.kernel_size[0] // 2
-
-
-def _emotion_mix(model: EmoFaceModel) -> Callable[[Tensor], Tensor]:
-    """The emotion branch's features before its slow track: (1, T, L, C) -> (1, T, C)."""
-    return model.emotion_mix if model.emotion_mix is not None else lambda hidden: hidden[:, :, -1]
 
 
 def _join(pieces: list[Animation]) -> Animation:

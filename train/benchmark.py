@@ -200,6 +200,7 @@ def _stages(pipeline, path: Path, repeats: int) -> dict[str, float]:
     watched = [
         (pipeline, "_load", "audio"),
         (pipeline, "_encode", "encoder"),
+        (pipeline, "_listen", "features"),
         (pipeline, "_features", "features"),
         (BranchDecoder, "cross", "decoders"),
         (BranchLoop, "run", "decoders"),
@@ -229,7 +230,8 @@ def _uncached(pipeline, frames: int, seconds: float) -> dict:
 
     model = pipeline.model
     config = model.config
-    style, level = model.one_hot(0, len(config.style_names), 1), model.one_hot(0, len(config.level_names), 1)
+    conditions = model.conditions(style=config.style_names[0], level=config.level_names[0])
+    style, level = conditions["style"], conditions["level"]
     features = torch.randn(1, frames, config.feature_size, device=pipeline.device)
 
     @torch.inference_mode()

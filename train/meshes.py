@@ -203,9 +203,8 @@ class MeshTask:
             f_e = model.emotion_features(self._features(self.emotion_encoder, sound, frames))
             style = self.data.clips[clip]["style"]
             for name in [style] if style in names else names:
-                parts = model.generate(
-                    f_c, f_e, style=model.one_hot(names.index(name), len(names), 1), level=model.one_hot(self.data.clips[clip]["level"], 2, 1)
-                )
+                level = model.config.level_names[self.data.clips[clip]["level"]]
+                parts = model.generate(f_c, f_e, **model.conditions(style=name, level=level))
                 predicted = torch.cat([p.fused for p in parts], 1)[0].cpu().numpy()
                 still = np.zeros_like(truth)
                 rows.append([lve(predicted, truth, self.lips), eve(predicted, truth, self.upper), lve(still, truth, self.lips)])

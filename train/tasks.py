@@ -112,8 +112,8 @@ class CorpusTask:
         names = model.config.style_names
         style = style or (info["style"] if info["style"] in names else names[0])
         parts = model.generate(
-            model.content_features(hidden), model.emotion_features(hidden), style=model.one_hot(names.index(style), len(names), 1),
-            level=model.one_hot(info["level"], 2, 1),
+            model.content_features(hidden), model.emotion_features(hidden),
+            **model.conditions(style=style, level=model.config.level_names[info["level"]]),
         )
         return torch.cat([p.fused for p in parts], dim=1)[0].numpy()
 

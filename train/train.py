@@ -23,7 +23,7 @@ from torch.nn.utils import parametrize
 from tqdm import tqdm
 
 from emoface.files import atomic_path
-from emoface.modeling import EmoFaceModel
+from emoface.modeling import EmoFaceModel, stretch
 
 from . import losses
 from .data import Batch
@@ -101,19 +101,16 @@ class VertexSampler:
 def heard_emotion(model: EmoFaceModel, batch: Batch, which: int) -> tuple[Tensor, Tensor]:
     """F_e of source ``which`` on the content's clock (B, T, C), and the clip's vector (B, C) for the classifier."""
     hidden, mask = batch.sources[which], batch.source_masks[which]
-    mixed = model.emotion_mix(hidden, mask) if model.emotion_mix is not None else hidden[:, :, -1]
-    frames = batch.content.shape[1]
+    mixed = model.emotion_frames(hidden, mask)
+    whole = model.emotion_vector(mixed, mask)
     if model.slow_track is None:
-        track = fit_length(mixed, mask, batch.mask)
-        weight = mask[..., None].to(mixed.dtype)
-        return track, (mixed * weight).sum(1) / weight.sum(1)
-    whole = model.slow_track.pooled(mixed, mask)
-    features = whole.expand(-1, frames, -1)
+        return fit_length(mixed, mask, batch.mask), whole.squeeze(1)
+    features = whole.expand(-1, batch.content.shape[1], -1)
     own = ~batch.pooled[which]
     if own.any():
         features = features.clone()
         longest = int(batch.mask[own].sum(1).max())
-        features[own, :longest] = model.slow_track(mixed[own, :longest], mask[own, :longest])
+        features[own, :longest] = model.emotion_track(mixed[own, :longest], mask[own, :longest])
     return features, whole.squeeze(1)
 
 
@@ -121,10 +118,7 @@ def fit_length(features: Tensor, mask: Tensor, target: Tensor) -> Tensor:
     """Stretch every row's valid frames linearly over the target's valid frames: (B, U, C) -> (B, T, C)."""
     out = features.new_zeros(*target.shape, features.shape[-1])
     for row, (given, wanted) in enumerate(zip(mask.sum(1).tolist(), target.sum(1).tolist())):
-        stretched = torch.nn.functional.interpolate(
-            features[row : row + 1, :given].transpose(1, 2), size=wanted, mode="linear", align_corners=True
-        )
-        out[row, :wanted] = stretched[0].T
+        out[row, :wanted] = stretch(features[row : row + 1, :given], wanted)[0]
     return out
 
 

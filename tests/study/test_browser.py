@@ -9,7 +9,6 @@ import soundfile
 import yaml
 
 from emoface.study.make import make_study
-from emoface.study.storage import Storage
 
 from .test_make import tetrahedron, tone
 
