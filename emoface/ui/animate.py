@@ -15,7 +15,7 @@ from .chart import Chart, ChartView
 from .context import EXAMPLES, SPEECH_EXAMPLES, Context
 from .engine import MAX_SECONDS, Stages, plain_errors, short_enough
 from .heads import NAMES, HeadPicker
-from .inputs import EMOTION_CHOICES, LEVEL_CHOICES, Note, example_buttons, need, recording, step
+from .inputs import EMOTION_CHOICES, LEVEL_CHOICES, Note, action, example_buttons, need, recording, step
 from .player import FacePlayer
 
 SOURCES = [("From this speech", "speech"), ("From another recording", "other"), ("A named emotion", "named")]
@@ -52,10 +52,7 @@ def build(context: Context) -> None:
                 with gr.Row():
                     style = gr.Dropdown(list(context.styles), value=context.styles[0], label="Speaking style", min_width=150)
                     idle = gr.Checkbox(True, label="Blinks and gaze", info="not taken from the sound", min_width=150, visible=context.heads)
-            with gr.Row(elem_classes="ef-action"):
-                go = gr.Button("Animate", variant="primary", elem_classes="ef-go", elem_id="animate", scale=4)
-                stop = gr.Button("Stop", elem_classes="ef-cancel", elem_id="stop", scale=1, min_width=84)
-            status = Note(elem_id="status", min_height=58)
+            go, stop, status = action("Animate", elem_id="animate", stop_id="stop", status_id="status")
         with gr.Column(scale=7, min_width=320, elem_classes="ef-result"):
             opening = load_opening("animate") if context.opening else {}
             player = FacePlayer(opening.get("player"), player_id=PLAYER, elem_id="player",

@@ -14,7 +14,7 @@ from .chart import ChartView
 from .context import SPEECH_EXAMPLES, Context
 from .engine import CROSS_SECONDS, Stages, plain_errors, short_enough
 from .heads import HeadPicker
-from .inputs import LEVEL_CHOICES, Note, need, recording, step
+from .inputs import LEVEL_CHOICES, Note, action, need, recording, step
 from .player import FacePlayer
 
 PLAYER = "cross"
@@ -40,10 +40,7 @@ def build(context: Context) -> None:
                 style = gr.Dropdown(list(context.styles), value=context.styles[0], label="Speaking style")
                 with gr.Accordion("Choose a head", open=False, visible=context.heads):
                     head = HeadPicker(0)
-            with gr.Row(elem_classes="ef-action"):
-                go = gr.Button("Swap emotions", variant="primary", elem_classes="ef-go", elem_id="cross-go", scale=4)
-                stop = gr.Button("Stop", elem_classes="ef-cancel", scale=1, min_width=84)
-            status = Note(min_height=58, elem_id="cross-status")
+            go, stop, status = action("Swap emotions", elem_id="cross-go", status_id="cross-status")
         with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
             opening = load_opening("cross") if context.opening else {}
             player = FacePlayer(opening.get("player"), player_id=PLAYER, count=4, elem_id="cross-player",

@@ -13,7 +13,7 @@ from .chart import ChartView
 from .context import SPEECH_EXAMPLES, Context
 from .engine import CROSS_SECONDS, Engine, Stages, plain_errors, short_enough
 from .heads import HeadPicker
-from .inputs import EMOTION_CHOICES, LEVEL_CHOICES, Note, example_buttons, need, recording, step
+from .inputs import EMOTION_CHOICES, LEVEL_CHOICES, action, example_buttons, need, recording, step
 from .player import FacePlayer
 
 PLAYER = "importance"
@@ -37,10 +37,7 @@ def build(context: Context) -> None:
                 level = gr.Radio(LEVEL_CHOICES, value="normal", label="Intensity", elem_classes="ef-pills")
                 with gr.Accordion("Choose a head", open=False, visible=context.heads):
                     head = HeadPicker(0)
-            with gr.Row(elem_classes="ef-action"):
-                go = gr.Button("Show what matters", variant="primary", elem_classes="ef-go", elem_id="importance-go", scale=4)
-                stop = gr.Button("Stop", elem_classes="ef-cancel", scale=1, min_width=84)
-            status = Note(min_height=58, elem_id="importance-status")
+            go, stop, status = action("Show what matters", elem_id="importance-go", status_id="importance-status")
         with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
             opening = load_opening("importance") if context.opening else {}
             player = FacePlayer(opening.get("player"), player_id=PLAYER, count=2, elem_id="importance-player",

@@ -24,7 +24,7 @@ def recording(context: Context, label: str, *, limit: float = MAX_SECONDS, elem_
     """A recorder / upload field and the line below it that says whether the recording can be used."""
     audio = gr.Audio(label=label, show_label=False, type="filepath", sources=["upload", "microphone"], elem_id=elem_id, elem_classes="ef-audio",
                      waveform_options=gr.WaveformOptions(show_recording_waveform=True), buttons=[])
-    note = Note(f"Up to {limit:.0f} seconds; wav, mp3, flac, ogg, m4a or webm.")
+    note = Note(check(None, limit=limit))
 
     def arrived(path, request: gr.Request):
         context.sessions.use(request.session_hash, path)
@@ -32,6 +32,14 @@ def recording(context: Context, label: str, *, limit: float = MAX_SECONDS, elem_
 
     audio.change(arrived, audio, note, queue=False, show_progress="hidden", api_visibility="private")
     return audio, note
+
+
+def action(label: str, *, elem_id: str, stop_id: str | None = None, status_id: str) -> tuple[gr.Button, gr.Button, "Note"]:
+    """The button that starts a tab's work, the one that stops it, and the line that says how it goes."""
+    with gr.Row(elem_classes="ef-action"):
+        go = gr.Button(label, variant="primary", elem_classes="ef-go", elem_id=elem_id, scale=4)
+        stop = gr.Button("Stop", elem_classes="ef-cancel", elem_id=stop_id, scale=1, min_width=84)
+    return go, stop, Note(min_height=58, elem_id=status_id)
 
 
 class Note(gr.HTML):

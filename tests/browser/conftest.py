@@ -1,9 +1,6 @@
-"""A real Chromium and a real server. Where Chromium is missing these tests are skipped, except in CI, where they fail."""
+"""A real server behind the shared Chromium. Where Chromium is missing these tests are skipped, except in CI, where they fail."""
 
 from __future__ import annotations
-
-import os
-import shutil
 
 import numpy as np
 import pytest
@@ -11,27 +8,9 @@ import soundfile
 
 from tests.puppet import Puppeteer
 
-FLAGS = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--autoplay-policy=no-user-gesture-required",
-         "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--no-sandbox"]
 BURSTS = (0.5, 1.1, 1.7)
 """Starts of the tone bursts of the test clip, seconds; each lasts 0.2 s."""
 WAIT = 120_000
-
-
-@pytest.fixture(scope="package")  # not session: other packages start a Playwright of their own, and only one may run
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        message = "Chromium is not installed (Debian: apt-get install chromium, or set CHROMIUM to its path)"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

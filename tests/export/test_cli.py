@@ -1,7 +1,5 @@
 """``python -m emoface render`` and ``view``: files of ours and of peers, messages, exit codes."""
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,12 +76,8 @@ def test_what_the_player_is_given(files, tmp_path, talking, flame):
     assert len(players) == 2, "heads of different topology have their own players"
 
 
-def test_view_in_a_browser(files, tmp_path, talking):
-    playwright = pytest.importorskip("playwright.sync_api")
+def test_view_in_a_browser(files, tmp_path, talking, chromium):
     pytest.importorskip("gradio")
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs Chromium")
     from emoface.export.viewer import build_viewer
     from emoface.ui.theme import CSS, theme
 
@@ -91,16 +85,13 @@ def test_view_in_a_browser(files, tmp_path, talking):
     _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, allowed_paths=[str(tmp_path)], theme=theme(),
                                 css=CSS)
     try:
-        with playwright.sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=chromium, args=[
-                "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"])
-            tab = browser.new_page(viewport={"width": 700, "height": 700})
-            tab.goto(address)
-            tab.wait_for_selector("#view-0 canvas", timeout=90000)
-            tab.wait_for_timeout(1500)
-            picture = tab.locator("#view-0").screenshot(path=tmp_path / "view.png")
-            text = tab.locator("#view-0").inner_text()
-            browser.close()
+        tab = chromium.new_page(viewport={"width": 700, "height": 700})
+        tab.goto(address)
+        tab.wait_for_selector("#view-0 canvas", timeout=90000)
+        tab.wait_for_timeout(1500)
+        picture = tab.locator("#view-0").screenshot(path=tmp_path / "view.png")
+        text = tab.locator("#view-0").inner_text()
+        tab.close()
     finally:
         page.close(verbose=False)
     assert "peer.npy" in text and len(picture) > 5000

@@ -1,8 +1,6 @@
 """One rater, one study, a real browser. Without Chromium this is skipped, except in CI, where it fails."""
 
 import json
-import os
-import shutil
 
 import pytest
 import soundfile
@@ -12,8 +10,6 @@ from emoface.study.make import make_study
 
 from .test_make import tetrahedron, tone
 
-FLAGS = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox",
-         "--autoplay-policy=no-user-gesture-required"]
 WAIT = 60_000
 DESIGN = {
     "title": {"en": "Talking faces", "de": "Sprechende Gesichter"}, "languages": ["en", "de"], "layout": "pair",
@@ -22,19 +18,6 @@ DESIGN = {
     "items": [{"id": "hiddenone", "speech": "speech.wav", "emotion": "happy"},
               {"id": "hiddentwo", "speech": "speech.wav", "emotion": "sad"}],
 }
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        message = "Chromium is not installed (Debian: apt-get install chromium, or set CHROMIUM to its path)"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def serve(folder, design):
