@@ -166,8 +166,8 @@ class EmoFaceModel(PreTrainedModel):
     def from_topology(cls, config: EmoFaceConfig, *, faces, template) -> "EmoFaceModel":
         """A fresh model for a surface: faces (F, 3), template (S, 3) metres."""
         model = cls(config)
-        model.faces.copy_(torch.as_tensor(faces, dtype=torch.int32))
-        model.template.copy_(torch.as_tensor(template, dtype=torch.float32))
+        model.faces.copy_(torch.tensor(faces, dtype=torch.int32))
+        model.template.copy_(torch.tensor(template, dtype=torch.float32))
         table = build_spirals(
             model.faces.numpy(), model.template.double().numpy(), length=config.spiral_length, dilation=config.spiral_dilation
         )

@@ -150,7 +150,11 @@ def test_interrupt_is_clean(model, tmp_path):
     out = tmp_path / "out" / "face.npz"
     out.parent.mkdir()
     command = [sys.executable, "-m", "emoface", "animate", tmp_path / "long.wav", "-o", out, "--model", model]
-    process = subprocess.Popen([str(c) for c in command], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # A shell's background jobs inherit an ignored SIGINT; a person's Ctrl-C meets a process that does not ignore it.
+    process = subprocess.Popen(
+        [str(c) for c in command], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     lines = []
     for line in process.stderr:
         lines.append(line.strip())
