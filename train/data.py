@@ -75,9 +75,10 @@ OWN_NEUTRAL = 0.2
 class Sampler:
     """Draws batches for ever; the same seed and step give the same batch, so training can resume exactly."""
 
-    def __init__(self, corpus: Corpus, *, styles: list[str], basis: Tensor, split: str = "train", frames: int = 1200, seed: int = 0):
-        """``styles``: names in one-hot order; ``basis`` (52, S, 3) metres; ``frames``: mesh frames per batch, about."""
-        self.corpus, self.styles, self.basis, self.budget, self.seed = corpus, styles, basis, frames, seed
+    def __init__(self, corpus: Corpus, *, styles: list[str], basis: Tensor, split: str = "train", frames: int = 1200, seed: int = 0, longest: int | None = None):
+        """``styles``: names in one-hot order; ``basis`` (52, S, 3) metres; ``frames``: mesh frames per batch, about; ``longest``:
+        frames of the longest item (None: 16 s)."""
+        self.corpus, self.styles, self.basis, self.budget, self.seed, self.longest = corpus, styles, basis, frames, seed, longest
         self.features = np.load(corpus.folder / "features.npy", mmap_mode="r")
         clips = corpus.clips
         usable = [i for i, c in enumerate(clips) if c["split"] == split]
@@ -160,6 +161,7 @@ class Sampler:
         rng = np.random.default_rng([self.seed, step])
         # Mostly single clips; now and then 8 or 16 s, so that free running learns to hold. Tails beyond that are cut.
         frames = int(rng.choice([100, 240, 480], p=[0.65, 0.2, 0.15]))
+        frames = min(frames, self.longest or frames)
         size = max(self.budget // frames, 2)
         items = [self._item(rng, frames) for _ in range(size)]
         corpus, clips = self.corpus, self.corpus.clips

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from emoface.animation import EMOTIONS
 from emoface.configuration import EmoFaceConfig
 from emoface.head import lip_aperture_mm, load_head
-from emoface.modeling import EmoFaceModel
+from emoface.modeling import EmoFaceModel, Frames
 
 from .basis_head import learn_in_basis, merged
 from .corpus.reader import Corpus
@@ -50,6 +50,8 @@ def make_task(config) -> Task:
 class CorpusTask:
     """The embedded model: frozen encoder, cached features, motion in the head's ARKit basis."""
 
+    model_class = EmoFaceModel
+
     def __init__(self, config):
         data = dict(config.data)
         self.corpus = Corpus(Path(data["corpus"]))
@@ -61,12 +63,13 @@ class CorpusTask:
             style_names=speakers, default_style=speakers[0], vertex_count=self.head.skin_count, face_count=len(self.head.skin_faces),
             content_encoder={"embedded": "whisper-tiny.en"}, **config.model,
         )
-        self.model = EmoFaceModel.from_topology(
+        self.model = self.model_class.from_topology(
             model_config, faces=self.head.skin_faces, template=self.head.template[: self.head.skin_count]
         )
         learn_in_basis(self.model, self.basis)
         self.sampler = Sampler(
-            self.corpus, styles=speakers, basis=self.basis, frames=data.get("frames_per_batch", 1200), seed=config.seed
+            self.corpus, styles=speakers, basis=self.basis, frames=data.get("frames_per_batch", 1200), seed=config.seed,
+            longest=data.get("longest"),
         )
         self.steps_per_epoch = max(sum(c["frames"] for c in train) // data.get("frames_per_batch", 1200), 1)
         self.lip_pairs = torch.from_numpy(self.head.lip_pairs.astype(np.int64))
@@ -104,18 +107,21 @@ class CorpusTask:
     def load_state(self, state: dict) -> None:
         pass
 
-    @torch.inference_mode()
     def free_run(self, model: EmoFaceModel, clip: int, *, style: str | None = None) -> np.ndarray:
         """Fused offsets (T, S, 3) of a clip with its own emotion."""
+        return torch.cat([part.fused for part in self.generate(model, clip, style=style)], dim=1)[0].numpy()
+
+    @torch.inference_mode()
+    def generate(self, model: EmoFaceModel, clip: int, *, style: str | None = None) -> list[Frames]:
+        """A clip with its own emotion, free-running, in one row; by default in its own speaker's style."""
         info = self.corpus.clips[clip]
         hidden = torch.from_numpy(np.asarray(self.sampler.heard(clip), np.float32))[None]
         names = model.config.style_names
         style = style or (info["style"] if info["style"] in names else names[0])
-        parts = model.generate(
+        return list(model.generate(
             model.content_features(hidden), model.emotion_features(hidden),
             **model.conditions(style=style, level=model.config.level_names[info["level"]]),
-        )
-        return torch.cat([p.fused for p in parts], dim=1)[0].numpy()
+        ))
 
     def _some(self, **wanted) -> list[int]:
         clips = [i for i in self.corpus.select(**wanted) if not self.corpus.clips[i]["copy_of"]]

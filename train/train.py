@@ -14,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Callable
 
 import torch
 import yaml
@@ -29,6 +30,7 @@ from . import losses
 from .data import Batch
 from .losses import LossWeights
 from .self_growing import decode, ground_truth_probability
+from .tasks import Task, make_task
 
 
 @dataclass
@@ -182,14 +184,12 @@ def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
 class Trainer:
     """The loop; what is trained on what comes from a task (``train.tasks``)."""
 
-    def __init__(self, config: TrainingConfig, out: Path):
-        from .tasks import make_task
-
+    def __init__(self, config: TrainingConfig, out: Path, *, task: Callable[[TrainingConfig], Task] = make_task):
         self.config, self.out = config, out
         out.mkdir(parents=True, exist_ok=True)
         self.accelerator = Accelerator(mixed_precision=config.mixed_precision)
         torch.manual_seed(config.seed)
-        self.task = make_task(config)
+        self.task = task(config)
         self.weights = LossWeights(**config.losses)
         self.steps_per_epoch = config.steps_per_epoch or self.task.steps_per_epoch
         self.total = config.epochs * self.steps_per_epoch
