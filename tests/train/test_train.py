@@ -266,7 +266,7 @@ def test_missing_data_says_how_to_make_it(tmp_path):
         MeshFolder(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["mini", "mini_finish", "vocaset", "3d-ravdess", "tiny"])
+@pytest.mark.parametrize("name", ["mini", "mini_finish", "vocaset", "3d-ravdess", "tiny", "ablation"])
 def test_shipped_configs_are_valid(name):
     from pathlib import Path
 
