@@ -2,7 +2,7 @@
 
 * ``BranchDecoder.forward``: all frames at once under a banded causal mask (training, teacher forcing).
 * ``BranchDecoder.step``: one frame with a key/value cache that holds the last ``window`` frames.
-* ``decode_branches``: the free-running loop of both branches at once, in ``d`` dimensions.
+* ``BranchLoop``: the free-running loop of both branches at once, in ``d`` dimensions; on a GPU a recorded step.
 
 The last one rests on an exact collapse. A frame leaves as ``y = W_out h + b_out`` and comes back as
 ``W_in y + b_in = (W_in W_out) h + (W_in b_out + b_in)``: one d x d matrix. The loop never touches vertices, and the
@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .cuda_graph import record
 from .errors import Cancelled
 
 
@@ -118,7 +119,7 @@ class BranchDecoder(nn.Module):
         x = F.dropout(x, self.dropout, self.training)
         q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         bias = temporal_bias(t, self.heads, period=self.period, window=self.window, device=x.device).to(x.dtype)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).reshape(b, t, d)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None]).transpose(1, 2).reshape(b, t, d)
         x = self.norm_self(x + F.dropout(self.attention_out(mixed), self.dropout, self.training))
         x = self.norm_cross(x + F.dropout(cross, self.dropout, self.training))
         inner = F.dropout(self.expand(x).relu(), self.dropout, self.training)
@@ -130,7 +131,7 @@ class BranchDecoder(nn.Module):
         x = motion + condition + periodic_encoding(cache.frame, 1, d, period=self.period, device=motion.device)
         q, k, v = self.qkv(x).view(b, 3, self.heads, d // self.heads).unbind(1)
         keys, values, bias = cache.append(k, v)
-        mixed = F.scaled_dot_product_attention(q.unsqueeze(2), keys, values, attn_mask=bias[:, None].to(x.dtype))
+        mixed = F.scaled_dot_product_attention(q.unsqueeze(2), keys, values, attn_mask=bias[None, :, None].to(x.dtype))
         x = self.norm_self(x + self.attention_out(mixed.reshape(b, d)))
         x = self.norm_cross(x + cross)
         return self.norm_out(x + self.contract(self.expand(x).relu()))
@@ -177,23 +178,57 @@ class KeyValueCache:
         return self._keys, self._values, self._bias[:, self.window - self._end :]
 
 
+class FixedCache:
+    """:class:`KeyValueCache` for a recorded step: tensors that never change shape or place, frames counted on their device.
+
+    Frame ``t`` lies in slot ``t mod window``. All slots are attended to; those not filled yet have a bias of minus infinity.
+    """
+
+    def __init__(self, rows: int, heads: int, width: int, *, period: int, window: int, like: Tensor):
+        self._slots = torch.arange(window, device=like.device)
+        self._bias = (-bias_slopes(heads).to(like.device)[:, None] * (self._slots // period)).to(like.dtype)  # by lag
+        self._frame = torch.zeros_like(self._slots[:1])
+        self._keys = like.new_zeros(rows, heads, window, width)
+        self._values = torch.zeros_like(self._keys)
+        self.state = (self._frame, self._keys, self._values)
+
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(rows, H, d/H) of the new frame -> keys, values (rows, H, window, d/H) and bias (H, window) of all slots."""
+        window = len(self._slots)
+        slot = self._frame % window
+        self._keys.index_copy_(2, slot, keys.unsqueeze(2))
+        self._values.index_copy_(2, slot, values.unsqueeze(2))
+        lag = (self._frame - self._slots) % window
+        bias = self._bias.index_select(1, lag).masked_fill(lag > self._frame, -torch.inf)
+        self._frame += 1
+        return self._keys, self._values, bias
+
+
 class BranchLoop:
-    """Free-running decoding of several branches side by side, frame after frame, in ``d`` dimensions.
+    """Free-running decoding of several branches side by side, frame after frame, in ``d`` dimensions, without gradients.
 
     Every branch has its own weights and R rows (clips, or variants of an emotion swap). State carries over between
     calls of :meth:`run`, so a stream may be fed piece by piece.
     """
 
-    def __init__(self, decoders: list[BranchDecoder], initial: Tensor, conditions: Tensor):
-        """``initial``, ``conditions``: (branches, R, d), the first motion token and the style/level embedding."""
+    @torch.no_grad()
+    def __init__(self, decoders: list[BranchDecoder], initial: Tensor, conditions: Tensor, *, fixed: bool | None = None):
+        """
+        Args:
+            initial, conditions: (branches, R, d), the first motion token and the style/level embedding.
+            fixed: attend to a window of fixed size, so that a step can be recorded; None: where steps are recorded, on a GPU.
+        """
         first = decoders[0]
         self.heads, self.period = first.heads, first.period
         rows = initial.shape[0] * initial.shape[1]
-        self.cache = KeyValueCache(
+        cache = FixedCache if (initial.is_cuda if fixed is None else fixed) else KeyValueCache
+        self.cache = cache(
             rows, first.heads, initial.shape[2] // first.heads, period=first.period, window=first.window, like=initial
         )
         self.conditions = conditions
-        self.motion = initial
+        self.motion = initial.clone()
+        self.frame = 0
+        self._recorded: Callable[[Tensor, Tensor], Tensor] | None = None
 
         def stack(name: str) -> tuple[Tensor, Tensor]:
             layers = [getattr(decoder, name) for decoder in decoders]
@@ -212,28 +247,38 @@ class BranchLoop:
         weight, bias = self.norms[index]
         return torch.addcmul(bias, F.layer_norm(x, x.shape[-1:], eps=self.epsilon), weight)
 
+    def step(self, token: Tensor, speech: Tensor) -> Tensor:
+        """One frame: its position and condition, and its speech term, (branches, R, d) each -> hidden states (branches, R, d)."""
+        n, r, d = token.shape
+        x = self.motion + token
+        q, k, v = torch.baddbmm(self.qkv[1], x, self.qkv[0]).view(n * r, 3, self.heads, d // self.heads).unbind(1)
+        keys, values, bias = self.cache.append(k, v)
+        mixed = F.scaled_dot_product_attention(q.unsqueeze(2), keys, values, attn_mask=bias[None, :, None])
+        x = self._norm(x + torch.baddbmm(self.attention_out[1], mixed.reshape(n, r, d), self.attention_out[0]), 0)
+        x = self._norm(x + speech, 1)
+        inner = torch.baddbmm(self.expand[1], x, self.expand[0]).relu_()
+        x = self._norm(x + torch.baddbmm(self.contract[1], inner, self.contract[0]), 2)
+        self.motion.copy_(torch.baddbmm(self.feedback[1], x, self.feedback[0]))
+        return x
+
+    @torch.no_grad()
     def run(self, cross: Tensor, *, cancel: Callable[[], bool] | None = None) -> Tensor:
-        """Speech terms (branches, R, T, d) of the next T frames -> hidden states (branches, R, T, d).
+        """Speech terms (branches, R, T, d) of the next T > 0 frames -> hidden states (branches, R, T, d).
 
         Raises:
             Cancelled: when ``cancel()`` turns true (asked every 64 frames).
         """
-        n, r, t, d = cross.shape
-        position = periodic_encoding(self.cache.frame, t, d, period=self.period, device=cross.device)
+        t, d = cross.shape[2:]
+        position = periodic_encoding(self.frame, t, d, period=self.period, device=cross.device)
         tokens = (position + self.conditions.unsqueeze(2)).to(cross.dtype).unbind(2)
         speech = cross.unbind(2)
-        out = []
+        if cross.is_cuda and self._recorded is None:
+            self._recorded = record(self.step, (tokens[0], speech[0]), state=(self.motion, *self.cache.state))
+        step = self._recorded or self.step
+        out = torch.empty_like(cross)
         for i in range(t):
             if cancel is not None and i % 64 == 0 and cancel():
                 raise Cancelled("Stopped, as you asked.")
-            x = self.motion + tokens[i]
-            q, k, v = torch.baddbmm(self.qkv[1], x, self.qkv[0]).view(n * r, 3, self.heads, d // self.heads).unbind(1)
-            keys, values, bias = self.cache.append(k, v)
-            mixed = F.scaled_dot_product_attention(q.unsqueeze(2), keys, values, attn_mask=bias.unsqueeze(1))
-            x = self._norm(x + torch.baddbmm(self.attention_out[1], mixed.reshape(n, r, d), self.attention_out[0]), 0)
-            x = self._norm(x + speech[i], 1)
-            inner = torch.baddbmm(self.expand[1], x, self.expand[0]).relu_()
-            x = self._norm(x + torch.baddbmm(self.contract[1], inner, self.contract[0]), 2)
-            self.motion = torch.baddbmm(self.feedback[1], x, self.feedback[0])
-            out.append(x)
-        return torch.stack(out, dim=2)
+            out[:, :, i] = step(tokens[i], speech[i])
+        self.frame += t
+        return out

@@ -55,16 +55,24 @@ class SpiralConv3D(nn.Module):
 
         Entry ``i`` holds for frames that see ``i + 1`` existing frames. ``spirals`` may be any N rows of the full table.
         """
-        per_lag = torch.stack([
-            sum(F.embedding(spirals[:, j], e @ self.weight[j, d]) for j in range(self.length)) for d in range(self.window)
-        ])
-        return per_lag.cumsum(0) + self.bias
+        per_lag = 0.0
+        for j in range(self.length):
+            mixed = e @ self.weight[j].transpose(0, 1).flatten(1)  # all lags at once: (V, D O)
+            per_lag = per_lag + F.embedding(spirals[:, j], mixed)
+        return per_lag.unflatten(-1, (self.window, -1)).transpose(0, 1).cumsum(0) + self.bias
 
     def separable(self, a: Tensor, e: Tensor, spirals: Tensor) -> Tensor:
         """``forward(a(t) + e(v))`` without ever building the sum's neighbourhoods: -> (B, T, V, O)."""
-        time, vertex = self.separable_time(a), self.separable_vertex(e, spirals)
-        seen = torch.arange(a.shape[1], device=a.device).clamp(max=self.window - 1)
-        return time.unsqueeze(2) + vertex[seen]
+        return add_terms(self.separable_time(a), self.separable_vertex(e, spirals))
+
+
+def add_terms(time: Tensor, vertex: Tensor, *, start: int = 0) -> Tensor:
+    """Both terms of the separable form, (B, T, O) and (D, N, O), for frames ``start, start + 1, ...`` -> (B, T, N, O)."""
+    out = time.unsqueeze(2) + vertex[-1]
+    early = min(max(len(vertex) - 1 - start, 0), time.shape[1])  # frames that do not see D frames yet
+    if early:
+        out[:, :early] = time[:, :early].unsqueeze(2) + vertex[start : start + early]
+    return out
 
 
 class MeshAttention(nn.Module):
@@ -110,8 +118,7 @@ class MeshAttention(nn.Module):
         settled = start >= vertex.shape[0] - 1
         if settled and isinstance(self.second, nn.Linear) and not torch.is_grad_enabled():
             return self._pointwise(time, vertex[-1]).sigmoid_()
-        seen = torch.arange(start, start + time.shape[1], device=time.device).clamp(max=vertex.shape[0] - 1)
-        hidden = time.unsqueeze(2) + (vertex[-1] if settled else vertex[seen])
+        hidden = add_terms(time, vertex, start=start)
         if self.second is None:
             logits = hidden
         elif isinstance(self.second, SpiralConv3D):

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 
 from emoface.decoder import BranchLoop, KeyValueCache, periodic_encoding, temporal_bias
 from emoface.errors import Cancelled
@@ -56,16 +58,46 @@ def test_three_forms_agree_over_three_windows():
 
 
 @torch.no_grad()
-def test_step_and_loop_agree_over_1500_frames():
+def test_three_forms_agree_over_1500_frames():
+    """Frames leave the window of 600 twice. Running the prefix again for 1500 frames would take minutes; instead the full-prefix
+    form reads the answer as its history and must give the answer back, which only its own free run does (it is causal)."""
     model, content, emotion, style, level = setting(1500, window=600)
-    decoder = model.content_decoder
-    loop = torch.cat([p.content for p in model.generate(content, emotion, style=style, level=level)], 1)
-    condition = decoder.condition(style, None)
-    step = free_run_by_step(decoder, condition, decoder.cross(content), torch.zeros(2, 3 * model.config.vertex_count))
-    assert torch.allclose(step, loop.flatten(2), atol=1e-5)
-    # Teacher forcing with the answer as history must give the answer back: the banded full-prefix form.
-    history = torch.cat([torch.zeros_like(step[:, :1]), step[:, :-1]], 1)
-    assert torch.allclose(decoder.offsets(decoder(decoder.embed(history), condition, decoder.cross(content))).flatten(2), step, atol=1e-5)
+    parts = list(model.generate(content, emotion, style=style, level=level))
+    for name, decoder, features, condition in (
+        ("content", model.content_decoder, content, model.content_decoder.condition(style, None)),
+        ("emotion", model.emotion_decoder, emotion, model.emotion_decoder.condition(style, level)),
+    ):
+        cross = decoder.cross(features)
+        by_loop = torch.cat([getattr(part, name) for part in parts], 1).flatten(2)
+        by_step = free_run_by_step(decoder, condition, cross, torch.zeros_like(by_loop[:, 0]))
+        history = torch.cat([torch.zeros_like(by_step[:, :1]), by_step[:, :-1]], 1)
+        by_prefix = decoder.offsets(decoder(decoder.embed(history), condition, cross)).flatten(2)
+        assert by_step.abs().mean() > 0.05
+        assert torch.allclose(by_step, by_loop, atol=1e-5)
+        assert torch.allclose(by_step, by_prefix, atol=1e-5)
+
+
+def test_full_prefix_and_steps_have_the_same_gradients_over_1500_frames():
+    """On a given history, as in training: every parameter's gradient and those of what is heard and fed back."""
+    model, content, _, style, level = setting(1500, window=600)
+    decoder, content, style, level = model.emotion_decoder.double(), content[:1].double(), style[:1].double(), level[:1].double()
+    history = torch.randn(1, 1500, 3 * model.config.vertex_count, dtype=torch.float64) * 0.1
+
+    def steps(motion, condition, cross):
+        cache = KeyValueCache(1, decoder.heads, 32 // decoder.heads, period=decoder.period, window=decoder.window, like=cross)
+        return torch.stack([decoder.step(motion[:, t], condition[:, 0], cross[:, t], cache) for t in range(1500)], dim=1)
+
+    results = []
+    for run in (decoder, steps):
+        heard, fed = content.clone().requires_grad_(), history.clone().requires_grad_()
+        decoder.zero_grad()
+        out = decoder.offsets(run(decoder.embed(fed), decoder.condition(style, level), decoder.cross(heard)))
+        (out * torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)).sum().backward()
+        gradients = {name: p.grad.clone() for name, p in decoder.named_parameters()}
+        results.append({"answer": out.detach(), "heard": heard.grad, "fed": fed.grad, **gradients})
+    for name, value in results[0].items():
+        scale = value.abs().max()
+        assert scale > 0 and torch.allclose(value / scale, results[1][name] / scale, atol=1e-8), name
 
 
 def test_full_prefix_and_steps_have_the_same_gradients():
@@ -123,6 +155,82 @@ def test_memory_of_the_cache_does_not_grow():
         loop.run(part.unsqueeze(0))
         sizes.add(loop.cache._keys.numel())
     assert len(sizes) == 1
+
+
+def fixed_loop(model, style, level):
+    """The loop with the cache that a GPU's recorded step needs, and the ordinary one."""
+    loop = model.branch_loop(style=style, level=level)
+    return BranchLoop([model.content_decoder, model.emotion_decoder], loop.motion, loop.conditions, fixed=True), loop
+
+
+@torch.no_grad()
+def test_fixed_window_equals_the_growing_one():
+    """Over 1500 frames in uneven pieces: before the window is full, while it turns over, and after."""
+    model, content, emotion, style, level = setting(1500, window=600)
+    cross = torch.stack([model.content_decoder.cross(content), model.emotion_decoder.cross(emotion)])
+    fixed, ordinary = fixed_loop(model, style, level)
+    pieces = torch.cat([fixed.run(part) for part in cross.split([1, 7, 592, 601, 299], dim=2)], dim=2)
+    assert torch.allclose(pieces, ordinary.run(cross), atol=1e-5)
+
+
+class Recording(TorchDispatchMode):
+    """What a CUDA graph is, on the CPU: the operations of one step, to be repeated on the very same tensors."""
+
+    def __init__(self, step, *inputs):
+        super().__init__()
+        self.inputs, self.operations = inputs, []
+        with self:
+            self.output = step(*inputs)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.operations.append((function, args, kwargs or {}, result))
+        return result
+
+    def __call__(self, *inputs):
+        for own, given in zip(self.inputs, inputs):
+            own.copy_(given)
+        now = {}
+        current = lambda value: now.get(id(value), value)  # noqa: E731
+        for function, args, kwargs, result in self.operations:
+            again = function(*tree_map(current, args), **tree_map(current, kwargs))
+            now.update(zip(map(id, tree_leaves(result)), tree_leaves(again)))
+        return now[id(self.output)]
+
+
+@torch.no_grad()
+def test_recorded_step_is_the_loop():
+    """Only the operations of one frame run, for all frames: anything Python had decided in that one would be wrong in the next."""
+    model, content, emotion, style, level = setting(100)  # window 40
+    cross = torch.stack([model.content_decoder.cross(content), model.emotion_decoder.cross(emotion)])
+    fixed, ordinary = fixed_loop(model, style, level)
+    state = (fixed.motion, *fixed.cache.state)
+    before, places = [tensor.clone() for tensor in state], [tensor.data_ptr() for tensor in state]
+    fixed._recorded = Recording(fixed.step, cross[:, :, 0].clone(), cross[:, :, 0].clone())
+    for tensor, value in zip(state, before):
+        tensor.copy_(value)
+    fixed.step = None  # nothing but the recording may run
+    assert torch.allclose(fixed.run(cross), ordinary.run(cross), atol=1e-5)
+    assert places == [tensor.data_ptr() for tensor in (fixed.motion, *fixed.cache.state)]
+
+
+@torch.no_grad()
+def test_recorded_step_never_looks_at_a_value():
+    """On tensors without values, reading one back fails: it would also stop the recording of a CUDA graph."""
+    model, content, emotion, style, level = setting(1)
+    fixed, _ = fixed_loop(model.to("meta"), style.to("meta"), level.to("meta"))
+    assert fixed.step(fixed.motion, fixed.motion).shape == (2, 2, 32)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@torch.no_grad()
+def test_loop_on_the_gpu_equals_the_cpu():
+    model, content, emotion, style, level = setting(1500, window=600)
+    cross = torch.stack([model.content_decoder.cross(content), model.emotion_decoder.cross(emotion)])
+    expected = model.branch_loop(style=style, level=level).run(cross)
+    loop = model.cuda().branch_loop(style=style.cuda(), level=level.cuda())
+    pieces = torch.cat([loop.run(part) for part in cross.cuda().split([1, 700, 799], dim=2)], dim=2)
+    assert loop._recorded is not None and torch.allclose(pieces.cpu(), expected, atol=1e-4)
 
 
 def test_cancel_stops_the_loop():
