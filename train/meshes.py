@@ -1,8 +1,9 @@
-"""The paper's model on mesh data sets: VOCASET and 3D-RAVDESS, as ``train.prepare`` writes them.
+"""The paper's model on recorded motion: VOCASET, 3D-RAVDESS and videos, as ``train.prepare`` writes them.
 
 Both encoders are trained along (convolutions frozen, as in FaceFormer), so features are computed per step. Items are single clips;
 where a speaker has said the same sentence with another emotion, that clip is ``e2`` and its motion, warped onto the content's clock, the
-cross target (the paper's pairs). VOCASET has no emotions: there both outputs are self-reconstructions.
+cross target (the paper's pairs): on aligned phones where both clips have them, else by dynamic time warping. VOCASET has no emotions:
+there both outputs are self-reconstructions.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from emoface.animation import EMOTIONS
 from emoface.configuration import EmoFaceConfig
 from emoface.encoders import SpeechEncoder
 from emoface.errors import EmoFaceError
+from emoface.head import load_head
 from emoface.loading import save_folder
 from emoface.metrics import eve, lve
 from emoface.modeling import EmoFaceModel
 
+from .corpus.coarticulation import Phone
+from .corpus.reader import Corpus
 from .data import Batch, mask_of, pad
 from .motion import DenseMotion
-from .prepare.pairs import FEATURE_RATE, feature_map, same_sentence_pairs, warp
+from .prepare.pairs import FEATURE_RATE, TimeMap, feature_map, phone_map, same_sentence_pairs, warp, warp_weights
 
 
 @dataclass
@@ -58,15 +62,56 @@ class MeshFolder:
             self.templates = {name: file[name] for name in file.files}
 
     def sound(self, clip: int) -> np.ndarray:
+        """(n,) at 16 kHz.
+
+        Raises:
+            EmoFaceError: when the file has another rate.
+        """
         samples, rate = soundfile.read(self.folder / self.clips[clip]["audio"], dtype="float32")
-        assert rate == 16000, f"{self.clips[clip]['audio']} is not 16 kHz"
+        if rate != 16000:
+            raise EmoFaceError(f"{self.clips[clip]['audio']} has {rate} Hz instead of 16000: prepare the folder again.")
         return samples
+
+    def phones(self, clip: int) -> list[Phone]:
+        """Empty where they are not known."""
+        return [Phone(*row) for row in self.clips[clip].get("phones", ())]
 
     def offsets(self, clip: int) -> np.ndarray:
         """(T, V, 3) metres from the speaker's template."""
         info = self.clips[clip]
         vertices = np.load(self.folder / info["vertices"], allow_pickle=False)
         return vertices - self.templates[info["speaker"]]
+
+    def warped(self, emotion: int, content: int, time_map: TimeMap) -> np.ndarray:
+        """Offsets (T, V, 3) of clip ``emotion`` on the clock of clip ``content``."""
+        return warp(self.offsets(emotion), time_map, self.clips[content]["frames"]).astype(np.float32)
+
+
+class HeadFolder(MeshFolder):
+    """What ``train.prepare video`` writes: ARKit weights of the embedded head. Lips stay sealed at the content's own P, B and M."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.corpus, self.head = Path(folder), Corpus(folder), load_head(0)
+        self.clips = self.corpus.clips
+        self.templates = {clip["speaker"]: self.head.skin_template for clip in self.clips}
+
+    def phones(self, clip: int) -> list[Phone]:
+        return [Phone(*row) for row in self.corpus.times(clip)["phones"]]
+
+    def offsets(self, clip: int) -> np.ndarray:
+        return self._posed(self.corpus.weights(clip))
+
+    def warped(self, emotion: int, content: int, time_map: TimeMap) -> np.ndarray:
+        return self._posed(warp_weights(self.corpus.weights(emotion), self.corpus.track(content, "closure"), time_map))
+
+    def _posed(self, weights: np.ndarray) -> np.ndarray:
+        """(T, 52) -> (T, S, 3) metres."""
+        return np.tensordot(weights.astype(np.float32), self.head.blendshapes.astype(np.float32), 1)
+
+
+def open_folder(folder: Path) -> MeshFolder:
+    """A prepared data set of either kind."""
+    return (HeadFolder if (Path(folder) / "motion.npz").exists() else MeshFolder)(folder)
 
 
 def cepstra(samples: np.ndarray) -> np.ndarray:
@@ -81,10 +126,12 @@ def cepstra(samples: np.ndarray) -> np.ndarray:
 class MeshTask:
     def __init__(self, config):
         data = dict(config.data)
-        self.data = MeshFolder(Path(data["folder"]))
+        self.data = open_folder(Path(data["folder"]))
         clips = self.data.clips
         self.train = [i for i, c in enumerate(clips) if c["split"] == "train"]
         self.val = [i for i, c in enumerate(clips) if c["split"] == "val"]
+        if not self.train or not self.val:
+            raise EmoFaceError(f"{data['folder']} has {len(self.train)} training and {len(self.val)} validation clips; it needs both.")
         self.size, self.seed = int(data.get("batch_size", 1)), config.seed
         self.partners: dict[int, list[int]] = {}
         for a, b in same_sentence_pairs(clips):
@@ -94,7 +141,8 @@ class MeshTask:
         template, faces = self._topology(data)
         model = EmoFaceConfig(
             **{
-                "feature_mix": "last", "feature_layers": 1, "emotion_pooling": "frame", "head": None, "name": "emoface-base",
+                "feature_mix": "last", "feature_layers": 1, "emotion_pooling": "frame", "name": "emoface-base",
+                "head": "embedded" if isinstance(self.data, HeadFolder) else None,
                 "feature_size": self.content_encoder.width, "vertex_count": len(template), "face_count": len(faces),
                 "style_names": sorted({clips[i]["style"] for i in self.train}), "content_encoder": {}, "emotion_encoder": {},
                 **config.model,
@@ -112,7 +160,9 @@ class MeshTask:
         return encoder.freeze_feature_encoder().train()
 
     def _topology(self, data: dict) -> tuple[np.ndarray, np.ndarray]:
-        """Mean template and the triangles of ``data.mesh`` (an OBJ or PLY of that topology, e.g. FLAME_sample.ply)."""
+        """Mean template, and the triangles of the embedded head or of ``data.mesh`` (OBJ or PLY of that topology, e.g. FLAME_sample.ply)."""
+        if isinstance(self.data, HeadFolder):
+            return self.data.head.skin_template, self.data.head.skin_faces
         import trimesh
 
         mesh = trimesh.load(data["mesh"], process=False, maintain_order=True)
@@ -123,6 +173,8 @@ class MeshTask:
 
     def _masks(self, data: dict) -> tuple[np.ndarray, np.ndarray]:
         count = self.model.config.vertex_count
+        if isinstance(self.data, HeadFolder):
+            return tuple(np.flatnonzero(self.data.head.mask(name)) for name in ("lips", "eyes_upper"))
         if "masks" not in data:
             return np.arange(count), np.arange(count)
         from emoface.flame import load_masks, upper_face
@@ -131,9 +183,12 @@ class MeshTask:
         return masks["lips"], upper_face(masks)
 
     @lru_cache(maxsize=4096)
-    def _time_map(self, content: int, emotion: int):
-        """DTW between two recordings of one sentence, on MFCCs: as exact as encoder features within a speaker (22 ms), and the same
-        at every step of training."""
+    def _time_map(self, content: int, emotion: int) -> TimeMap:
+        """Between two recordings of one sentence. The features warped are MFCCs, which stay the same at every step of training: within a
+        speaker, 16 ms from the aligned phones on average, Whisper's third block 14 (60 RAVDESS pairs, docs/training.md)."""
+        phones = [self.data.phones(i) for i in (content, emotion)]
+        if all(phones) and (found := phone_map(*phones)) is not None:
+            return found
         pair = [cepstra(self.data.sound(i)) for i in (content, emotion)]
         return feature_map(*pair, *((0.0, (len(f) - 1) / FEATURE_RATE) for f in pair), rate=FEATURE_RATE)
 
@@ -146,8 +201,7 @@ class MeshTask:
         for which in (contents, lenders):
             rows = []
             for c, e in zip(contents, which):
-                own = self.data.offsets(c)
-                rows.append(own if c == e else warp(self.data.offsets(e), self._time_map(c, e), len(own)).astype(np.float32))
+                rows.append(self.data.offsets(c) if c == e else self.data.warped(e, c, self._time_map(c, e)))
             truth.append(rows)
             frames.append([clips[i]["frames"] for i in which])
         sounds = [[torch.from_numpy(self.data.sound(i)) for i in which] for which in (contents, lenders)]

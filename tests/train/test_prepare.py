@@ -1,6 +1,7 @@
 """Preparing other people's data, on tiny files of the right format."""
 
 import importlib.util
+import json
 import pickle
 import sys
 import types
@@ -307,6 +308,8 @@ def test_3d_ravdess_end_to_end(flame_pickle, tmp_path):
     report = run("global")
     assert {k: v["clips"] for k, v in report["splits"].items()} == {"train": 1, "val": 1}
     assert len(report["rejected"]) == 1 and "no face" in report["rejected"][0]
+    (clip, _) = json.loads((out / "clips.json").read_text())
+    assert clip["text"] == "Kids are talking by the door" and clip["phones"] == []  # a tone cannot be aligned
     fixed = np.load(out / "vertices" / "01-01-05-02-01-01-03.fix_global.npy")
     assert fixed.shape == (60, 7, 3)
     assert np.ptp(fixed[:, :4], axis=0).max() < 0.01  # the head stands still (pose correctives move it a little)
@@ -330,6 +333,16 @@ def test_a_jaw_that_echoes_the_head_is_corrected():
 
 
 # -- video -------------------------------------------------------------------------------------------------------------
+
+
+def test_labels_of_videos():
+    """RAVDESS's names tell split, emotion and sentence; of anything else every tenth clip validates."""
+    jobs = {f"01-01-05-02-02-01-{actor}": Path(f"01-01-05-02-02-01-{actor}.mp4") for actor in (20, 21, 23)}
+    jobs |= {f"film{k:02d}": Path(f"anna/film{k:02d}.mov") for k in range(12)}
+    labels = video._labels(jobs)
+    assert [labels[name]["split"] for name in jobs][:3] == ["train", "val", "test"]
+    assert labels["01-01-05-02-02-01-20"] == dict(emotion="angry", level=1, text="Dogs are sitting by the door", split="train")
+    assert [name for name in jobs if labels[name]["split"] == "val"][1:] == ["film01", "film11"]
 
 
 def test_names_of_videos(tmp_path):

@@ -8,10 +8,16 @@ import pytest
 import torch
 import trimesh
 
+from emoface.errors import EmoFaceError
+from emoface.head import lip_aperture_mm
 from emoface.loading import load_folder
 from tests.tiny import tiny_model
 from train import losses
 from train.basis_head import learn_in_basis, merged
+from train.corpus.clip import Clip
+from train.corpus.coarticulation import Phone, speech_motion
+from train.corpus.lips import average_head_lips
+from train.corpus.store import merge, write_part
 from train.meshes import MeshFolder
 from train.motion import BasisMotion, DenseMotion
 from train.prepare.vertices import write_clip, write_index
@@ -247,6 +253,73 @@ def test_cross_target_is_the_other_clip_on_the_contents_clock(folder, tmp_path):
     assert (batch.rest.emotions[0] != batch.rest.emotions[1]).all()
 
 
+PHONES = "K IH D Z AA R T AO K IH NG B AY DH AH D AO R".split()
+
+
+def spoken(step: float) -> list[Phone]:
+    """A sentence with a B in it, every phone ``step`` seconds long, between half seconds of silence."""
+    starts = 0.5 + step * np.arange(len(PHONES))
+    phones = [Phone(name, float(t), float(t + step), "word") for name, t in zip(PHONES, starts)]
+    return [Phone("SIL", 0.0, 0.5, "-"), *phones, Phone("SIL", phones[-1].end, phones[-1].end + 0.5, "-")]
+
+
+def make_head_data(folder, *, aligned: bool = True):
+    """As ``train.prepare video`` writes it: one sentence, said slowly and quickly, and a clip to validate on."""
+    (folder / "audio").mkdir(parents=True), (folder / "parts").mkdir()
+    rng, names = np.random.default_rng(0), []
+    for name, split, emotion, step in (("slow", "train", "sad", 0.13), ("quick", "train", "happy", 0.09), ("held", "val", "sad", 0.1)):
+        phones = spoken(step)
+        count = int(np.ceil(phones[-1].end * 30))
+        content, closure = speech_motion(phones, np.full(count, 0.5), average_head_lips())
+        clip = Clip(
+            identity=name, source="video", split=split, speaker="anna", style="anna", motion="real", sample_rate=16000, content=content,
+            samples=rng.normal(size=int(count / 30 * 16000)).astype(np.float32) * 0.1, loudness=np.ones(count), envelope=np.ones(count),
+            activity=np.ones(count), closure=closure, speech=(0.5, phones[-1].start), measured=np.zeros(count), measured_raw=np.zeros(count),
+            emotion=emotion, text="kids are talking by the door", phones=phones if aligned else [],
+        )
+        write_part(clip, folder)
+        names.append(name)
+    merge(folder, names, [])
+    return folder
+
+
+def head_config(folder, **changes) -> TrainingConfig:
+    config = tiny_config(folder, **changes)
+    del config.data["mesh"]
+    return config
+
+
+def test_videos_train_the_embedded_head_on_aligned_pairs(tmp_path):
+    """The quick clip on the slow one's clock: at its phones, with lips sealed at its B."""
+    config = head_config(make_head_data(tmp_path / "data"), epochs=1, steps_per_epoch=1)
+    trainer = Trainer(config, tmp_path / "run")
+    task, slow, quick = trainer.task, spoken(0.13), spoken(0.09)
+    time_map = task._time_map(0, 1)
+    assert time_map(np.array([p.start for p in slow[1:-1]])) == pytest.approx([p.start for p in quick[1:-1]], abs=2e-3)
+    warped = task.data.warped(1, 0, time_map)
+    assert warped.shape == (task.data.clips[0]["frames"], task.data.head.skin_count, 3)
+    aperture = lip_aperture_mm(task.data.head.skin_template + warped, task.data.head)
+    own = lip_aperture_mm(task.data.head.skin_template + task.data.offsets(0), task.data.head)
+    sealed = task.data.corpus.track(0, "closure") > 0.99
+    assert sealed.any() and aperture[sealed].max() < 0.3 and np.corrcoef(aperture, own)[0, 1] > 0.9
+    trainer.run()
+    model, _, _ = load_folder(tmp_path / "run" / "model")
+    assert model.config.head == "embedded" and model.config.vertex_count == task.data.head.skin_count
+
+
+def test_pairs_without_phones_are_warped_by_what_is_heard(tmp_path):
+    task = Trainer(head_config(make_head_data(tmp_path / "data", aligned=False)), tmp_path / "run").task
+    assert len(task._time_map(0, 1).a) > len(PHONES) + 1  # a knot per feature frame, not per phone
+
+
+def test_a_folder_without_validation_clips_is_refused(tmp_path):
+    other = make_data(tmp_path / "data", clips=1)
+    clips = [c for c in json.loads((other / "clips.json").read_text()) if c["split"] == "train"]
+    (other / "clips.json").write_text(json.dumps(clips))
+    with pytest.raises(EmoFaceError, match="1 training and 0 validation clips"):
+        Trainer(tiny_config(other), tmp_path / "run")
+
+
 def test_not_finite_loss_is_named(folder, tmp_path):
     trainer = Trainer(tiny_config(folder), tmp_path)
     with torch.no_grad():
@@ -266,7 +339,7 @@ def test_missing_data_says_how_to_make_it(tmp_path):
         MeshFolder(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["mini", "mini_finish", "vocaset", "3d-ravdess", "tiny", "ablation"])
+@pytest.mark.parametrize("name", ["mini", "mini_finish", "vocaset", "3d-ravdess", "tiny", "ablation", "video"])
 def test_shipped_configs_are_valid(name):
     from pathlib import Path
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,10 @@ from emoface.audio import load_audio
 from emoface.errors import EmoFaceError
 from train.corpus.emotion import parse_ravdess_name
 from train.corpus.smoothing import fill_gaps, frame_count, resample, rts_smooth
+from train.corpus.speech import RAVDESS_TEXT
 
 from .flame_model import EXPRESSION_COUNT, SHAPE_COUNT, Flame
-from .vertices import stored_clip, to_16k, write_clip, write_index
+from .vertices import aligned, stored_clip, to_16k, write_clip, write_index
 
 FPS = 30.0
 FRAME_FOLDER = re.compile(r"(\d+)_(\d+)")
@@ -55,7 +57,7 @@ def prepare(
     if fix not in ("global", "jaw", "none"):
         raise EmoFaceError(f"--fix is {fix!r}; choose global, jaw or none.")
     videos = find_videos(source)
-    model, rejected = Flame.load(flame), []
+    model, rejected = _flame(flame), []
     sounds = {p.stem: p for p in sorted(audio.rglob("*")) if p.suffix.lower() in SOUND_SUFFIXES}
     codes: dict[str, Codes] = {}
     with ProcessPoolExecutor(processes) as pool:
@@ -70,19 +72,37 @@ def prepare(
     shapes = _shape_of_actors(codes)
     templates = {s: model.vertices(v, np.zeros((1, EXPRESSION_COUNT)), np.zeros((1, 3)))[0] for s, v in shapes.items()}
     entries = []
-    for name, code in tqdm(codes.items(), desc="vertices", unit="video"):
-        identity = f"{name}.fix_{fix}"
-        entry = stored_clip(out, identity)
-        if entry is None:
-            sound = load_audio(_sound_of(name, sounds))
-            samples = to_16k(sound.samples, sound.sample_rate)
-            vertices = animate(model, shapes[_fields(name)["speaker"]], code, fix=fix, fps=fps)
-            frames = min(len(vertices), frame_count(len(samples) / 16000))
-            entry = write_clip(out, dict(id=identity, **_fields(name)), vertices[:frames], samples)
-        entries.append(entry)
+    with ProcessPoolExecutor(processes) as pool:
+        running = [
+            pool.submit(_write, out, name, shapes[_fields(name)["speaker"]], code, flame, _sound_of(name, sounds), fix, fps)
+            for name, code in codes.items()
+        ]
+        for name, future in tqdm(zip(codes, running), total=len(running), desc="vertices", unit="video"):
+            if isinstance(future.exception(), EmoFaceError):  # e.g. a sound that cannot be decoded
+                rejected.append(f"{name}: {future.exception()}")
+            else:
+                entries.append(future.result())
     if not entries:
         raise EmoFaceError("No video was usable: " + "; ".join(rejected[:5]) + ".")
     return write_index(out, entries, templates, rejected)
+
+
+def _write(
+    out: Path, name: str, shape: np.ndarray, code: Codes, flame: Path, sound: Path, fix: str, fps: float
+) -> dict:
+    """Animate and store one video; returns its entry. An earlier run's is kept."""
+    identity, fields = f"{name}.fix_{fix}", _fields(name)
+    if (entry := stored_clip(out, identity)) is not None:
+        return entry
+    audio = load_audio(sound)
+    samples = to_16k(audio.samples, audio.sample_rate)
+    vertices = animate(_flame(flame), shape, code, fix=fix, fps=fps)
+    frames = min(len(vertices), frame_count(len(samples) / 16000))
+    fields["phones"] = aligned(samples, fields["text"], out / "alignments" / f"{name}.json")
+    return write_clip(out, dict(id=identity, **fields), vertices[:frames], samples)
+
+
+_flame = lru_cache(maxsize=1)(Flame.load)  # one model per process
 
 
 def find_videos(source: Path) -> dict[str, Path]:
@@ -196,5 +216,5 @@ def _fields(name: str) -> dict:
     return dict(
         common, split="train" if actor <= 20 else "val" if actor <= 22 else "test", speaker=f"ravdess_{actor:02d}",
         style=f"ravdess_{actor:02d}", emotion=fields["emotion"], level=fields["level"],
-        text=f"statement {fields['statement']}",
+        text=RAVDESS_TEXT[fields["statement"]],
     )

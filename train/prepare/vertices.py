@@ -1,13 +1,14 @@
 """The folder that all ``prepare`` commands for vertex data write, and training reads.
 
-``clips.json`` (id, split, speaker, style, emotion, level, text, motion, frames, audio, vertices), ``audio/ID.wav``
-(16 kHz), ``vertices/ID.npy`` (T, V, 3) float32 metres at 30 fps, ``templates.npz`` (one (V, 3) per speaker),
-``report.json``.
+``clips.json`` (id, split, speaker, style, emotion, level, text, motion, frames, audio, vertices; ``phones`` where the
+text is known and could be aligned), ``audio/ID.wav`` (16 kHz), ``vertices/ID.npy`` (T, V, 3) float32 metres at 30 fps,
+``templates.npz`` (one (V, 3) per speaker), ``report.json``.
 """
 
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ import soundfile
 from scipy.signal import resample_poly
 
 from emoface.files import atomic_path
+from train.corpus.coarticulation import Phone
+from train.corpus.phones import Aligner, align_cached
 
 SAMPLE_RATE = 16000
 
@@ -25,6 +28,14 @@ def to_16k(samples: np.ndarray, rate: int) -> np.ndarray:
     if samples.ndim == 2:
         samples = samples.mean(axis=1)
     return samples if rate == SAMPLE_RATE else resample_poly(samples, SAMPLE_RATE, rate).astype(np.float32)
+
+
+def aligned(samples: np.ndarray, text: str, cache: Path) -> list[Phone]:
+    """Phones of 16 kHz ``samples`` that say ``text``, remembered in ``cache``; empty where there is no text or no match."""
+    return (align_cached(samples, text, cache, _aligner()) or []) if text else []
+
+
+_aligner = lru_cache(maxsize=1)(Aligner)  # its dictionary takes a second to load: one per process
 
 
 def write_clip(out: Path, entry: dict, vertices: np.ndarray, samples: np.ndarray) -> dict:

@@ -28,7 +28,10 @@ from train.corpus.envelope import emotion_envelope, loudness_track, speech_activ
 from train.corpus.grid import silent_frames
 from train.corpus.lips import average_head_lips
 from train.corpus.smoothing import frame_count, resample
+from train.corpus.speech import RAVDESS_TEXT
 from train.corpus.store import merge, write_part
+
+from .vertices import aligned
 
 LANDMARKER_URL = (
     "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
@@ -54,12 +57,15 @@ def prepare(
     reasons = _measure_all(jobs, out, model, processes)
     captures = {name: read_capture(_capture_path(out, name)) for name in jobs if name not in reasons}
     rests = _resting_faces(jobs, captures, max_seconds, reasons)
-    done = []
-    for name, capture in tqdm(captures.items(), desc="driving the head", unit="clip"):
-        speaker = speaker_of(jobs[name])
-        if speaker in rests and name not in reasons:
-            write_part(_clip(name, jobs[name], capture, rests[speaker], max_seconds), out)
-            done.append(name)
+    done = [name for name in captures if name not in reasons]
+    labels = _labels(jobs)
+    with ProcessPoolExecutor(processes) as pool:
+        running = [
+            pool.submit(_write, out, name, jobs[name], captures[name], rests[speaker_of(jobs[name])], labels[name], max_seconds)
+            for name in done
+        ]
+        for future in tqdm(running, desc="driving the head", unit="clip"):
+            future.result()
     if not done:
         raise EmoFaceError("No video was usable: " + "; ".join(_sentences(reasons)[:5]) + ".")
     return merge(out, done, _sentences(reasons))
@@ -214,13 +220,14 @@ def _resting_faces(
 ) -> dict[str, np.ndarray]:
     """Resting scores by speaker, from neutral clips only: the rest of an emotional clip contains the emotion."""
     grouped: dict[str, list] = {}
+    labels = _labels(jobs)
     for name, capture in captures.items():
         try:
             audio = load_audio(jobs[name], max_seconds=max_seconds)
         except EmoFaceError as error:
             reasons[name] = f"its sound cannot be used: {error}"
             continue
-        if _label(jobs[name])["emotion"] == "neutral":
+        if labels[name]["emotion"] == "neutral":
             silent = silent_frames(capture, speech_interval(audio.samples, audio.sample_rate))
             grouped.setdefault(speaker_of(jobs[name]), []).append((capture, silent))
     for name in captures:
@@ -229,16 +236,26 @@ def _resting_faces(
     return {speaker: resting_scores(*map(list, zip(*pairs))) for speaker, pairs in grouped.items()}
 
 
-def _label(video: Path) -> dict:
-    if RAVDESS_NAME.fullmatch(video.stem):
-        fields = parse_ravdess_name(video.stem)
-        split = "train" if fields["actor"] <= 20 else "val"
-        text = f"statement {fields['statement']}"
-        return dict(emotion=fields["emotion"], level=fields["level"], text=text, split=split)
-    return dict(emotion="neutral", level=0, text="", split="train")
+def _labels(jobs: dict[str, Path]) -> dict[str, dict]:
+    """What is known of each clip: RAVDESS's names tell it; of other videos every tenth, from the second on, is ``val``."""
+    labels, others = {}, 0
+    for name, path in sorted(jobs.items()):
+        if RAVDESS_NAME.fullmatch(path.stem):
+            fields = parse_ravdess_name(path.stem)
+            split = "train" if fields["actor"] <= 20 else "val" if fields["actor"] <= 22 else "test"
+            labels[name] = dict(
+                emotion=fields["emotion"], level=fields["level"], text=RAVDESS_TEXT[fields["statement"]], split=split
+            )
+        else:
+            labels[name] = dict(emotion="neutral", level=0, text="", split="val" if others % 10 == 1 else "train")
+            others += 1
+    return labels
 
 
-def _clip(name: str, video: Path, capture: Capture, rest: np.ndarray, max_seconds: float) -> Clip:
+def _write(
+    out: Path, name: str, video: Path, capture: Capture, rest: np.ndarray, label: dict, max_seconds: float
+) -> None:
+    """Drive the head with a video's measurements and store the clip."""
     audio = load_audio(video, max_seconds=max_seconds)
     samples, rate = np.asarray(audio.samples, np.float32), audio.sample_rate
     count = frame_count(len(samples) / rate)
@@ -246,9 +263,10 @@ def _clip(name: str, video: Path, capture: Capture, rest: np.ndarray, max_second
     motion = drive(capture, rest, np.arange(count) / FPS, average_head_lips())
     activity, loudness = speech_activity(count, speech), loudness_track(samples, rate, count, speech)
     speaker = speaker_of(video)
-    return Clip(
+    clip = Clip(
         identity=name, source="video", speaker=speaker, style=speaker, motion="real", samples=samples, sample_rate=rate,
         content=motion.weights, loudness=loudness, envelope=emotion_envelope(loudness, speech), activity=activity,
         closure=measured_closure(motion.sealed, activity), measured=motion.measured, measured_raw=motion.measured_raw,
-        speech=speech, **_label(video),
+        speech=speech, phones=aligned(samples, label["text"], out / "alignments" / f"{name}.json"), **label,
     )
+    write_part(clip, out)
