@@ -33,7 +33,7 @@ _SHARE = """(source, named, mix, level, style, head, idle) => {
 def build(context: Context) -> None:
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=5, min_width=320, elem_classes="ef-side"):
-            with gr.Column(elem_classes="ef-card"):
+            with gr.Column(elem_classes="ef-card ef-speech"):
                 step(1, "Speech")
                 speech, _ = recording(context, "Speech to animate", elem_id="speech")
                 gr.HTML('<p class="ef-hint">No recording at hand? One click animates:</p>')

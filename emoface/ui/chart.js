@@ -20,8 +20,7 @@ function place(seconds) {
   if (!following || !x) { cursor.hidden = true; return; }
   const at = x.l2p(seconds);
   cursor.hidden = !(at >= 0 && at <= x._length);
-  cursor.style.left = layout._size.l + at + 'px';
-  cursor.style.top = layout._size.t + 'px';
+  cursor.style.transform = 'translate(' + (layout._size.l + at) + 'px, ' + layout._size.t + 'px)';   // moves without a new layout
   cursor.style.height = layout._size.h + 'px';
 }
 
@@ -36,6 +35,7 @@ async function show(value) {
   plot.setAttribute('aria-label', value.title + '. ' + value.summary);
   try {
     await loadLibrary(served(props.plotly_url));
+    await emoface.face;
     if (drawn !== value || plot.clientWidth === 0) return;
     await window.Plotly.react(plot, value.figure.data, themed({ ...value.figure.layout, height: value.height, width: plot.clientWidth }), { displayModeBar: false, responsive: false });
     if (following) {

@@ -178,7 +178,10 @@ function say(text, bad = false) {
 
 function figure(panel) {
   const { header, faces } = scene, M = header.triangles, [i, j, k] = [0, 1, 2].map(c => Array.from({ length: M }, (_, f) => faces[3 * f + c]));
-  const { x, y, z, rgb } = panel.buffers, axis = { range: [-1.06, 1.06], autorange: false, visible: false };
+  // An axis with "visible: false" still has its labels and ticks turned into triangles, which takes as long as all the rest: empty them instead.
+  const axis = { range: [-1.06, 1.06], autorange: false, title: { text: '' }, tickmode: 'array', tickvals: [], showticklabels: false, showgrid: false,
+                 zeroline: false, showline: false, showbackground: false, showspikes: false };
+  const { x, y, z, rgb } = panel.buffers;
   return [
     [{ type: 'mesh3d', x: x.slice(), y: y.slice(), z: z.slice(), i, j, k, vertexcolor: cssColors(rgb), hoverinfo: 'skip', showscale: false,
        lighting: { ambient: 0.52, diffuse: 0.58, specular: 0.15, roughness: 0.45, fresnel: 0.5, vertexnormalsepsilon: 0, facenormalsepsilon: 0 },
@@ -280,16 +283,17 @@ function offerLayers(view) {
 
 const currentView = () => scene.header.views[Number(find('.efp-view').value) || 0];
 
-/** Multisampling halves the frame rate where the processor has to draw: ask for none there. */
-const softwareDrawing = (() => {
+/** Whether this browser has WebGL, and whether the processor has to do its drawing; asked once per page. */
+const drawing = () => emoface.drawing ??= (() => {
   const gl = document.createElement('canvas').getContext('webgl'), info = gl?.getExtension('WEBGL_debug_renderer_info');
   const name = info ? gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : '';
   gl?.getExtension('WEBGL_lose_context')?.loseContext();
   return { webgl: !!gl, slow: /swiftshader|llvmpipe|software|basic render/i.test(name) };
 })();
+/** Multisampling halves the frame rate where the processor has to draw: ask for none there. */
 async function newPlot(plot, parts) {
   const original = HTMLCanvasElement.prototype.getContext;
-  if (softwareDrawing.slow) {
+  if (drawing().slow) {
     HTMLCanvasElement.prototype.getContext = function (type, options) { return original.call(this, type, options && { ...options, antialias: false }); };
   }
   try { await Plotly.newPlot(plot, ...parts); } finally { HTMLCanvasElement.prototype.getContext = original; }
@@ -304,7 +308,7 @@ async function show(value) {
   }
   root.dataset.state = 'loading';
   try {
-    if (!softwareDrawing.webgl) {
+    if (!drawing().webgl) {
       throw new Error('This browser cannot draw in 3D (WebGL is off). Turn on hardware acceleration or use another browser; the downloads work without it.');
     }
     if (!scene) say('Loading the animation…');
@@ -461,5 +465,7 @@ emoface.players[props.player_id] = {
   get fast() { return !!scene?.panels.every(panel => panel.fast); },
 };
 requestAnimationFrame(tick);
-watch('value', () => show(props.value));
-show(props.value);
+// Charts wait for this (never rejected) promise: the face comes first.
+const begin = () => { emoface.face = show(props.value); };
+watch('value', begin);
+begin();

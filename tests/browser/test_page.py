@@ -147,7 +147,7 @@ def test_importance_paints_compares_and_seeks(open_page, sounds):
     page.wait_for_function("Math.abs(emoface.players.importance.audio.currentTime - 1.5) < 0.1")
     page.wait_for_function("""() => {   // the cursor is where the sound is
         const layout = document.querySelector('#region-time .efc-plot')._fullLayout, cursor = document.querySelector('#region-time .efc-cursor');
-        return Math.abs(parseFloat(cursor.style.left) - layout._size.l - layout.xaxis.l2p(emoface.players.importance.audio.currentTime)) < 8;
+        return Math.abs(new DOMMatrix(getComputedStyle(cursor).transform).e - layout._size.l - layout.xaxis.l2p(emoface.players.importance.audio.currentTime)) < 8;
     }""")
 
     page.locator("#importance-player .efp-view").select_option(label="Branches")
