@@ -56,6 +56,8 @@ class TrainingConfig:
     """Blind items learn on their own free-running past."""
     start_from: str | None = None
     """A checkpoint whose weights (nothing else) this run starts with."""
+    frozen: list[str] = field(default_factory=list)
+    """Parts of the model that stay as they are, by name (``emotion_mix``, ``classifier``, ...)."""
     learning_rate: float = 1e-4
     schedule: str = "constant"
     """``constant`` (the paper) or ``cosine``: linear warm-up over 2 % of the steps, then down to 2 % of the rate."""
@@ -146,7 +148,7 @@ def compute_losses(
     seen = torch.arange(model.config.vertex_count, device=vertices.device) if spiral_second else vertices
     vertex_term = attention.vertex_term(model.spirals[seen]) if attention is not None else None
 
-    terms: dict[str, Tensor] = {"velocity": 0.0, "classification": 0.0, "lip_gap": 0.0}
+    terms: dict[str, Tensor] = {"velocity": 0.0, "classification": 0.0, "lip_gap": 0.0, "lip_aperture": 0.0}
     for which, name in enumerate(("self", "cross")):
         features, whole = heard_emotion(model, batch, which)
         level = torch.nn.functional.one_hot(batch.levels[which], len(model.config.level_names)).to(content.dtype)
@@ -164,9 +166,12 @@ def compute_losses(
         terms["classification"] += losses.classification(model.classifier(whole), batch.emotions[which], smoothing=label_smoothing)
         if pairs is not None and weights.lip_gap:
             terms["lip_gap"] += losses.lip_gap(fused, truth, pairs, batch.mask)
+        if pairs is not None and weights.lip_aperture:
+            for offsets in (fused, offsets_c):
+                terms["lip_aperture"] += losses.lip_aperture(offsets, truth, pairs, batch.mask)
     total = (
         weights.self_reconstruction * terms["self"] + weights.cross_reconstruction * terms["cross"]
-        + weights.velocity * terms["velocity"] + weights.classification * terms["classification"] + weights.lip_gap * terms["lip_gap"]
+        + weights.velocity * terms["velocity"] + weights.classification * terms["classification"] + weights.lip_gap * terms["lip_gap"] + weights.lip_aperture * terms["lip_aperture"]
     )
     return total, terms
 
@@ -194,6 +199,8 @@ class Trainer:
         self.steps_per_epoch = config.steps_per_epoch or self.task.steps_per_epoch
         self.total = config.epochs * self.steps_per_epoch
         model = self.task.model
+        for name in config.frozen:
+            model.get_submodule(name).requires_grad_(False)
         attention = {id(p) for p in (model.mesh_attention.parameters() if model.mesh_attention is not None else ())}
         parameters = [p for p in self.task.parameters() if p.requires_grad]
         groups = [

@@ -226,6 +226,13 @@ def test_files_hold_every_row(results, tmp_path):
     assert "static template" in report.text(evaluation.rows)
 
 
+def test_a_late_answer_correlates_at_its_best_shift():
+    true = np.random.default_rng(0).standard_normal(60)
+    late = np.concatenate([true[:2], true[:-2]])
+    assert lips.shifted_pearson(late, true) == pytest.approx(1) and lips.shifted_pearson(late, true, most=1) < 0.5
+    assert lips.shifted_pearson(true[:50], true) == pytest.approx(1), "cut to the shorter"
+
+
 def test_vowels_that_the_speaker_closed_are_set_apart():
     measured = np.full(30, 5.0)
     measured[10:12] = 0.8

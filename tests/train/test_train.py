@@ -144,6 +144,10 @@ def test_losses_against_loops():
     pairs = torch.tensor([[0, 2]])
     expected = sum(((a - b)[i, t, 0, 1] - (a - b)[i, t, 2, 1]).abs() for i, t in frames) / len(frames)
     assert torch.allclose(losses.lip_gap(a, b, pairs, mask), expected)
+    pairs = torch.tensor([[0, 2], [1, 2]])
+    gaps = [((a - b)[i, t, [0, 1], 1] - (a - b)[i, t, 2, 1]).mean() for i, t in frames]
+    expected = sum((1e3 * gap) ** 2 for gap in gaps) / len(frames)
+    assert torch.allclose(losses.lip_aperture(a, b, pairs, mask), expected)
 
 
 def test_heads_in_a_basis_learn_there_and_merge_into_plain_layers():
@@ -172,7 +176,8 @@ def test_heads_in_a_basis_learn_there_and_merge_into_plain_layers():
 
 def test_default_losses_are_the_papers():
     w = losses.LossWeights()
-    assert (w.self_reconstruction, w.cross_reconstruction, w.velocity, w.classification, w.lip_gap) == (1000, 1000, 500, 1e-4, 0)
+    assert (w.self_reconstruction, w.cross_reconstruction, w.velocity, w.classification) == (1000, 1000, 500, 1e-4)
+    assert w.lip_gap == w.lip_aperture == 0
 
 
 def test_vertex_sampler_keeps_lip_pairs_and_repeats_itself():
@@ -227,6 +232,14 @@ def test_resume_is_exact(folder, tmp_path):
         assert torch.equal(a, b), name
     for (name, a), b in zip(straight.task.emotion_encoder.state_dict().items(), second.task.emotion_encoder.state_dict().values()):
         assert torch.equal(a, b), name
+
+
+def test_frozen_parts_stay_and_the_rest_learns(folder, tmp_path):
+    trainer = Trainer(tiny_config(folder, frozen=["emotion_decoder"]), tmp_path)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train_step(trainer.task.batch(0))
+    changed = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and not any(name.startswith("emotion_decoder") for name in changed)
 
 
 def test_resume_refuses_other_settings(folder, tmp_path):

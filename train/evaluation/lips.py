@@ -27,12 +27,20 @@ def aperture_rows(who: str, readings: Readings) -> list[Row]:
     pairs = [(reading.aperture_mm, aperture) for (_, reading), aperture in zip(readings, true)]
     by_measure = {
         "aperture_r": metrics.pearson,
+        "aperture_r_shifted": shifted_pearson,
         "aperture_mae": metrics.mean_absolute_error,
         "aperture_ratio": metrics.amplitude_ratio,
     }
     return [
         row(key, readings, who, bootstrap([measure(*pair) for pair in pairs])) for key, measure in by_measure.items()
     ]
+
+
+def shifted_pearson(predicted: np.ndarray, true: np.ndarray, *, most: int = 2) -> float:
+    """Highest correlation of two (T,) tracks over shifts of up to ``most`` frames, on the frames that every shift has."""
+    count = min(len(predicted), len(true))
+    inside = true[most : count - most]
+    return max(metrics.pearson(predicted[most + k : count - most + k], inside) for k in range(-most, most + 1))
 
 
 def true_aperture(clip: EvalClip) -> np.ndarray:

@@ -23,6 +23,12 @@ MEASURES: dict[str, Measure] = {
         " lip ring) with the true one (GRID: landmarks 13-14 of the video, scaled by the eye distance, unsmoothed;"
         " modelled motion: the target mesh), mean over clips. A face that does not move scores 0.",
     ),
+    "aperture_r_shifted": Measure(
+        "Lip aperture: correlation at the best shift",
+        "r",
+        "The same after shifting each clip's answer by whichever of -2 ... 2 frames fits best: what is left when sound and"
+        " picture of a video do not start together.",
+    ),
     "aperture_mae": Measure(
         "Lip aperture: error",
         "mm",
