@@ -263,8 +263,10 @@ class SpeechEncoder(nn.Module):
         """Feature frames of a clip of that many 16 kHz samples: ``ceil(frame_rate * seconds)``."""
         return frame_count(samples, self.frame_rate)
 
-    def hidden_states(self, samples: Tensor, *, reference: float | None = None, position: int = 0) -> Tensor:
-        """All hidden states of one clip.
+    def hidden_states(
+        self, samples: Tensor, *, reference: float | None = None, position: int = 0, layers: int = 0
+    ) -> Tensor:
+        """Hidden states of one clip.
 
         Args:
             samples: (n,) float mono samples at 16 kHz in [-1, 1], n > 0.
@@ -274,9 +276,10 @@ class SpeechEncoder(nn.Module):
                 Whisper's features carry the absolute position: a probe for jaw opening trained on 3 s clips at 0 falls
                 from r = 0.893 to 0.83 when 5 s of speech come before, but only to 0.87 if the training clips were given
                 random positions. So training should vary it; wav2vec 2.0 has no such table and ignores it.
+            layers: only so many of the last states are kept; 0: all.
 
         Returns:
-            (L + 1, T, C) in the parameters' dtype and on their device: the embeddings, then every block's output,
+            (L + 1, T, C), or (layers, T, C), in the parameters' dtype and on their device: the embeddings, then every block's output,
             the last one after the final layer norm. T = ``ceil(frame_rate * n / 16000)``.
 
         Raises:
@@ -286,16 +289,16 @@ class SpeechEncoder(nn.Module):
             raise AudioError(f"The speech encoder needs one channel of samples, but got shape {tuple(samples.shape)}.")
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             signal = self._front_end(samples.to(next(self.parameters()).device), reference)
-            return self._encode_windows(signal, self.frame_count(len(samples)), position)
+            return self._encode_windows(signal, self.frame_count(len(samples)), position, layers)
 
     def frame_features(
-        self, samples: Tensor, frames: int | None = None, *, fps: float = 30, position: int = 0
+        self, samples: Tensor, frames: int | None = None, *, fps: float = 30, position: int = 0, layers: int = 0
     ) -> Tensor:
-        """Hidden states on the mesh's clock: (L + 1, frames, C), frame t at time ``t / fps``.
+        """Hidden states on the mesh's clock: (L + 1, frames, C) float32, frame t at time ``t / fps``.
 
-        ``frames`` defaults to ``ceil(fps * seconds)``; ``position`` as for :meth:`hidden_states`.
+        ``frames`` defaults to ``ceil(fps * seconds)``; ``position`` and ``layers`` as for :meth:`hidden_states`.
         """
-        states = self.hidden_states(samples, position=position)
+        states = self.hidden_states(samples, position=position, layers=layers).float()
         if frames is None:
             frames = math.ceil(round(len(samples) * fps / SAMPLE_RATE, 6))
         return resample_frames(states, frames, fps, rate=self.frame_rate)
@@ -312,17 +315,17 @@ class SpeechEncoder(nn.Module):
         after = max(0, frames * SAMPLES_PER_FRAME + _RECEPTIVE - SAMPLES_PER_FRAME - before - len(samples))
         return F.pad(samples, (before, after))
 
-    def _encode_windows(self, signal: Tensor, frames: int, position: int) -> Tensor:
+    def _encode_windows(self, signal: Tensor, frames: int, position: int, layers: int) -> Tensor:
         """Encode in one pass, or in overlapping windows joined in the middle of what they share."""
         # A tenth of a second is a whole number of frames at 50 and at 30 per second.
         grid = 1 if self.frame_rate == FRAME_RATE else self.frame_rate // 10
         windows = plan_windows(frames, self.window, _OVERLAP_SECONDS * self.frame_rate, grid=grid)
         if len(windows) == 1:
-            return self._encode(signal, 0, frames, position)
+            return self._encode(signal, 0, frames, position, layers=layers)
         fade = _FADE_SECONDS * self.frame_rate
         result: Tensor | None = None
         for i, (start, stop) in enumerate(windows):
-            states = self._encode(signal, start, stop)
+            states = self._encode(signal, start, stop, layers=layers)
             if result is None:
                 result = states.new_zeros(states.shape[0], frames, states.shape[2])
             weight = torch.ones(stop - start)
@@ -335,19 +338,19 @@ class SpeechEncoder(nn.Module):
             result[:, start:stop] += states * weight.to(states).unsqueeze(-1)
         return result
 
-    def _encode(self, signal: Tensor, start: int, stop: int, position: int = 0) -> Tensor:
-        """One pass over feature frames [start, stop): (L + 1, stop - start, C)."""
+    def _encode(self, signal: Tensor, start: int, stop: int, position: int = 0, *, layers: int = 0) -> Tensor:
+        """One pass over feature frames [start, stop): (L + 1 or layers, stop - start, C)."""
         dtype = next(self.parameters()).dtype
         if self.kind == "whisper":
             mel = signal[:, 2 * start : 2 * (stop + self._tail)].to(dtype)
-            return self._whisper(mel, position)[:, : stop - start]
+            return torch.cat(self._whisper(mel, position)[-layers:])[:, : stop - start]
         # In 50 Hz frames; with "before" the window is given in 30 fps frames of the transformer.
         first = start * FRAME_RATE // self.frame_rate
         last = -(-stop * FRAME_RATE // self.frame_rate)
         samples = signal[first * SAMPLES_PER_FRAME : (last - 1) * SAMPLES_PER_FRAME + _RECEPTIVE].to(dtype)
-        return self._wav2vec2(samples, stop - start)
+        return torch.cat(self._wav2vec2(samples, stop - start)[-layers:])
 
-    def _whisper(self, mel: Tensor, position: int) -> Tensor:
+    def _whisper(self, mel: Tensor, position: int) -> list[Tensor]:
         """WhisperEncoder's forward pass without its demand for exactly 30 s of input."""
         model, table = self.model, self.model.embed_positions.weight
         x = F.gelu(model.conv1(mel.unsqueeze(0)))
@@ -358,9 +361,9 @@ class SpeechEncoder(nn.Module):
         for layer in model.layers:
             states.append(layer(states[-1], None))
         states[-1] = model.layer_norm(states[-1])
-        return torch.cat(states)
+        return states
 
-    def _wav2vec2(self, samples: Tensor, frames: int) -> Tensor:
+    def _wav2vec2(self, samples: Tensor, frames: int) -> list[Tensor]:
         """Wav2Vec2Model's forward pass, with the hidden states and FaceFormer's resampling in the middle."""
         model, encoder = self.model, self.model.encoder
         features = model.feature_extractor(samples.unsqueeze(0)).transpose(1, 2)
@@ -376,4 +379,4 @@ class SpeechEncoder(nn.Module):
             states.append(layer(states[-1]))
         if norm_first:
             states[-1] = encoder.layer_norm(states[-1])
-        return torch.cat(states)
+        return states

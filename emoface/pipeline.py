@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .animation import Animation
 from .audio import Audio, load_audio
+from .device import encoder_precision, limit_threads, pick_device
 from .encoders import SpeechEncoder, frame_count
 from .errors import Cancelled, EmoFaceError, ModelError
 from .head import Head, fit_blendshapes, load_head
@@ -22,24 +23,13 @@ Progress = Callable[[str, float], None]
 OUTPUTS = ("fused", "content", "emotion")
 
 
-def pick_device(device: str = "auto") -> torch.device:
-    """``auto`` takes the GPU when there is one.
-
-    Raises:
-        EmoFaceError: ``cuda`` was asked for and there is none.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise EmoFaceError("No CUDA GPU is available here: use --device cpu or --device auto.")
-    return torch.device(device)
-
-
 class EmoFacePipeline:
     """Animate a 3D head from speech.
 
     >>> pipe = EmoFacePipeline.from_pretrained()                     # embedded model; or a folder; or a Hub id
     >>> animation = pipe("speech.wav", emotion="happy", level="strong", head=3)
+
+    The model and its encoders move to ``device``; on a GPU the encoders are halved to float16 (``emoface.device``).
     """
 
     def __init__(
@@ -48,8 +38,9 @@ class EmoFacePipeline:
     ):
         self.device = torch.device(device)
         self.model = model.eval().to(self.device)
-        self.content_encoder = content_encoder.freeze().to(self.device)
-        self.emotion_encoder = None if emotion_encoder is None else emotion_encoder.freeze().to(self.device)
+        place = dict(device=self.device, dtype=encoder_precision(self.device))
+        self.content_encoder = content_encoder.freeze().to(**place)
+        self.emotion_encoder = None if emotion_encoder is None else emotion_encoder.freeze().to(**place)
         self.max_seconds = float(max_seconds or os.environ.get("EMOFACE_MAX_SECONDS", 120))
         if model.config.head == "embedded" and model.config.vertex_count != load_head(0).skin_count:
             raise ModelError(
@@ -65,11 +56,15 @@ class EmoFacePipeline:
     ) -> "EmoFacePipeline":
         """Load a model: None for the embedded one (no download), a folder, or a Hugging Face Hub id.
 
+        ``device``: ``auto`` (the GPU when there is one), ``cpu`` or ``cuda``. Lowers torch's number of threads to the cores that this
+        process may use.
+
         Raises:
             ModelError: nothing usable there; the sentence says what to do.
         """
         from .loading import load_components
 
+        limit_threads()
         model, content_encoder, emotion_encoder = load_components(name, revision=revision)
         return cls(model, content_encoder, emotion_encoder, device=pick_device(device), max_seconds=max_seconds)
 
@@ -214,8 +209,8 @@ class EmoFacePipeline:
         frames = frame_count(len(samples), config.fps, sample_rate=audio.sample_rate)
 
         def run(encoder: SpeechEncoder) -> Tensor:
-            states = encoder.frame_features(samples, frames, fps=config.fps)[-config.feature_layers :]
-            return states.transpose(0, 1).unsqueeze(0).float()
+            states = encoder.frame_features(samples, frames, fps=config.fps, layers=config.feature_layers)
+            return states.transpose(0, 1).unsqueeze(0)
 
         content = run(self.content_encoder)
         return content, content if self.emotion_encoder is None else run(self.emotion_encoder)
@@ -313,8 +308,9 @@ class EmoFacePipeline:
         )
         if head is None:
             template, faces = self.model.template.cpu().numpy(), self.model.faces.cpu().numpy()
+            vertices = np.add(template, motion["offsets"], out=motion["offsets"])
             return Animation(
-                vertices=template + motion["offsets"], template=template, faces=faces, skin_count=len(template),
+                vertices=vertices, template=template, faces=faces, skin_count=len(template),
                 regions=np.full(len(template), "skin"), blendshapes=np.zeros((frames, 0), np.float32), blendshape_names=(), **common,
             )
         offsets = motion["offsets"]
@@ -323,8 +319,12 @@ class EmoFacePipeline:
             from .idle import add_idle, idle_weights
 
             offsets, weights = add_idle(offsets, weights, idle_weights(frames, config.fps, seed=len(speech.samples)))
+        vertices = np.empty((frames, *head.template.shape), np.float32)
+        for start in range(0, frames, 256):  # long answers need no second copy of themselves
+            part = slice(start, start + 256)
+            vertices[part] = head.assemble(offsets[part], weights[part])
         return Animation(
-            vertices=head.assemble(offsets, weights), template=head.template, faces=head.faces, skin_count=head.skin_count, regions=head.regions,
+            vertices=vertices, template=head.template, faces=head.faces, skin_count=head.skin_count, regions=head.regions,
             blendshapes=weights, blendshape_names=head.blendshape_names, colors=head.colors, **common,
         )
 

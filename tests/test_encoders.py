@@ -143,6 +143,30 @@ def test_windowed_and_single_pass_agree_for_a_local_encoder(samples, resample):
     torch.testing.assert_close(windowed, single, atol=2e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("make", [tiny_wav2vec2, SpeechEncoder.from_pretrained], ids=["wav2vec2", "whisper"])
+@pytest.mark.parametrize("seconds", [1.0, 40.0])
+@torch.no_grad()
+def test_the_last_states_can_be_had_alone(make, seconds):
+    encoder, samples = make().freeze(), speechlike(seconds)
+    assert torch.equal(encoder.hidden_states(samples, layers=2), encoder.hidden_states(samples)[-2:])
+    assert torch.equal(encoder.frame_features(samples, layers=1), encoder.frame_features(samples)[-1:])
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("make", [tiny_wav2vec2, SpeechEncoder.from_pretrained], ids=["wav2vec2", "whisper"])
+@torch.no_grad()
+def test_reduced_precision_hears_the_same(make, precision):
+    """As on a GPU: the states keep the parameters' type, the features on the mesh's clock are float32 and close to the full ones."""
+    encoder, samples = make().freeze(), speechlike(2.0)
+    full = encoder.frame_features(samples)
+    encoder.to(precision)
+    assert encoder.hidden_states(samples).dtype == precision
+    features = encoder.frame_features(samples)
+    assert features.dtype == torch.float32
+    error = (features - full).square().mean().sqrt() / full.square().mean().sqrt()
+    assert 0 < error < (0.03 if precision == torch.bfloat16 else 0.005)
+
+
 def test_plan_windows_covers_everything_with_full_windows():
     for frames in (1, 1450, 1451, 2000, 2650, 2651, 30000):
         windows = plan_windows(frames, 1450, 250)

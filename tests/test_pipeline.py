@@ -1,13 +1,15 @@
 """The pipeline on the embedded model and on real recordings: what every caller relies on."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from emoface import EmoFacePipeline
 from emoface.animation import EMOTIONS
-from emoface.audio import load_audio
+from emoface.audio import Audio, load_audio
 from emoface.errors import Cancelled, EmoFaceError
 from emoface.head import lip_aperture_mm, load_head
 
@@ -160,3 +162,34 @@ def test_longer_than_the_limit_is_refused_with_the_limit(pipe):
     short = EmoFacePipeline(pipe.model, pipe.content_encoder, max_seconds=1.0)
     with pytest.raises(EmoFaceError, match="1"):
         short(SPEECH)
+
+
+def test_reduced_precision_encoders_move_the_same_face(animation):
+    """What a GPU computes in (float16), and bfloat16, on the CPU: far less than anybody sees."""
+    for precision, limit_mm in ((torch.float16, 0.1), (torch.bfloat16, 1.0)):
+        halved = EmoFacePipeline.from_pretrained(device="cpu")
+        halved.content_encoder.to(precision)
+        distance = 1e3 * np.linalg.norm(halved(SPEECH).vertices - animation.vertices, axis=-1)
+        assert 0 < distance.max() < limit_mm and distance.mean() < limit_mm / 20
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_gpu_moves_the_same_face(animation):
+    on_gpu = EmoFacePipeline.from_pretrained(device="cuda")
+    assert next(on_gpu.content_encoder.parameters()).dtype == torch.float16
+    assert np.abs(on_gpu(SPEECH).vertices - animation.vertices).max() < 5e-4
+    (own, _), (_, _) = on_gpu.cross_reconstruct(SPEECH, OTHER)
+    assert np.abs(own.vertices - animation.vertices).max() < 5e-4
+
+
+def test_a_long_answer_is_assembled_without_a_second_copy(pipe):
+    frames, skin = 3000, pipe.model.config.vertex_count
+    offsets = np.random.default_rng(0).normal(0, 1e-3, (frames, skin, 3)).astype(np.float32)
+    motion = dict(offsets=offsets, weight=np.zeros((frames, 1)), effect=np.zeros((frames, 1)))
+    row = dict(probabilities=torch.zeros(8), track=torch.zeros(frames, 8))
+    tracemalloc.start()
+    animation = pipe._animation(Audio(np.zeros(16000, np.float32), 16000, ""), motion, row, load_head(3), idle=False, settings={})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert animation.vertices.shape == (frames, len(load_head(3).template), 3)
+    assert peak < 1.4 * animation.vertices.nbytes

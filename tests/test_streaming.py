@@ -52,10 +52,10 @@ def windowed(pipe, monkeypatch, windows=WINDOWS) -> None:
     encoder = pipe.content_encoder
     original = encoder.hidden_states
 
-    def hidden_states(samples, **options):
+    def hidden_states(samples, layers=0, **options):
         if "reference" in options:  # called by the stream itself
             return original(samples, **options)
-        return torch.cat(list(EncoderStream(encoder, windows).feed(samples, last=True)), dim=1)
+        return torch.cat(list(EncoderStream(encoder, windows).feed(samples, last=True)), dim=1)[-layers:]
 
     monkeypatch.setattr(encoder, "hidden_states", hidden_states)
 

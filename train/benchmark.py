@@ -110,18 +110,7 @@ def build(name: str, device: str):
         model = EmoFaceModel.from_topology(config, faces=head.skin_faces, template=head.skin_template)
         return EmoFacePipeline(model, SpeechEncoder.from_pretrained(), device=place, max_seconds=10_000)
     vertices, faces = tube()
-    config = EmoFaceConfig(
-        name="emoface-base",
-        head=None,
-        vertex_count=len(vertices),
-        face_count=len(faces),
-        feature_size=768,
-        feature_layers=1,
-        feature_mix="last",
-        content_layer=0,
-        emotion_layer=0,
-        emotion_pooling="frame",
-    )
+    config = EmoFaceConfig.base(face_count=len(faces))
     model = EmoFaceModel.from_topology(config, faces=faces, template=vertices)
     encoders = [SpeechEncoder({"type": "wav2vec2", "config": {}}).eval() for _ in range(2)]
     return EmoFacePipeline(model, *encoders, device=place, max_seconds=10_000)
