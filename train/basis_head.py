@@ -43,8 +43,8 @@ def learn_in_basis(model: EmoFaceModel, basis: Tensor) -> None:
 
 
 def merged(model: EmoFaceModel) -> EmoFaceModel:
-    """A copy whose vertex heads are plain linear layers again."""
-    copied = copy.deepcopy(model)
+    """A copy, on the CPU, whose vertex heads are plain linear layers again."""
+    copied = copy.deepcopy(model).cpu()
     for decoder in (copied.content_decoder, copied.emotion_decoder):
         learned = decoder.motion_out
         plain = nn.Linear(learned.in_features, learned.out_features)

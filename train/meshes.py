@@ -219,7 +219,8 @@ class MeshTask:
 
     def _features(self, encoder: SpeechEncoder, sounds: list[Tensor], frames: list[int]) -> Tensor:
         """(B, T, 1, C) of the encoder's last block, zero-padded."""
-        rows = [encoder.frame_features(s, n)[-1] for s, n in zip(sounds, frames)]
+        device = next(encoder.parameters()).device
+        rows = [encoder.frame_features(s.to(device), n)[-1] for s, n in zip(sounds, frames)]
         return nn.utils.rnn.pad_sequence(rows, batch_first=True).unsqueeze(2)
 
     def prepare(self, batch: SoundBatch) -> Batch:

@@ -29,6 +29,9 @@ class Task(Protocol):
 
     def batch(self, step: int) -> Batch: ...
     def prepare(self, batch: Batch) -> Batch: ...
+    def modules(self) -> list[nn.Module]:
+        """What is trained beside the model."""
+
     def parameters(self) -> list[nn.Parameter]: ...
     def validate(self, model: EmoFaceModel) -> dict[str, float]: ...
     def export(self, model: EmoFaceModel, folder: Path) -> None: ...
@@ -97,6 +100,9 @@ class CorpusTask:
 
     def prepare(self, batch: Batch) -> Batch:
         return batch
+
+    def modules(self) -> list[nn.Module]:
+        return []
 
     def parameters(self) -> list[nn.Parameter]:
         return list(self.model.parameters())

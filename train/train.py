@@ -196,7 +196,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.task = task(config)
         self.weights = LossWeights(**config.losses)
-        self.steps_per_epoch = config.steps_per_epoch or self.task.steps_per_epoch
+        self.steps_per_epoch = config.steps_per_epoch or max(self.task.steps_per_epoch // self.accelerator.num_processes, 1)
         self.total = config.epochs * self.steps_per_epoch
         model = self.task.model
         for name in config.frozen:
@@ -214,7 +214,9 @@ class Trainer:
             state = torch.load(config.start_from, map_location="cpu", weights_only=True)
             model.load_state_dict(state["model"])
             self.task.load_state(state["task"])
-        self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
+        for module in (model, *self.task.modules()):
+            module.to(self.accelerator.device)
+        self.model, self.optimizer = model, self.accelerator.prepare(self.optimizer)
         self.sampler = VertexSampler(
             model.config.vertex_count, sample=config.vertices, importance=self.task.importance, pairs=self.task.lip_pairs, seed=config.seed
         )
@@ -228,10 +230,8 @@ class Trainer:
         return self.out / "checkpoint.pt"
 
     def save(self) -> None:
-        if not self.accelerator.is_main_process:
-            return
         state = dict(
-            model=self.accelerator.unwrap_model(self.model).state_dict(), optimizer=self.optimizer.state_dict(), step=self.step,
+            model=self.model.state_dict(), optimizer=self.optimizer.state_dict(), step=self.step,
             best=self.best, random=torch.get_rng_state(), task=self.task.state(), config=asdict(self.config),
         )
         with atomic_path(self.checkpoint) as path:
@@ -243,7 +243,7 @@ class Trainer:
         state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         if state["config"] != json.loads(json.dumps(asdict(self.config))) and state["config"] != asdict(self.config):
             raise SystemExit(f"{self.checkpoint} was made with other settings; choose another --out or delete it.")
-        self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
+        self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best = state["step"], state["best"]
         self.task.load_state(state["task"])
@@ -252,8 +252,16 @@ class Trainer:
 
     # ---- work -----------------------------------------------------------------------------------------------------
 
+    def draw(self, step: int) -> int:
+        """Number of the batch that this process takes at a step: each takes its own."""
+        return step * self.accelerator.num_processes + self.accelerator.process_index
+
     def train_step(self, batch: Batch) -> dict[str, float]:
-        model = self.accelerator.unwrap_model(self.model)
+        """One step of the optimiser on the mean gradient of all processes; returns this process's losses.
+
+        Raises:
+            FloatingPointError: when the loss or the gradient is not finite (in float16 the scaler passes over such a gradient instead).
+        """
         batch = batch.to(self.accelerator.device)
         epoch = self.step // self.steps_per_epoch
         probability = ground_truth_probability(
@@ -264,10 +272,10 @@ class Trainer:
         vertices, pairs = self.sampler.draw(self.step)
         vertices = vertices.to(self.accelerator.device)
         # Everything random inside a step depends on (seed, step) alone, so a resumed run repeats the one it continues.
-        torch.manual_seed(self.config.seed * 7_368_787 + self.step)
+        torch.manual_seed(self.config.seed * 7_368_787 + self.draw(self.step))
         with self.accelerator.autocast(), parametrize.cached():
             total, terms = compute_losses(
-                model, self.task.prepare(batch), vertices=vertices, pairs=pairs, weights=self.weights, probability=probability,
+                self.model, self.task.prepare(batch), vertices=vertices, pairs=pairs, weights=self.weights, probability=probability,
                 passes=self.config.passes, label_smoothing=self.config.label_smoothing, blind_rows=self.config.blind_rows,
                 free_running=self.config.free_running,
             )
@@ -275,39 +283,56 @@ class Trainer:
             raise FloatingPointError(f"The loss is not finite at step {self.step}: lower the learning rate.")
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(total)
+        self._average_gradients()
         norm = self.accelerator.clip_grad_norm_(self.task.parameters(), self.config.gradient_clip)
-        if not torch.isfinite(torch.as_tensor(norm)):
+        if self.accelerator.scaler is None and not torch.isfinite(torch.as_tensor(norm)):
             raise FloatingPointError(f"A gradient is not finite at step {self.step}: lower the learning rate.")
         self.optimizer.step()
         return {"loss": total.item(), "gradient": float(norm), **{k: float(v.detach()) if isinstance(v, Tensor) else v for k, v in terms.items()}}
+
+    def _average_gradients(self) -> None:
+        """Mean over processes. The losses are not one module's forward pass, so DistributedDataParallel would never start its own."""
+        if self.accelerator.num_processes == 1:
+            return
+        for p in self.task.parameters():
+            if p.requires_grad:
+                p.grad = self.accelerator.reduce(torch.zeros_like(p) if p.grad is None else p.grad, "mean")
+
+    def _stopped(self, overdue: bool) -> bool:
+        """Whether any process was asked to stop: they leave together, or the others would wait for it for ever."""
+        asked = torch.tensor(float(self._stop or overdue), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(asked, "sum") > 0)
 
     def run(self, *, seconds: float | None = None) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_stop", True))
-        started, writer = time.monotonic(), SummaryWriter(self.out / "log")
-        bar = tqdm(total=self.total, initial=self.step, desc="train", unit="step", mininterval=10)
+        main = self.accelerator.is_main_process
+        started, writer = time.monotonic(), SummaryWriter(self.out / "log") if main else None
+        bar = tqdm(total=self.total, initial=self.step, desc="train", unit="step", mininterval=10, disable=not main)
         with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(self.task.batch, self.step)
+            coming = ahead.submit(self.task.batch, self.draw(self.step))
             while self.step < self.total:
                 batch = coming.result()
-                coming = ahead.submit(self.task.batch, self.step + 1)
+                coming = ahead.submit(self.task.batch, self.draw(self.step + 1))
                 values = self.train_step(batch)
                 self.step += 1
                 bar.update()
-                if self.step % 20 == 0:
+                if main and self.step % 20 == 0:
                     bar.set_postfix({k: f"{v:.4g}" for k, v in values.items() if k in ("loss", "self", "cross")})
                     for key, value in values.items():
                         writer.add_scalar(f"train/{key}", value, self.step)
-                if self.step % self.steps_per_epoch == 0:
+                if main and self.step % self.steps_per_epoch == 0:
                     self.end_of_epoch(writer)
-                if self._stop or (seconds and time.monotonic() - started > seconds):
+                if self._stopped(bool(seconds and time.monotonic() - started > seconds)):
                     break
-        self.save()
         bar.close()
+        if not main:
+            return
+        self.save()
         writer.close()
         if self.step >= self.total:
-            self.task.export(self.accelerator.unwrap_model(self.model), self.out / "model")
+            self.task.export(self.model, self.out / "model")
             print(f"Finished: {self.out / 'model'}")
         else:
             print(f"Stopped at step {self.step} of {self.total}; the same command goes on from here.")
@@ -317,15 +342,14 @@ class Trainer:
         self.save()
         if epoch % self.config.validate_every and self.step < self.total:
             return
-        model = self.accelerator.unwrap_model(self.model).eval()
-        scores = self.task.validate(model)
-        model.train()
+        scores = self.task.validate(self.model.eval())
+        self.model.train()
         for key, value in scores.items():
             writer.add_scalar(f"validation/{key}", value, self.step)
         tqdm.write(f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items()))
         if scores["score"] < self.best:
             self.best = scores["score"]
-            self.task.export(model, self.out / "best")
+            self.task.export(self.model, self.out / "best")
 
 
 def main() -> None:

@@ -2,11 +2,19 @@
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+import yaml
+from accelerate.state import AcceleratorState
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from emoface.errors import EmoFaceError
 from emoface.head import lip_aperture_mm
@@ -22,7 +30,7 @@ from train.meshes import MeshFolder
 from train.motion import BasisMotion, DenseMotion
 from train.prepare.vertices import write_clip, write_index
 from train.self_growing import decode, ground_truth_probability
-from train.train import Trainer, TrainingConfig, VertexSampler, learning_rate, read_config
+from train.train import Trainer, TrainingConfig, VertexSampler, compute_losses, learning_rate, read_config
 
 CONFIG = "train/configs/tiny.yaml"
 
@@ -215,15 +223,21 @@ def test_overfits_one_clip_below_a_tenth_of_a_millimetre(tmp_path):
     assert static_mm > 0.5 and error_mm < 0.1, (error_mm, static_mm)
 
 
-def test_resume_is_exact(folder, tmp_path):
-    config = dict(epochs=3, steps_per_epoch=2, validate_every=1)
+def test_sigterm_leaves_a_checkpoint_and_resume_is_exact(folder, tmp_path, monkeypatch):
+    config = dict(epochs=4, steps_per_epoch=2, validate_every=1)
     straight = Trainer(tiny_config(folder, **config), tmp_path / "straight")
     straight.run()
     first = Trainer(tiny_config(folder, **config), tmp_path / "broken")
-    for _ in range(3):
-        first.train_step(first.task.batch(first.step))
-        first.step += 1
-    first.save()
+    step = first.train_step
+
+    def killed_after_three(batch):
+        if first.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(batch)
+
+    monkeypatch.setattr(first, "train_step", killed_after_three)
+    first.run()
+    assert first.step == 3 and not (tmp_path / "broken" / "model").exists()
     second = Trainer(tiny_config(folder, **config), tmp_path / "broken")
     second.resume()
     assert second.step == 3
@@ -248,9 +262,26 @@ def test_resume_refuses_other_settings(folder, tmp_path):
         Trainer(tiny_config(folder, seed=5), tmp_path).resume()
 
 
-def test_finished_run_exports_a_model_that_loads(folder, tmp_path):
-    trainer = Trainer(tiny_config(folder, epochs=1, steps_per_epoch=2), tmp_path)
+def test_finished_run_exports_its_model_its_best_and_its_log(folder, tmp_path, monkeypatch):
+    """Three epochs, the second of which is made to look best."""
+    trainer = Trainer(tiny_config(folder, epochs=3, steps_per_epoch=10, validate_every=1), tmp_path)
+    scores, validate = [], trainer.task.validate
+    kept = {}
+
+    def second_is_best(model):
+        found = validate(model)
+        scores.append({**found, "score": (2.0, 1.0, 3.0)[len(scores)]})
+        kept[len(scores)] = model.content_decoder.qkv.weight.detach().clone()
+        return scores[-1]
+
+    monkeypatch.setattr(trainer.task, "validate", second_is_best)
     trainer.run()
+    best, _, _ = load_folder(tmp_path / "best")
+    assert torch.equal(best.content_decoder.qkv.weight, kept[2]) and not torch.equal(kept[2], kept[3])
+    log = EventAccumulator(str(tmp_path / "log")).Reload()
+    assert [event.value for event in log.Scalars("validation/score")] == [2.0, 1.0, 3.0]
+    assert [event.value for event in log.Scalars("validation/lips_mm")] == pytest.approx([s["lips_mm"] for s in scores])
+    assert {"train/self", "train/cross", "train/velocity", "train/classification", "train/gradient"} <= set(log.Tags()["scalars"])
     model, content, emotion = load_folder(tmp_path / "model")
     assert model.config.style_names == ["anna"] and content.width == emotion.width == model.config.feature_size == 32
     for a, b in zip(trainer.model.state_dict().values(), model.state_dict().values()):
@@ -339,6 +370,61 @@ def test_not_finite_loss_is_named(folder, tmp_path):
         trainer.model.content_decoder.memory.weight.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="not finite at step 0"):
         trainer.train_step(trainer.task.batch(0))
+
+
+def test_not_finite_gradient_is_named(folder, tmp_path):
+    trainer = Trainer(tiny_config(folder), tmp_path)
+    trainer.model.content_decoder.memory.weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(FloatingPointError, match="gradient is not finite at step 0"):
+        trainer.train_step(trainer.task.batch(0))
+
+
+@pytest.fixture
+def fresh_accelerate():
+    """Accelerate keeps its precision for a whole process; this forgets it before and after."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_mixed_precision_trains_in_bfloat16_and_keeps_float32_weights(folder, tmp_path, fresh_accelerate):
+    trainer = Trainer(tiny_config(folder, mixed_precision="bf16"), tmp_path)
+    seen = []
+    trainer.model.content_decoder.qkv.register_forward_hook(lambda module, given, out: seen.append(out.dtype))
+    losses = [trainer.train_step(trainer.task.batch(0))["loss"] for _ in range(8)]
+    assert set(seen) == {torch.bfloat16} and losses[-1] < losses[0]
+    assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
+
+
+def test_processes_train_as_one_on_all_their_batches(folder, tmp_path):
+    """Two processes, two steps: the same weights as one process that takes the mean gradient of both batches."""
+    config = tiny_config(folder, epochs=1, steps_per_epoch=2)
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(asdict(config)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "train.train"]
+    command += ["--config", str(tmp_path / "two.yaml"), "--out", str(tmp_path / "two")]
+    done = subprocess.run(command, env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one = Trainer(config, tmp_path / "one")
+    vertices, pairs = one.sampler.draw(0)
+    for step in range(2):
+        both = []
+        for number in (2 * step, 2 * step + 1):
+            torch.manual_seed(config.seed * 7_368_787 + number)
+            batch = one.task.prepare(one.task.batch(number))
+            both.append(compute_losses(one.model, batch, vertices=vertices, pairs=pairs, weights=one.weights, probability=1.0, passes=config.passes)[0])
+        one.optimizer.zero_grad()
+        (sum(both) / 2).backward()
+        torch.nn.utils.clip_grad_norm_(one.task.parameters(), config.gradient_clip)
+        for group in one.optimizer.param_groups:
+            group["lr"] = learning_rate(config, step, 2)
+        one.optimizer.step()
+    start = Trainer(config, tmp_path / "start").model.state_dict()
+    two = torch.load(tmp_path / "two" / "checkpoint.pt", weights_only=True)
+    assert two["step"] == 2
+    for name, value in one.model.state_dict().items():
+        assert torch.allclose(value, two["model"][name], atol=1e-6), name
+    assert not torch.allclose(two["model"]["content_decoder.qkv.weight"], start["content_decoder.qkv.weight"], atol=1e-4)
+    assert (tmp_path / "two" / "model").is_dir() and len(list((tmp_path / "two" / "log").iterdir())) == 1
 
 
 def test_unknown_settings_are_refused(tmp_path):
