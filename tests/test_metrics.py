@@ -8,6 +8,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -331,3 +333,11 @@ def test_command_line_says_what_is_missing(result_folders, capsys):
     arguments = [str(result_folders / "pred"), str(result_folders / "truth")]
     assert metrics_cli.main([*arguments, "--mask", str(result_folders / "FLAME_masks.pkl")]) == 2
     assert "B_sentence01.npy" in capsys.readouterr().err
+
+
+def test_metrics_need_numpy_only():
+    """Users of other models import them without our other requirements."""
+    code = "import sys; sys.modules.update(dict.fromkeys(%r)); from emoface.metrics import lve; from emoface.metrics_cli import main; main(['--help'])"
+    others = ("torch", "transformers", "scipy", "soundfile", "av", "gradio", "numba", "trimesh", "PIL", "huggingface_hub", "safetensors")
+    done = subprocess.run([sys.executable, "-c", code % (others,)], capture_output=True, text=True)
+    assert done.returncode == 0 and "--truth-stride" in done.stdout, done.stderr

@@ -1,8 +1,8 @@
 """Measure a model: ``python -m train.evaluate MODEL --corpus data/corpus --out docs/results.json``.
 
 Prints one table per measure and writes ``OUT`` and, beside it, the same as Markdown. Definitions: ``train/evaluation``
-and ``emoface.metrics``. ``--quick`` measures a fifth of the clips. With ``--dense DIR --mask FLAME_masks.pkl`` a model
-of FLAME's topology is measured on a data set of ``train.prepare`` (VOCASET, 3D-RAVDESS) instead.
+and ``emoface.metrics``. ``--quick`` measures a fifth of the clips. With ``--dense DIR`` a model is measured on a data set
+of ``train.prepare`` instead: VOCASET or 3D-RAVDESS (with ``--mask FLAME_masks.pkl``), or videos.
 """
 
 from __future__ import annotations
@@ -29,12 +29,16 @@ from train.evaluation.clips import EvalClip
 from train.evaluation.face import Face
 from train.evaluation.measures import MEASURES, Row
 from train.evaluation.reading import Observer, Pipeline, Reading
+from train.meshes import HeadFolder, open_folder
 
 CONDITIONS = (
     'The model is asked as a user asks it: `emotion="speech"`, default style, and the level "normal" but for RAVDESS, '
     "where the actor's own level is given (it is an input of the network)."
 )
-DENSE_CONDITIONS = "Offsets from each speaker's own template; FLAME's lips, and eye region with forehead, as masks."
+DENSE_CONDITIONS = {
+    "flame": "Offsets from each speaker's own template; FLAME's lips, and eye region with forehead, as masks.",
+    "head": "Offsets from the head's template, over its visible skin; its lips, and eyelids, brows and forehead, as masks.",
+}
 
 
 class Evaluation:
@@ -235,15 +239,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("docs/results.json"))
     parser.add_argument("--quick", action="store_true", help="a fifth of the clips, a minute or two")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--dense", type=Path, help="a folder of train.prepare with vertices: measure on it instead")
+    parser.add_argument("--dense", type=Path, help="a folder of train.prepare: measure on it instead")
     parser.add_argument(
-        "--mask", type=Path, help="for --dense: your FLAME_masks.pkl, or an .npz with 'lips' and 'upper'"
+        "--mask", type=Path, help="for --dense, but not videos: your FLAME_masks.pkl, or an .npz with 'lips' and 'upper'"
     )
     parser.add_argument("--split", default="test", help="for --dense: which clips")
     parser.add_argument("--all-styles", action="store_true", help="for --dense: average over all speaking styles")
     options = parser.parse_args(arguments)
-    if options.dense and not options.mask:
-        parser.error("--dense needs --mask, your FLAME_masks.pkl")
     try:
         results = evaluate(options, sys.argv[1:] if arguments is None else arguments)
     except EmoFaceError as error:
@@ -259,17 +261,19 @@ def evaluate(options: argparse.Namespace, arguments: list[str]) -> dict:
     begin = time.perf_counter()
     pipeline = EmoFacePipeline.from_pretrained(options.model, device=options.device)
     if options.dense:
-        lip_vertices, upper = read_masks(options.mask)
+        data = open_folder(options.dense)
+        on_head = isinstance(data, HeadFolder)
+        if not on_head and not options.mask:
+            raise EmoFaceError("--dense needs --mask, your FLAME_masks.pkl, unless the folder was made from videos.")
         rows = dense.dense_rows(
             pipeline,
-            options.dense,
-            lip_vertices,
-            upper,
+            data,
+            Face().errors if on_head else dense.masked_errors(*read_masks(options.mask)),
             split=options.split,
             styles=pipeline.styles if options.all_styles else None,
             every=5 if options.quick else 1,
         )
-        clips, extra, conditions = {str(options.dense): rows[0].estimate.n}, {}, DENSE_CONDITIONS
+        clips, extra, conditions = {str(options.dense): rows[0].estimate.n}, {}, DENSE_CONDITIONS["head" if on_head else "flame"]
     else:
         evaluation = Evaluation(
             pipeline,

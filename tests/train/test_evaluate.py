@@ -26,6 +26,7 @@ from train.corpus.compose import compose
 from train.evaluation import bounds, dense, drift, lips, report
 from train.evaluation import clips as sets
 from train.evaluation.face import Face
+from train.meshes import HeadFolder, open_folder
 from train.prepare.vertices import write_clip, write_index
 
 
@@ -275,7 +276,8 @@ def test_dense_data_set(tmp_path):
         vertices = truth if style == "perfect" else np.broadcast_to(template, truth.shape)
         return SimpleNamespace(vertices=vertices + 1, template=template + 1, skin_count=30)
 
-    rows = dense.dense_rows(pipeline, tmp_path, lip_vertices, upper, styles=["perfect", "still"])
+    data, errors_of = open_folder(tmp_path), dense.masked_errors(lip_vertices, upper)
+    rows = dense.dense_rows(pipeline, data, errors_of, styles=["perfect", "still"])
     found = {(row.measure, row.who): row.estimate for row in rows}
     truths = [np.load(tmp_path / e["vertices"]) for e in entries[1:]]
     still = metrics.lve([np.broadcast_to(template, t.shape) for t in truths], truths, lip_vertices)
@@ -283,7 +285,20 @@ def test_dense_data_set(tmp_path):
     assert found["lve", "model"].value == pytest.approx(still * 1e5 / 2, rel=1e-4)
     assert found["mve", "mean motion"].value > 0 and found["eve", "model"].n == 2
     with pytest.raises(EmoFaceError, match="val"):
-        dense.dense_rows(pipeline, tmp_path, lip_vertices, upper, split="val")
+        dense.dense_rows(pipeline, data, errors_of, split="val")
+
+
+def test_videos_are_measured_on_the_heads_own_masks(corpus):
+    """An oracle is right there too, and the static row equals its measures computed here."""
+    data, face = open_folder(corpus.folder), Face()
+    assert isinstance(data, HeadFolder)
+    rows = dense.dense_rows(lambda speech, emotion, level, style: Oracle()(speech, emotion=emotion, level=level), data, face.errors, split="test_others")
+    found = {(row.measure, row.who): row.estimate.value for row in rows}
+    (clip,) = corpus.select(split="test_others")
+    truth = face.offsets(corpus.weights(clip))
+    assert found["lve", "static template"] == pytest.approx(1e5 * metrics.lve(np.zeros_like(truth), truth, face.lips))
+    assert found["mve", "static template"] == pytest.approx(1e3 * metrics.mve(np.zeros_like(truth), truth, face.skin))
+    assert found["lve", "model"] < 1e-3 * found["lve", "static template"]
 
 
 def test_letter_m_closes_at_its_end():

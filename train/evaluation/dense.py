@@ -1,10 +1,8 @@
-"""Vertex errors on a data set of meshes (VOCASET, 3D-RAVDESS) of ``train.prepare``, for a model of its topology."""
+"""Vertex errors on recorded motion of ``train.prepare`` (VOCASET, 3D-RAVDESS, videos), for a model of its topology."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Iterable
+from typing import Callable, Iterable
 
 import numpy as np
 import soundfile
@@ -13,17 +11,25 @@ from tqdm import tqdm
 from emoface.animation import LEVELS
 from emoface.errors import EmoFaceError
 from emoface.metrics_cli import clip_measures
+from train.meshes import MeshFolder
 
 from .lips import vertex_rows
 from .measures import Row
 from .reading import Pipeline
 
+Errors = Callable[[np.ndarray, np.ndarray], dict[str, float]]
+"""Predicted and true offsets (T, V, 3) in metres -> LVE, EVE, FDD (m2), MVE, LVD (m)."""
+
+
+def masked_errors(lips: np.ndarray, upper: np.ndarray) -> Errors:
+    """The errors under two masks, vertex indices; MVE over all vertices."""
+    return lambda offsets, true: clip_measures(offsets, true, np.zeros(true.shape[1:]), lips, upper)
+
 
 def dense_rows(
     pipeline: Pipeline,
-    folder: Path,
-    lips: np.ndarray,
-    upper: np.ndarray,
+    data: MeshFolder,
+    errors_of: Errors,
     *,
     split: str = "test",
     styles: list[str] | None = None,
@@ -34,31 +40,28 @@ def dense_rows(
     Motion is compared as offsets from each speaker's own template, so any template will do for the prediction. A model
     does not know the speakers of the test set: with several ``styles`` each clip is predicted under every one of them
     and its errors are averaged (FaceFormer's protocol); None asks for the model's default.
+
+    Raises:
+        EmoFaceError: when the folder has no clips of ``split``, or none to train on.
     """
-    entries = json.loads((folder / "clips.json").read_text())
-    with np.load(folder / "templates.npz", allow_pickle=False) as file:
-        templates = {name: file[name] for name in file.files}
-    chosen = [entry for entry in entries if entry["split"] == split][::every]
+    chosen = [i for i, entry in enumerate(data.clips) if entry["split"] == split][::every]
     if not chosen:
-        raise EmoFaceError(f"{folder} has no clips of the split {split!r}; prepare it again or choose another --split.")
-
-    def truth(entry: dict) -> np.ndarray:
-        return np.load(folder / entry["vertices"], allow_pickle=False) - templates[entry["speaker"]]
-
-    mean = _mean_offset(truth(entry) for entry in entries if entry["split"] == "train")
-    frames, errors = [], {"model": [], "static template": [], "mean motion": []}
-    for entry in tqdm(chosen, desc=folder.name, unit="clip"):
-        true = truth(entry)
-        rest = np.zeros(true.shape[1:])
-        speech = soundfile.read(folder / entry["audio"], dtype="float32")
-        under = [_offsets(pipeline, speech, entry, style) for style in styles or [None]]
-        per_style = [clip_measures(offsets, true, rest, lips, upper) for offsets in under]
+        raise EmoFaceError(f"{data.folder} has no clips of the split {split!r}; prepare it again or choose another --split.")
+    mean = _mean_offset(data.offsets(i) for i, entry in enumerate(data.clips) if entry["split"] == "train")
+    errors: dict[str, list[dict]] = {"model": [], "static template": [], "mean motion": []}
+    for clip in tqdm(chosen, desc=data.folder.name, unit="clip"):
+        entry, true = data.clips[clip], data.offsets(clip)
+        speech = soundfile.read(data.folder / entry["audio"], dtype="float32")
+        per_style = [errors_of(_offsets(pipeline, speech, entry, style), true) for style in styles or [None]]
         errors["model"].append({key: float(np.mean([e[key] for e in per_style])) for key in per_style[0]})
-        errors["static template"].append(clip_measures(np.zeros_like(true), true, rest, lips, upper))
-        errors["mean motion"].append(clip_measures(np.broadcast_to(mean, true.shape), true, rest, lips, upper))
-        frames.append(errors["model"][-1]["frames"])
-    data, motion = f"{chosen[0]['source']}, {split}", chosen[0]["motion"]
-    return [row for who, of in errors.items() for row in vertex_rows(data, motion, who, of, frames, emotional=True)]
+        errors["static template"].append(errors_of(np.zeros_like(true), true))
+        errors["mean motion"].append(errors_of(np.broadcast_to(mean, true.shape), true))
+    frames, first = [data.clips[clip]["frames"] for clip in chosen], data.clips[chosen[0]]
+    return [
+        row
+        for who, of in errors.items()
+        for row in vertex_rows(f"{first['source']}, {split}", first["motion"], who, of, frames, emotional=True)
+    ]
 
 
 def _offsets(pipeline: Pipeline, speech: tuple, entry: dict, style: str | None) -> np.ndarray:
