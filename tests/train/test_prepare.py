@@ -324,6 +324,12 @@ def test_3d_ravdess_end_to_end(flame_pickle, tmp_path):
         run("neck")
 
 
+def test_actors_are_split_as_in_the_paper():
+    splits = {actor: ravdess3d._fields(f"01-01-05-02-01-01-{actor:02d}")["split"] for actor in range(1, 25)}
+    assert [list(splits.values()).count(name) for name in ("train", "val", "test")] == [20, 2, 2]
+    assert splits[20] == "train" and splits[21] == splits[22] == "val" and splits[23] == splits[24] == "test"
+
+
 def test_a_jaw_that_echoes_the_head_is_corrected():
     t = np.arange(100)
     nod = np.stack([0.2 * np.sin(t / 15), 0 * t, 0 * t], 1)

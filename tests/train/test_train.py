@@ -188,6 +188,23 @@ def test_default_losses_are_the_papers():
     assert w.lip_gap == w.lip_aperture == 0
 
 
+def test_total_is_the_papers_sum_and_every_epoch_trains_on_its_own_schedule(folder, tmp_path, monkeypatch):
+    config = tiny_config(folder, epochs=8, steps_per_epoch=2, warmup_epochs=2, losses={}, validate_every=100)
+    trainer, seen = Trainer(config, tmp_path), []
+
+    def recorded(*args, **settings):
+        total, terms = compute_losses(*args, **settings)
+        seen.append((settings["probability"], total.item(), {k: float(torch.as_tensor(v).detach()) for k, v in terms.items()}))
+        return total, terms
+
+    monkeypatch.setattr("train.train.compute_losses", recorded)
+    trainer.run()
+    assert [p for p, _, _ in seen] == [ground_truth_probability(n, epochs=8, warmup=2) for n in range(8) for _ in range(2)]
+    assert [p for p, _, _ in seen][::4] == pytest.approx([1, 1, math.cos(math.pi / 3), 0])
+    for _, total, terms in seen:
+        assert total == pytest.approx(1000 * terms["self"] + 1000 * terms["cross"] + 500 * terms["velocity"] + 1e-4 * terms["classification"])
+
+
 def test_vertex_sampler_keeps_lip_pairs_and_repeats_itself():
     pairs = torch.tensor([[5, 9], [6, 8]])
     sampler = VertexSampler(50, sample=10, importance=torch.ones(50), pairs=pairs, seed=1)
