@@ -3,7 +3,9 @@
 For each model and length of speech one fresh process animates a recording, and prints beside the whole: its stages,
 the bare pass through the speech encoders (no system that uses them can be faster), and decoding as FaceFormer does it,
 where every new frame runs the whole past again. All numbers are seconds of work per second of speech (the real-time
-factor), best of a few runs, all in one run of this command.
+factor), best of a few runs, all in one run of this command; then the goals (:data:`GOALS`) with what was measured.
+
+With ``--device cuda`` every recording is animated on the CPU too, and the distance between the two answers is printed.
 
 ``mini`` is the embedded model (random weights of its size if there are none yet), ``base`` the paper's size with random
 weights: two wav2vec 2.0 base encoders and 5023 vertices. Times do not depend on the weights' values.
@@ -24,6 +26,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Callable
 from unittest.mock import patch
 
 import numpy as np
@@ -31,30 +34,37 @@ import numpy as np
 from emoface.errors import EmoFaceError
 from emoface.files import atomic_path
 
-SECONDS = (2, 5, 10, 20, 120)
+SECONDS = {"mini": (2, 5, 10, 20, 60, 120, 600), "base": (2, 5, 10, 20, 120)}
 STAGES = ("audio", "encoder", "features", "decoders", "heads", "fusion", "parts", "rest")
+GOALS = (  # what, model, seconds of speech, key of the result, at most
+    ("end to end, s per s", "mini", 10, "factor", 0.08),
+    ("end to end over two bare encoder passes, processor time", "base", 10, "over_floor_processor", 1.35),
+    ("decoders and vertex heads, one thread, ms a frame", "base", 10, "decoding_ms", 0.6),
+    ("fusion, one thread, ms a frame", "base", 10, "fusion_ms", 1.2),
+)
 UNCACHED_UP_TO = 20  # seconds: FaceFormer's own limit (600 frames), and quadratic work beyond it
 FLAME_SIZE = 5023
 
 
 @dataclass
 class StageClock:
-    """Seconds per stage; time inside an inner stage is not counted for the outer one."""
+    """Seconds per stage by the clock ``now``; time inside an inner stage is not counted for the outer one."""
 
     synchronize: object = None
+    now: Callable[[], float] = time.perf_counter
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     _open: list[list] = field(default_factory=list)
 
     @contextmanager
     def stage(self, name: str):
-        entry = [time.perf_counter(), 0.0]
+        entry = [self.now(), 0.0]
         self._open.append(entry)
         try:
             yield
         finally:
             if self.synchronize:
                 self.synchronize()
-            spent = time.perf_counter() - entry[0]
+            spent = self.now() - entry[0]
             self._open.pop()
             self.seconds[name] += spent - entry[1]
             if self._open:
@@ -95,6 +105,8 @@ def tube(vertices: int = FLAME_SIZE, columns: int = 81) -> tuple[np.ndarray, np.
 
 def build(name: str, device: str):
     """The pipeline of a size; random weights where there are none."""
+    import torch
+
     from emoface import EmoFaceConfig, EmoFaceModel, EmoFacePipeline
     from emoface.encoders import SpeechEncoder
     from emoface.head import load_head
@@ -102,6 +114,7 @@ def build(name: str, device: str):
     from emoface.pipeline import pick_device
 
     place = pick_device(device)
+    torch.manual_seed(0)
     if name == "mini":
         if EMBEDDED_MODEL.exists():
             return EmoFacePipeline.from_pretrained(device=device, max_seconds=10_000)
@@ -112,6 +125,8 @@ def build(name: str, device: str):
     vertices, faces = tube()
     config = EmoFaceConfig.base(face_count=len(faces))
     model = EmoFaceModel.from_topology(config, faces=faces, template=vertices)
+    for decoder in (model.content_decoder, model.emotion_decoder):  # fresh ones do not move anything
+        torch.nn.init.normal_(decoder.motion_out.weight, std=0.1)
     encoders = [SpeechEncoder({"type": "wav2vec2", "config": {}}).eval() for _ in range(2)]
     return EmoFacePipeline(model, *encoders, device=place, max_seconds=10_000)
 
@@ -135,9 +150,11 @@ def measure(name: str, seconds: float, *, threads: int, device: str, repeats: in
         runs = [_timed(lambda: pipeline(path), pipeline.device) for _ in range(repeats)]
         whole, processor = min(run[0] for run in runs), min(run[1] for run in runs)
         peak = _memory("VmHWM")
+        answer_mb = sum(part.nbytes for part in vars(pipeline(path)).values() if isinstance(part, np.ndarray)) / 2**20
         bare = [_timed(lambda: pipeline._encode(pipeline._load(path)), pipeline.device) for _ in range(repeats)]
         floor, floor_processor = min(run[0] for run in bare), min(run[1] for run in bare)
-        stages = _stages(pipeline, path, repeats)
+        stages = _stages(pipeline, lambda: pipeline(path), repeats)
+        on_cpu = _against_cpu(pipeline, build(name, "cpu"), path, seconds) if pipeline.device.type == "cuda" else {}
     result = {
         "model": name,
         "seconds": seconds,
@@ -154,9 +171,13 @@ def measure(name: str, seconds: float, *, threads: int, device: str, repeats: in
         "stages": {stage: spent / seconds for stage, spent in stages.items()},
         "memory_loaded_mb": resting,
         "memory_peak_mb": peak,
+        "answer_mb": answer_mb,
+        **on_cpu,
     }
     if seconds <= UNCACHED_UP_TO:
         result.update(_uncached(pipeline, result["frames"], seconds))
+        if pipeline.device.type == "cpu":
+            result.update(_one_thread(pipeline, result["frames"]))
     return result
 
 
@@ -176,8 +197,8 @@ def _timed(work, device) -> tuple[float, float]:
     return time.perf_counter() - begin, time.process_time() - processor
 
 
-def _stages(pipeline, path: Path, repeats: int) -> dict[str, float]:
-    """Seconds per stage of the fastest of a few runs."""
+def _stages(pipeline, work, repeats: int, now: Callable[[], float] = time.perf_counter) -> dict[str, float]:
+    """Seconds per stage of ``work()``, which uses the pipeline: of the fastest of a few runs."""
     import torch
 
     from emoface import pipeline as module
@@ -185,7 +206,7 @@ def _stages(pipeline, path: Path, repeats: int) -> dict[str, float]:
     from emoface.head import Head
 
     cuda = pipeline.device.type == "cuda"
-    clock = StageClock(torch.cuda.synchronize if cuda else None)
+    clock = StageClock(torch.cuda.synchronize if cuda else None, now)
     watched = [
         (pipeline, "_load", "audio"),
         (pipeline, "_encode", "encoder"),
@@ -208,7 +229,7 @@ def _stages(pipeline, path: Path, repeats: int) -> dict[str, float]:
         for _ in range(repeats):
             clock.seconds = dict.fromkeys(STAGES, 0.0)
             with clock.stage("rest"):
-                pipeline(path)
+                work()
             runs.append(clock.seconds)
     return min(runs, key=lambda run: sum(run.values()))
 
@@ -255,6 +276,40 @@ def _uncached(pipeline, frames: int, seconds: float) -> dict:
         "decoding_gain": uncached / cached,
         "decoding_difference_m": difference,
     }
+
+
+def _one_thread(pipeline, frames: int) -> dict:
+    """Milliseconds a frame of decoding (decoders and vertex heads) and of fusion with one CPU thread (processor time, which other
+    programs hardly change), on random features."""
+    import torch
+
+    model, threads = pipeline.model, torch.get_num_threads()
+    features = torch.randn(1, frames, model.config.feature_size, device=pipeline.device)
+    conditions = model.conditions(style=model.config.style_names[0], level=model.config.level_names[0])
+
+    def generate():
+        for _ in model.generate(features, features, chunk=64, **conditions):
+            pass
+
+    torch.set_num_threads(1)
+    stages = _stages(pipeline, generate, 3, time.process_time)
+    torch.set_num_threads(threads)
+    a_frame = {stage: 1e3 * seconds / frames for stage, seconds in stages.items()}
+    return {"decoding_ms": a_frame["decoders"] + a_frame["heads"], "fusion_ms": a_frame["fusion"]}
+
+
+def _against_cpu(pipeline, reference, path: Path, seconds: float) -> dict:
+    """Seconds per second of the same job on the CPU, and the largest distance of a vertex from its answer, mm: as the GPU does it,
+    with float16 encoders, and with float32 encoders (which ``pipeline`` has afterwards)."""
+    expected = reference(path).vertices
+
+    def distance() -> float:
+        return 1e3 * float(np.linalg.norm(pipeline(path).vertices - expected, axis=-1).max())
+
+    result = {"cpu_factor": best(lambda: reference(path), 1, reference.device) / seconds, "cpu_difference_mm": distance()}
+    for encoder in filter(None, (pipeline.content_encoder, pipeline.emotion_encoder)):
+        encoder.float()
+    return {**result, "cpu_difference_float32_mm": distance()}
 
 
 def _parameters(pipeline) -> int:
@@ -316,6 +371,32 @@ def table(results: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def goals(results: list[dict]) -> str:
+    """What was asked for and what was measured, as far as these results tell; one Markdown item each."""
+    by_case = {(r["model"], r["seconds"]): r for r in results}
+    lines = []
+
+    def line(what: str, value: float, most: float) -> None:
+        lines.append(f"* {what}: **{value:.3g}** (goal: at most {most:g}, {'reached' if value <= most else 'missed'})")
+
+    for what, model, seconds, key, most in GOALS:
+        if key in (result := by_case.get((model, seconds), {})):
+            line(f"{model}, {seconds} s, {what}", result[key], most)
+    if ("mini", 60) in by_case and ("mini", 600) in by_case:
+        minute, ten = by_case["mini", 60], by_case["mini", 600]
+        line("mini, a second of 600 s against one of 60 s, processor time", ten["processor_factor"] / minute["processor_factor"], 1.1)
+        grown = ten["memory_peak_mb"] - ten["memory_loaded_mb"]
+        lines.append(f"* mini, 600 s: memory grows by {grown:.0f} MB, the answer itself is {ten['answer_mb']:.0f} MB")
+    for r in results:
+        if "cpu_factor" in r:
+            line(f"{r['model']}, {r['seconds']:g} s, time on the GPU against the CPU", r["factor"] / r["cpu_factor"], 1)
+            lines.append(
+                f"* {r['model']}, {r['seconds']:g} s: largest distance of a vertex from the CPU's answer"
+                f" {r['cpu_difference_mm']:.2g} mm; {r['cpu_difference_float32_mm']:.2g} mm with float32 encoders"
+            )
+    return "\n".join(lines)
+
+
 def page(report: dict) -> str:
     """``docs/benchmark.md``."""
     first = report["results"][0]
@@ -342,6 +423,10 @@ def page(report: dict) -> str:
             "",
             table(report["results"]),
             "",
+            "## Goals",
+            "",
+            goals(report["results"]),
+            "",
         ]
     )
 
@@ -349,7 +434,7 @@ def page(report: dict) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train.benchmark", description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", choices=("mini", "base"), default=("mini", "base"))
-    parser.add_argument("--seconds", nargs="+", type=float, default=SECONDS)
+    parser.add_argument("--seconds", nargs="+", type=float, help=f"default: {SECONDS}")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=3)
@@ -368,7 +453,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     print(f"{platform.processor() or platform.machine()}, {options.threads} threads, device {options.device}")
     try:
-        results = [_in_fresh_process(name, seconds, options) for name in options.models for seconds in options.seconds]
+        cases = [(name, seconds) for name in options.models for seconds in options.seconds or SECONDS[name]]
+        results = [_in_fresh_process(name, seconds, options) for name, seconds in cases]
     except EmoFaceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -378,7 +464,7 @@ def main(arguments: list[str] | None = None) -> int:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
         "results": results,
     }
-    print("\n" + table(results))
+    print("\n" + table(results) + "\n\n" + goals(results))
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         for path, content in (
