@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -29,6 +30,10 @@ def sounds(tmp_path_factory):
         soundfile.write(folder / f"{index}.wav", 0.5 * np.sin(2 * np.pi * 300 * time_), 16000)
     soundfile.write(folder / "silent.wav", np.zeros(16000), 16000)
     soundfile.write(folder / "long.wav", 0.1 * np.sin(np.arange(31 * 8000)), 8000)
+    soundfile.write(folder / "nan.wav", np.full(16000, np.nan, np.float32), 16000, subtype="FLOAT")
+    soundfile.write(folder / "tiny.wav", np.full(100, 0.5), 16000)
+    soundfile.write(folder / "hour.wav", np.zeros(3600 * 4000, np.int8).astype(np.int16), 4000, subtype="PCM_U8")
+    (folder / "cut.wav").write_bytes((folder / "0.wav").read_bytes()[:20])
     (folder / "text.wav").write_text("not sound")
     (folder / "empty.wav").write_bytes(b"")
     return folder
@@ -90,7 +95,8 @@ def test_tools_for_agents_have_descriptions(page):
             assert len(function.fn.__doc__) > 200 and "Args:" in function.fn.__doc__
 
 
-@pytest.mark.parametrize("file, words", [("text.wav", "text.wav"), ("empty.wav", "empty"), ("silent.wav", "silent")])
+@pytest.mark.parametrize("file, words", [("text.wav", "text.wav is not audio"), ("empty.wav", "is empty"), ("silent.wav", "is silent"), ("nan.wav", "not numbers"),
+                                         ("tiny.wav", "only 0.01 s"), ("hour.wav", "60 minutes"), ("cut.wav", "cut.wav is not audio")])
 def test_bad_recordings_are_refused_in_a_sentence(client, sounds, file, words):
     from gradio_client import handle_file
     from gradio_client.exceptions import AppError
@@ -116,6 +122,22 @@ def test_files_of_the_server_cannot_be_named(client, path):
     with pytest.raises(AppError) as caught:
         client.predict(speech={"path": path, "meta": {"_type": "gradio.FileData"}}, api_name="/animate")
     assert "root:" not in str(caught.value) and "import" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", str(Path(__file__))])
+def test_files_of_the_server_cannot_be_downloaded(page, path):
+    answer = httpx.get(f"{page.local_url}gradio_api/file={path}", timeout=60)
+    assert answer.status_code in (403, 404) and "root:" not in answer.text and "def test" not in answer.text
+
+
+def test_a_recording_named_like_a_template_is_evaluated_nowhere(client, sounds, tmp_path):
+    """Gradio leaves out the signs of a template on the way; what a name would do in the page, tests/browser sees."""
+    from gradio_client import handle_file
+
+    path = tmp_path / "${1 + 1} {{value}}.wav"
+    path.write_bytes((sounds / "0.wav").read_bytes())
+    _, summary = client.predict(speech=handle_file(path), api_name="/animate")
+    assert "1 + 1" in summary["settings"]["speech"] and "value" in summary["settings"]["speech"]
 
 
 def test_many_visitors_get_their_own_results(page, sounds):
@@ -153,6 +175,18 @@ def test_what_a_visitor_made_is_deleted_when_the_session_ends(tmp_path, monkeypa
     time.sleep(0.5)
     assert not shared.exists()
     outside.unlink()
+
+
+def test_files_for_download_do_not_pile_up(tmp_path, monkeypatch):
+    """Agents share one session, which never ends."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    sessions = Sessions()
+    old, young = sessions.named_result("agents", "old.npz"), sessions.named_result("agents", "young.npz")
+    for path in (old, young):
+        path.write_bytes(b"x")
+    os.utime(old.parent, (0, 0))
+    sessions.named_result("agents", "new.npz")
+    assert young.exists() and not old.exists()
 
 
 def test_kept_animations_are_bounded(monkeypatch, tmp_path, sounds):

@@ -28,7 +28,7 @@ def device_name(device: Any) -> str:
 
 
 ABOUT = f"""
-### What this is
+## What this is
 
 EmoFace turns a recording of speech into a moving 3D head. Two branches listen to the same sound: the **content** branch hears *what* is said and
 moves lips and jaw; the **emotion** branch hears *how* it is said and moves brows, eyes and cheeks. A Mesh Attention network decides, for every
@@ -39,7 +39,7 @@ It follows the paper [EmoFace: Emotion-Content Disentangled Speech-Driven 3D Tal
 has nearly the same name (arXiv 2407.12501, with a MetaHuman rig); it is not the one followed here. The authors of the paper have not published code;
 this implementation is independent of them.
 
-### What it cannot do
+## What it cannot do
 
 * It shows what a voice *sounds like*, which is not what a person feels. Do not use it to judge people.
 * It was trained on English speech, mostly acted emotions. Other languages move the lips plausibly, not exactly.
@@ -47,12 +47,12 @@ this implementation is independent of them.
 * One voice at a time: music, crowds and two people talking at once confuse it.
 * The emotions of acted recordings were modelled from measured facial action units; real lips come from one speaker.
 
-### Privacy
+## Privacy
 
 Recordings are processed on the machine that runs this page. Results are deleted when you close
 it, recordings ten minutes later; nothing is shared between visitors.
 
-### Licences
+## Licences
 
 | part | licence |
 |---|---|

@@ -39,7 +39,7 @@ def action(label: str, *, elem_id: str, stop_id: str | None = None, status_id: s
     with gr.Row(elem_classes="ef-action"):
         go = gr.Button(label, variant="primary", elem_classes="ef-go", elem_id=elem_id, scale=4)
         stop = gr.Button("Stop", elem_classes="ef-cancel", elem_id=stop_id, scale=1, min_width=84)
-    return go, stop, Note(min_height=58, elem_id=status_id)
+    return go, stop, Note(elem_id=status_id, elem_classes="ef-status")
 
 
 class Note(gr.HTML):
@@ -54,7 +54,7 @@ class Note(gr.HTML):
 def check(path: str | None, *, limit: float) -> str:
     """What can be said about a recording at once."""
     if path is None:
-        return f"Up to {limit:.0f} seconds; wav, mp3, flac, ogg, m4a or webm."
+        return f"Up to {limit:.0f} seconds; wav, mp3, flac, ogg or m4a."  # Gradio's field takes webm for a video and refuses it
     from ..audio import load_audio
 
     try:

@@ -48,7 +48,8 @@ def _time_axis(duration: float) -> dict:
 
 
 def emotion_bars(animation: Animation) -> Chart:
-    """Probabilities of the emotion heard in the emotion source."""
+    """Probabilities of the emotion heard in the emotion source, which is not always the speech."""
+    own = animation.settings.get("emotion", "speech") == "speech"
     share = 100 * np.asarray(animation.emotion_probabilities, np.float64)
     names = list(animation.emotion_names)
     bars = {"type": "bar", "orientation": "h", "y": [name.capitalize() for name in names], "x": _numbers(share, 1),
@@ -58,7 +59,7 @@ def emotion_bars(animation: Animation) -> Chart:
               "yaxis": {"autorange": "reversed", "showgrid": False, "ticks": ""}}
     best = np.argsort(-share)
     summary = ", ".join(f"{names[i]} {share[i]:.0f} percent" for i in best[:3])
-    return Chart("Emotion heard", [bars], layout, f"Most probable: {summary}.", height=230)
+    return Chart("Emotion heard", [bars], layout, f"Most probable: {summary}.", note="" if own else "In the chosen emotion.", height=230)
 
 
 def emotion_timeline(animation: Animation, *, follows: str) -> Chart:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ KEPT_BYTES = 2_000_000_000
 """Animations kept for downloads, all visitors together; the oldest go first."""
 GRACE_SECONDS = 600.0
 """Gradio keeps one file for equal uploads; another visitor's job with the same file may still stand in the queue."""
+DOWNLOAD_SECONDS = 3600.0
+"""How long a file for download stays. Agents share one session that never ends, so theirs would pile up."""
 
 
 @dataclass
@@ -59,8 +62,12 @@ class Sessions:
         return self.get(session_id).folder / f"{uuid.uuid4().hex}{suffix}"
 
     def named_result(self, session_id: str, name: str) -> Path:
-        """A path that ends in ``name``, for files that people download."""
-        folder = self.get(session_id).folder / uuid.uuid4().hex
+        """A path that ends in ``name``, for files that people download; those made long ago go."""
+        session = self.get(session_id)
+        for old in [path for path in session.folder.iterdir() if path.is_dir()]:
+            if time.time() - old.stat().st_mtime > DOWNLOAD_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+        folder = session.folder / uuid.uuid4().hex
         folder.mkdir()
         return folder / name
 

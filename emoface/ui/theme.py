@@ -40,6 +40,6 @@ def theme() -> gr.themes.Base:
         button_secondary_background_fill_hover="*neutral_100", button_secondary_background_fill_hover_dark="*neutral_700",
         button_secondary_border_color="*neutral_300", button_secondary_border_color_dark="*neutral_700", button_border_width="1px",
         color_accent="*primary_600", color_accent_soft="*primary_100", color_accent_soft_dark="#4a2019",
-        input_background_fill="white", input_background_fill_dark="*neutral_800",
+        input_border_width="1px", input_background_fill="white", input_background_fill_dark="*neutral_800",
         slider_color="*primary_600", slider_color_dark="*primary_500",
     )

@@ -1,5 +1,7 @@
 """The page in a real browser, tab by tab."""
 
+import re
+
 import pytest
 
 from emoface.ui.context import EXAMPLES
@@ -67,16 +69,35 @@ def test_stop_really_stops(open_page, sounds, puppeteer):
     puppeteer.delay, finished = 30.0, puppeteer.finished
     try:
         page.click("#animate")
-        page.wait_for_timeout(1500)
+        wait_for_text(page, "#status", "Moving the face")
+        assert re.search(r"Moving the face · \d+\.\d s", page.locator("#status").inner_text())
+        assert page.locator("#status").bounding_box()["height"] >= 58  # the page below does not jump
+        second = open_page()
+        second.get_by_role("button", name="Narrator").first.click()
+        wait_for_text(second, "#status", "queue: 1/1")
         page.click("#stop")
         wait_for_text(page, "#status", "Stopped")
         page.wait_for_timeout(3500)
     finally:
         puppeteer.delay = 0.3
     assert puppeteer.finished == finished
+    second.click("#stop")
     opening = run_of(page, "animate")
     page.click("#animate")  # and the line is free again
     wait_for_face(page, "animate", after=opening)
+
+
+def test_the_microphone_records_what_is_animated(open_page):
+    page = open_page(permissions=["microphone"])  # Chromium's own device, which beeps
+    page.get_by_role("button", name="Record audio").first.click()
+    page.locator("#speech .record-button").first.click()
+    page.wait_for_timeout(1500)
+    page.locator("#speech .stop-button").first.click()
+    page.get_by_text("seconds, ready.").first.wait_for()
+    opening = run_of(page, "animate")
+    page.click("#animate")
+    wait_for_face(page, "animate", after=opening)
+    assert page.evaluate("emoface.players.animate.scene.duration") > 1
 
 
 def test_heads_are_chosen_with_mouse_and_keyboard(open_page, sounds):
