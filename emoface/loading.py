@@ -30,6 +30,22 @@ def load_components(
     return load_folder(resolve_model(name, revision=revision))
 
 
+def model_or_embedded(name: str | Path | None = None, *, revision: str | None = None) -> tuple[Path, str | None]:
+    """For programs that must start: a model's folder, or the embedded one with a sentence for people about what is wrong.
+
+    The model is loaded once to find out (on the CPU; seconds), unless it is the embedded one.
+    """
+    from .pipeline import EmoFacePipeline
+
+    try:
+        folder = resolve_model(name, revision=revision)
+        if folder != EMBEDDED_MODEL:
+            EmoFacePipeline(*load_folder(folder))
+    except ModelError as error:
+        return EMBEDDED_MODEL, f"{error} Until then the embedded model is used."
+    return folder, None
+
+
 def load_folder(folder: Path) -> tuple[EmoFaceModel, SpeechEncoder, SpeechEncoder | None]:
     """The same for a folder on this machine."""
     model = load_model(folder)

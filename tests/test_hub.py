@@ -71,6 +71,46 @@ def test_download_then_cache_then_offline(hub, files, tmp_path):
     assert unplugged == folder
 
 
+def test_what_cannot_be_loaded_is_one_sentence(hub, files, tmp_path):
+    """Downloaded whole, and then refused: the pipeline on models of the Hub, end to end."""
+    config = json.loads(files["config.json"])
+    other_head = json.dumps({**config, "vertex_count": 5023}).encode()
+    hub.publish("lab/corrupt", {**files, "model.safetensors": files["model.safetensors"][:5000]})
+    hub.publish("lab/disguised", {**files, "model.safetensors": b"\x80\x04pickle"})
+    hub.publish("lab/no-weights", {name: content for name, content in files.items() if name != "model.safetensors"})
+    hub.publish("lab/topology", {**files, "config.json": other_head})
+    hub.publish("lab/no-encoder", {name: content for name, content in files.items() if "encoder" not in name})
+    expected = {
+        "lab/corrupt": "damaged or not safetensors", "lab/disguised": "damaged or not safetensors", "lab/no-weights": "no model.safetensors",
+        "lab/topology": "do not fit", "lab/no-encoder": "does not say which speech encoder", "lab/face": "emoface-tiny",
+    }  # fmt: skip
+    script = """
+import sys
+from emoface import EmoFacePipeline
+from emoface.errors import ModelError
+for name in sys.argv[1:]:
+    try:
+        print(EmoFacePipeline.from_pretrained(name, device="cpu").name)
+    except ModelError as error:
+        print("ModelError:", error)
+from emoface.hub import EMBEDDED_MODEL
+from emoface.loading import model_or_embedded
+for name in sys.argv[1:]:
+    folder, notice = model_or_embedded(name)
+    print(folder == EMBEDDED_MODEL, notice)
+"""
+    env = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    done = subprocess.run([sys.executable, "-c", script, *expected], env=env, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    answers, fallbacks = done.stdout.splitlines()[: len(expected)], done.stdout.splitlines()[len(expected) :]
+    for (name, words), answer, fallback in zip(expected.items(), answers, fallbacks, strict=True):
+        assert words in answer and answer.startswith("ModelError: ") == (name != "lab/face"), answer
+        if name == "lab/face":
+            assert fallback == "False None"
+        else:
+            assert fallback.startswith("True ") and words in fallback and fallback.endswith("the embedded model is used.")
+
+
 def test_a_new_revision_is_fetched_and_the_old_one_stays_reachable(hub, files, tmp_path):
     repo = hub.publish("lab/moving", files)
     first_commit = repo.main
@@ -113,9 +153,13 @@ def test_command_line_says_the_same_in_one_line(hub, tmp_path):
 
 
 def test_the_papers_kind_of_encoder_by_its_id(hub, tmp_path):
-    """A wav2vec 2.0 emotion classifier on the Hub, in float16, becomes an encoder; pickled ones are refused."""
+    """A wav2vec 2.0 emotion classifier on the Hub, in float16, becomes an encoder, by itself or named by a model's configuration
+    (as ``EmoFaceConfig.base()`` does); pickled ones are refused."""
     import torch
     from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification
+
+    from emoface.configuration import EmoFaceConfig
+    from emoface.modeling import EmoFaceModel
 
     from .test_encoders import TINY_WAV2VEC2
 
@@ -125,6 +169,10 @@ def test_the_papers_kind_of_encoder_by_its_id(hub, tmp_path):
     hub.publish("lab/wav2vec2-emotion", saved)
     torch.save(model.state_dict(), tmp_path / "weights")
     hub.publish("lab/wav2vec2-pickled", {"config.json": saved["config.json"], "pytorch_model.bin": (tmp_path / "weights").read_bytes()})
+    names = {"name": "lab/wav2vec2-emotion"}
+    config = EmoFaceConfig.base(vertex_count=4, face_count=2, feature_size=32, content_encoder=names, emotion_encoder=names)
+    EmoFaceModel(config).save_pretrained(tmp_path / "base")
+    hub.publish("lab/base", {path.name: path.read_bytes() for path in (tmp_path / "base").iterdir()})
     script = """
 import torch
 from emoface.encoders import SpeechEncoder
@@ -132,6 +180,9 @@ from emoface.errors import ModelError
 encoder = SpeechEncoder.from_pretrained("lab/wav2vec2-emotion").freeze()
 print(encoder.config["name"], *encoder.hidden_states(torch.randn(16000)).shape, next(encoder.parameters()).dtype)
 print(float(encoder.model.encoder.layers[0].attention.k_proj.weight.sum()))
+from emoface.loading import load_components
+_, content, emotion = load_components("lab/base")
+print(content.config["name"], emotion.config["name"])
 try:
     SpeechEncoder.from_pretrained("lab/wav2vec2-pickled")
 except ModelError as error:
@@ -140,7 +191,8 @@ except ModelError as error:
     env = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     done = subprocess.run([sys.executable, "-c", script], env=env, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    shape, weight, message = done.stdout.splitlines()
+    shape, weight, named, message = done.stdout.splitlines()
+    assert named == "lab/wav2vec2-emotion lab/wav2vec2-emotion"
     assert shape == "lab/wav2vec2-emotion 3 50 32 torch.float32"
     expected = model.wav2vec2.encoder.layers[0].attention.k_proj.weight.detach().float().sum()
     assert float(weight) == pytest.approx(float(expected), abs=1e-4)

@@ -48,9 +48,10 @@ def test_gradcheck(setting):
     assert torch.autograd.gradcheck(lambda x, w: torch.func.functional_call(conv, {"weight": w}, (x, spirals)), (x, conv.weight))
 
 
-def test_separable_form_is_exact_including_padded_frames(setting):
+@pytest.mark.parametrize("frames", [1, 2, 8])
+def test_separable_form_is_exact_including_padded_frames(setting, frames):
     conv, spirals = setting
-    a = torch.randn(2, 8, 2, dtype=torch.float64, requires_grad=True)
+    a = torch.randn(2, frames, 2, dtype=torch.float64, requires_grad=True)
     e = torch.randn(6, 2, dtype=torch.float64, requires_grad=True)
     general = conv(a.unsqueeze(2) + e, spirals)
     separable = conv.separable(a, e, spirals)

@@ -64,6 +64,7 @@ def measure(pipe: EmoFacePipeline, sounds: list[Audio], wholes: list[np.ndarray]
         streamed = np.concatenate([piece.vertices[:, : piece.skin_count] for piece in pieces])
         rows.append(
             {
+                "look-ahead s": streamer.look_ahead,
                 "delay s": streamer.delay,
                 "ms per hop": 1e3 * seconds[:, 0].mean(),
                 "p95 ms": 1e3 * np.quantile(seconds[:, 0], 0.95),
