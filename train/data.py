@@ -66,7 +66,7 @@ def mask_of(rows: list[np.ndarray]) -> Tensor:
 
 
 # Share of each kind of item; "cross" items have two foreign emotions on one speech.
-KINDS = {"grid": 0.34, "grid_cross": 0.14, "ravdess": 0.34, "read": 0.18}
+KINDS = {"grid": 0.36, "grid_cross": 0.14, "ravdess": 0.28, "read": 0.22}
 
 
 OWN_NEUTRAL = 0.2
@@ -82,7 +82,8 @@ class Sampler:
         self.features = np.load(corpus.folder / "features.npy", mmap_mode="r")
         clips = corpus.clips
         usable = [i for i, c in enumerate(clips) if c["split"] == split]
-        self.grid = [i for i in usable if clips[i]["source"] == "grid"]
+        # The recordings as they were count as much as their two altered copies together.
+        self.grid = [i for i in usable if clips[i]["source"] == "grid" for _ in range(1 if clips[i]["copy_of"] else 2)]
         self.ravdess = [i for i in usable if clips[i]["source"] == "ravdess"]
         self.read = [i for i in usable if clips[i]["source"] in ("ljspeech", "tts")]
         self.same_feeling: dict[tuple, list[int]] = {}

@@ -52,8 +52,8 @@ class TrainingConfig:
     passes: int = 2
     blind_rows: float = 0.0
     """Share of items that never see ground-truth history, see ``train.self_growing.decode``."""
-    free_running: bool = False
-    """Blind items learn on their own free-running past."""
+    free_running: float = 0.0
+    """Share of steps in which blind items learn on their own free-running past."""
     start_from: str | None = None
     """A checkpoint whose weights (nothing else) this run starts with."""
     frozen: list[str] = field(default_factory=list)
@@ -277,7 +277,7 @@ class Trainer:
             total, terms = compute_losses(
                 self.model, self.task.prepare(batch), vertices=vertices, pairs=pairs, weights=self.weights, probability=probability,
                 passes=self.config.passes, label_smoothing=self.config.label_smoothing, blind_rows=self.config.blind_rows,
-                free_running=self.config.free_running,
+                free_running=bool(torch.rand(()) < self.config.free_running),
             )
         if not torch.isfinite(total):
             raise FloatingPointError(f"The loss is not finite at step {self.step}: lower the learning rate.")

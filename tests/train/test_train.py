@@ -455,7 +455,7 @@ def test_missing_data_says_how_to_make_it(tmp_path):
         MeshFolder(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["mini", "mini_finish", "vocaset", "3d-ravdess", "tiny", "ablation", "video"])
+@pytest.mark.parametrize("name", ["mini", "mini_finish", "mini_polish", "vocaset", "3d-ravdess", "tiny", "ablation", "video"])
 def test_shipped_configs_are_valid(name):
     from pathlib import Path
 

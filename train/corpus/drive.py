@@ -18,7 +18,7 @@ GAINS = dict(
     mouthStretch=1.5, mouthDimple=1.0, mouthFrown=1.5, browDown=1.3, browInnerUp=1.5, browOuterUp=1.3, eyeSquint=1.0,
     eyeWide=2.0,
 )
-SEAL_BELOW_MM, TRUST_ABOVE_MM = 1.5, 2.5  # measured gaps under the first are closed lips; over the second they are true
+SEAL_BELOW_MM, TRUST_ABOVE_MM = 0.8, 1.6  # measured gaps under the first are closed lips; over the second they are true
 SEALED_MM = -0.3
 LOCK_LIMIT = 0.2  # most that the aperture lock may add to or take from jawOpen
 CLOSURE_RAMP_S = 0.07  # real lips are quick; longer ramps would flatten their own motion

@@ -21,7 +21,7 @@ from .speech import animate
 
 VOICES = ("slt", "rms", "awb", "kal16")
 STRETCHES = (0.9, 1.0, 1.1, 1.25)
-CLIPS_PER_VOICE = 42
+CLIPS_PER_VOICE = 84
 
 
 def tts_clips(data: Path, lips: LipResponse, rejected: list[str]) -> Iterator[Clip]:
