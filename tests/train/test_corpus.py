@@ -143,7 +143,7 @@ def capture_of(gap_mm: np.ndarray) -> Capture:
 
 
 def test_real_motion_follows_the_measured_gap_and_seals_closures():
-    gap = 6 + 5 * np.sin(np.arange(75) / 4)
+    gap = 6 + 5.6 * np.sin(np.arange(75) / 4)
     rest = np.zeros(COUNT)
     rest[INDEX["jawOpen"]], rest[columns("browDown")] = 0.02, 0.3
     motion = drive(capture_of(gap), rest, np.arange(90) / FPS, average_head_lips())
