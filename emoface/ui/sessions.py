@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import threading
 import time
@@ -97,6 +98,7 @@ class Sessions:
             return
         session.stop.set()
         shutil.rmtree(session.folder, ignore_errors=True)
+        _return_memory()
         timer = threading.Timer(GRACE_SECONDS, self._delete_unused, [session.uploads])
         timer.daemon = True
         timer.start()
@@ -108,6 +110,14 @@ class Sessions:
             for upload in uploads - used:
                 if folder in upload.resolve().parents:  # never a file of the program
                     upload.unlink(missing_ok=True)
+
+
+def _return_memory() -> None:
+    """Freed arrays stay in the C library's pools, one per thread, until it is asked to give them back (glibc only)."""
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):  # another system or another C library
+        pass
 
 
 def _size(animation: Animation) -> int:
