@@ -213,8 +213,11 @@ def estimate(runs: list[dict], data: str, key: str) -> Estimate:
 def change(runs: list[dict], others: list[dict], data: str, key: str) -> tuple[Estimate, bool]:
     """How much ``runs`` differ from ``others`` on the same clips: errors in % of the others', r as it is; the interval is over clips.
 
-    The second value tells whether every seed, with the same batches on both sides, changes in the same direction.
+    Only seeds that both have count. The second value tells whether every seed, with the same batches on both sides, changes in the same
+    direction.
     """
+    both = min(len(runs), len(others))
+    runs, others = runs[:both], others[:both]
     a, b, weight = values(runs, data, key), values(others, data, key), weights(runs, data, key)
     unit = 1.0 if key == "aperture_r" else 100 / np.average(b.mean(0), weights=weight)
     per_seed = [np.average(x - y, weights=weight) for x, y in zip(a, b)]
@@ -346,7 +349,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/ablations.json"))
     parser.add_argument("--runs", type=Path, default=Path("runs/ablations"), help="where each run keeps its measurement")
     parser.add_argument("--config", type=Path, default=BASE, help="what all variants share")
-    parser.add_argument("--steps", type=int, default=240, help="of each run")
+    parser.add_argument("--steps", type=int, default=160, help="of each run")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each variant")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="NAME", help=", ".join(VARIANTS))
     options = parser.parse_args(arguments)

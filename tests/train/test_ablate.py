@@ -123,6 +123,7 @@ def test_verdicts_need_the_interval_and_the_seeds():
     assert ablate.verdict(bad, good, "grid", "lve") == ablate.verdict(bad, good, "grid", "aperture_r") == "no"
     assert ablate.verdict(good, runs([2.0, 2.3, 2.2], [0.9, 1.0, 1.1]), "grid", "lve") == "open"  # seeds disagree
     assert ablate.verdict(runs([1.0, 2.0]), runs([2.0, 1.0]), "grid", "lve") == "open"
+    assert ablate.verdict(good, runs([2.0, 2.3, 2.2]), "grid", "lve") == "yes"  # the second seed has no partner
     long_and_short = [dict(clips={"grid": [dict(frames=30, lve=1.0, aperture_r=1.0), dict(frames=10, lve=5.0, aperture_r=0.0)]})]
     assert ablate.estimate(long_and_short, "grid", "lve").value == 2.0
     assert ablate.estimate(long_and_short, "grid", "aperture_r").value == 0.5
