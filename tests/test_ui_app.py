@@ -72,6 +72,26 @@ def test_animate_endpoint_returns_a_file_and_a_summary(client, sounds):
     assert sum(summary["probabilities"].values()) == pytest.approx(1, abs=1e-3)
 
 
+def test_unusable_model_is_replaced_and_the_page_says_so(tmp_path):
+    from emoface.ui.app import build_app
+
+    folder = tmp_path / "<b>mine"
+    folder.mkdir()
+    page = build_app(model=str(folder), opening=False)
+    head = page.config["components"][0]["props"]["value"]
+    assert 'role="alert"' in head and "has no config.json" in head and "Until then the embedded model is used." in head
+    assert "<b>mine" not in head and "&lt;b&gt;mine" in head
+    assert page.emoface.engine.pipeline.name == "emoface-mini"
+
+
+def test_another_model_does_not_carry_the_embedded_weights_licence(tmp_path):
+    from emoface.ui.app import build_app
+    from tests.tiny_model import save_tiny_model
+
+    head = build_app(model=str(save_tiny_model(tmp_path / "own")), opening=False).config["components"][0]["props"]["value"]
+    assert "emoface-tiny" in head and "CC BY" not in head and "alert" not in head
+
+
 def test_cross_and_importance_endpoints(client, sounds):
     from gradio_client import handle_file
 

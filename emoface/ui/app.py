@@ -30,15 +30,18 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
         study: folder of a user study made by ``python -m emoface study``; its tab is added. opening: show the precomputed examples.
         pipeline: what builds the pipeline, in place of ``EmoFacePipeline.from_pretrained(model, device=device)``.
 
-    Raises:
-        ModelError: the model cannot be found; said before the page opens, not to its first visitor.
+    A model that cannot be used is replaced by the embedded one, and the page says so.
     """
-    from ..loading import resolve_model
+    from ..configuration import EmoFaceConfig
+    from ..loading import EMBEDDED_MODEL, model_or_embedded
     from ..pipeline import EmoFacePipeline, pick_device
 
+    embedded, notice = True, None
     if pipeline is None:
-        config = _read_config(resolve_model(model))
-        engine = Engine(lambda: EmoFacePipeline.from_pretrained(model, device=device))
+        folder, notice = model_or_embedded(model)
+        embedded = folder == EMBEDDED_MODEL
+        config = EmoFaceConfig.from_pretrained(folder)
+        engine = Engine(lambda: EmoFacePipeline.from_pretrained(folder, device=device))
     else:
         engine = Engine(pipeline)
         config = engine.pipeline.model.config
@@ -46,7 +49,8 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
     context = Context(engine=engine, styles=[*styles, *(s for s in config.style_names if s not in styles)], heads=config.head == "embedded", opening=opening)
 
     with gr.Blocks(title="EmoFace: speech to a feeling 3D face", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
-        gr.HTML(header(model=config.name, device=device_name(pick_device(device))))
+        licence = "CC BY-NC-SA 4.0" if embedded else "see its model card"
+        gr.HTML(header(model=config.name, device=device_name(pick_device(device)), licence=licence, notice=notice))
         with gr.Tabs(elem_classes="ef-tabs"):
             with gr.Tab("Animate", id="animate"):
                 animate.build(context)
@@ -72,16 +76,6 @@ def _leave(context: Context) -> Callable:
         context.sessions.end(request.session_hash)
 
     return leave
-
-
-def _read_config(folder: Path):
-    """The model's configuration alone, which is quick; the weights follow with the first job."""
-    from ..configuration import EmoFaceConfig
-    from ..errors import ModelError
-
-    if not (folder / "config.json").exists():
-        raise ModelError(f"There is no EmoFace model in {folder.name!r}: train one with train/train.py, or give a folder or Hub id with --model.")
-    return EmoFaceConfig.from_pretrained(folder)
 
 
 def launch_options() -> dict[str, Any]:

@@ -12,11 +12,12 @@ _LOGO = """<svg viewBox="0 0 48 48" aria-hidden="true"><rect width="48" height="
 <circle cx="19" cy="21" r="1.900" fill="#fff"/><circle cx="29" cy="21" r="1.900" fill="#fff"/><path d="M18.500 28.500c3 3.600 8 3.600 11 0" fill="none" stroke="#fff" stroke-width="2.200" stroke-linecap="round"/></svg>"""
 
 
-def header(*, model: str, device: str) -> str:
-    """HTML of the page's head; both names are escaped."""
+def header(*, model: str, device: str, licence: str, notice: str | None = None) -> str:
+    """HTML of the page's head, and below it what went wrong with the model that was asked for; all texts are escaped."""
+    warning = f'<p class="ef-notice" role="alert">{escape(notice)}</p>' if notice else ""
     return f"""<header class="ef-header"><div class="ef-logo">{_LOGO}<div><h1>EmoFace</h1><p>Speech in. A 3D face that says it, and feels it.</p></div></div>
 <div class="ef-badges"><span class="ef-badge">Runs on <b>{escape(device)}</b></span><span class="ef-badge">Model <b>{escape(model)}</b></span>
-<span class="ef-badge">Weights <b>CC BY-NC-SA 4.0</b></span><a class="ef-badge" href="{PAPER}" target="_blank" rel="noopener">Paper <b>2408.11518</b></a></div></header>"""
+<span class="ef-badge">Weights <b>{escape(licence)}</b></span><a class="ef-badge" href="{PAPER}" target="_blank" rel="noopener">Paper <b>2408.11518</b></a></div></header>{warning}"""
 
 
 def device_name(device: Any) -> str:
