@@ -19,6 +19,7 @@ from typing import Callable
 import torch
 import yaml
 from accelerate import Accelerator
+from accelerate.utils import set_seed
 from torch import Tensor
 from torch.nn.utils import parametrize
 from tqdm import tqdm
@@ -272,7 +273,7 @@ class Trainer:
         vertices, pairs = self.sampler.draw(self.step)
         vertices = vertices.to(self.accelerator.device)
         # Everything random inside a step depends on (seed, step) alone, so a resumed run repeats the one it continues.
-        torch.manual_seed(self.config.seed * 7_368_787 + self.draw(self.step))
+        set_seed((self.config.seed * 7_368_787 + self.draw(self.step)) % 2**32)  # numpy too: wav2vec 2.0 masks its features with it
         with self.accelerator.autocast(), parametrize.cached():
             total, terms = compute_losses(
                 self.model, self.task.prepare(batch), vertices=vertices, pairs=pairs, weights=self.weights, probability=probability,
