@@ -32,6 +32,7 @@ from .corpus.reader import Corpus
 from .data import Batch, mask_of, pad
 from .motion import DenseMotion
 from .prepare.pairs import FEATURE_RATE, TimeMap, feature_map, phone_map, same_sentence_pairs, warp, warp_weights
+from .tasks import set_named_emotions
 
 
 @dataclass
@@ -268,6 +269,25 @@ class MeshTask:
         lips, upper, static = 1e3 * np.sqrt(np.mean(rows, axis=0))
         return dict(lips_mm=float(lips), eyes_mm=float(upper), lips_static_mm=float(static), score=float(lips + upper))
 
+    @torch.inference_mode()
+    def store_named_emotions(self, model: EmoFaceModel, *, per_class: int = 8) -> None:
+        """From a few training clips of each emotion and level, spread over the speakers. Those that the data lack stay zero."""
+        grouped: dict[tuple[int, int], list[int]] = {}
+        for clip in self.train:
+            info = self.data.clips[clip]
+            grouped.setdefault((EMOTIONS.index(info["emotion"]), info["level"]), []).append(clip)
+        self.emotion_encoder.eval()
+        vectors: dict[tuple[int, int], list[Tensor]] = {}
+        for label, clips in grouped.items():
+            for clip in clips[:: max(len(clips) // per_class, 1)][:per_class]:
+                hidden = self._features(self.emotion_encoder, [torch.from_numpy(self.data.sound(clip))], [self.data.clips[clip]["frames"]])
+                vectors.setdefault(label, []).append(model.emotion_features(hidden, pooled=True)[0, 0])
+        self.emotion_encoder.train()
+        set_named_emotions(model, vectors)
+
     def export(self, model: EmoFaceModel, folder: Path) -> None:
         """A self-contained model folder, both encoders included."""
+        training = model.training
+        self.store_named_emotions(model.eval())
+        model.train(training)
         save_folder(folder, model, self.content_encoder, self.emotion_encoder, dtype=torch.float32)

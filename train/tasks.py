@@ -50,6 +50,16 @@ def make_task(config) -> Task:
     raise SystemExit(f"data.kind must be corpus or meshes, not {kind!r}.")
 
 
+@torch.no_grad()
+def set_named_emotions(model: EmoFaceModel, vectors: dict[tuple[int, int], list[Tensor]]) -> None:
+    """Named emotion x level = mean of its recordings' features, (C,) each. RAVDESS has no strong neutral: it is the normal one."""
+    for (emotion, level), features in vectors.items():
+        model.emotion_prototypes[emotion, level] = torch.stack(features).mean(0)
+    neutral = EMOTIONS.index("neutral")
+    if (neutral, 1) not in vectors:
+        model.emotion_prototypes[neutral, 1] = model.emotion_prototypes[neutral, 0]
+
+
 class CorpusTask:
     """The embedded model: frozen encoder, cached features, motion in the head's ARKit basis."""
 
@@ -181,11 +191,7 @@ class CorpusTask:
             hidden = torch.from_numpy(np.asarray(self.sampler.heard(clip), np.float32))[None]
             vector = model.emotion_features(hidden, pooled=True)[0, 0]
             sums.setdefault((EMOTIONS.index(info["emotion"]), info["level"]), []).append(vector)
-        for (emotion, level), vectors in sums.items():
-            model.emotion_prototypes[emotion, level] = torch.stack(vectors).mean(0)
-        # RAVDESS has no strong neutral: both levels of neutral are the same.
-        neutral = EMOTIONS.index("neutral")
-        model.emotion_prototypes[neutral, 1] = model.emotion_prototypes[neutral, 0]
+        set_named_emotions(model, sums)
 
     def export(self, model: EmoFaceModel, folder: Path) -> None:
         """Write the model as ``EmoFaceModel.from_pretrained`` reads it, in float16."""

@@ -16,6 +16,7 @@ import yaml
 from accelerate.state import AcceleratorState
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from emoface.animation import EMOTIONS
 from emoface.errors import EmoFaceError
 from emoface.head import lip_aperture_mm
 from emoface.loading import load_folder
@@ -307,6 +308,10 @@ def test_finished_run_exports_its_model_its_best_and_its_log(folder, tmp_path, m
     assert model.config.style_names == ["anna"] and content.width == emotion.width == model.config.feature_size == 32
     for a, b in zip(trainer.model.state_dict().values(), model.state_dict().values()):
         assert torch.equal(a, b)
+    named = model.emotion_prototypes
+    neutral, happy = (EMOTIONS.index(name) for name in ("neutral", "happy"))
+    assert named[happy, 0].abs().max() > 0 and not torch.allclose(named[happy, 0], named[neutral, 0])
+    assert torch.equal(named[neutral, 1], named[neutral, 0]) and not named[happy, 1].any()  # no strong clip was there
 
 
 def test_cross_target_is_the_other_clip_on_the_contents_clock(folder, tmp_path):
