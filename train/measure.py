@@ -1,4 +1,4 @@
-"""The numbers in docs/head.md, docs/corpus.md and docs/export.md: ``python -m train.measure head|corpus|export``.
+"""The numbers in docs/head.md, docs/corpus.md, docs/training.md (pairs) and docs/export.md: ``python -m train.measure head|corpus|pairs|export``.
 
 What a model says is measured by ``train.evaluate``; this measures what it is built on.
 """
@@ -10,14 +10,18 @@ import time
 from pathlib import Path
 
 import numpy as np
+import soundfile
+import torch
 
 from emoface import EmoFacePipeline, metrics
 from emoface.animation import EMOTIONS, LEVELS
+from emoface.encoders import SpeechEncoder
 from emoface.export.basis import find_basis
 from emoface.export.render import Renderer
 from emoface.head import HEAD_COUNT, lip_aperture_mm, load_head
 
 from .corpus.channels import vector
+from .corpus.coarticulation import Phone
 from .corpus.compose import compose
 from .corpus.lips import average_head_lips
 from .corpus.phones import Aligner
@@ -26,6 +30,8 @@ from .corpus.speech import animate
 from .evaluation.clips import GRID, aligned_words, corpus_clips, word_closures
 from .head.gaps import lid_gaps_mm, lip_gaps_mm
 from .head.poses import VISEMES
+from .meshes import cepstra
+from .prepare.pairs import FEATURE_RATE, feature_map
 
 PER_SOURCE = 40
 
@@ -130,6 +136,30 @@ def _combination(corpus: Corpus, contents, lenders, emotion: str, level: int, li
     )
 
 
+def measure_pairs(folder: Path, *, count: int = 60) -> None:
+    """How far dynamic time warping lands from aligned phones: RAVDESS, a neutral clip and an emotional one of the same actor and words."""
+    corpus, rng = Corpus(folder), np.random.default_rng(0)
+    encoder = SpeechEncoder.from_pretrained().freeze()
+    phones = {i: [Phone(*row) for row in corpus.times(i)["phones"]] for i in corpus.select(source="ravdess", copy_of=None)}
+
+    def said(i: int) -> tuple:
+        return corpus.clips[i]["speaker"], [p.name for p in phones[i] if p.name != "SIL"]
+
+    neutral, distances = [i for i in phones if corpus.clips[i]["emotion"] == "neutral"], {"MFCCs": [], "Whisper block 3": []}
+    for a in rng.permutation(neutral)[:count]:
+        b = rng.choice([i for i in phones if corpus.clips[i]["emotion"] != "neutral" and said(i) == said(a)] or [a])
+        starts = [np.array([p.start for p in phones[i] if p.name != "SIL"]) for i in (a, b)]
+        sounds = [soundfile.read(corpus.audio_path(i), dtype="float32")[0] for i in (a, b)]
+        heard = [encoder.hidden_states(torch.from_numpy(s))[3].numpy() for s in sounds]
+        for name, pair in (("MFCCs", [cepstra(s) for s in sounds]), ("Whisper block 3", heard)):
+            whole = [(0.0, (len(f) - 1) / FEATURE_RATE) for f in pair]
+            if a != b:
+                distances[name].append(1e3 * np.abs(feature_map(*pair, *whole)(starts[0]) - starts[1]))
+    for name, of in distances.items():
+        far = np.mean([d.max() > 150 for d in of])
+        print(f"{name}: {np.mean([d.mean() for d in of]):.1f} ms from the aligned phones, over 150 ms somewhere in {far:.0%} of {len(of)} pairs")
+
+
 def measure_export(examples: Path) -> None:
     pipe = EmoFacePipeline.from_pretrained()
     animations = [pipe(examples / "narrator.flac", emotion=e, level="strong", head=h) for e, h in (("happy", 0), ("angry", 3))]
@@ -153,7 +183,7 @@ def measure_export(examples: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("head", "corpus", "export"))
+    parser.add_argument("what", choices=("head", "corpus", "pairs", "export"))
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"))
     parser.add_argument("--examples", type=Path, default=Path("assets/examples"))
     options = parser.parse_args()
@@ -161,6 +191,8 @@ def main() -> None:
         measure_head()
     elif options.what == "corpus":
         measure_corpus(options.corpus)
+    elif options.what == "pairs":
+        measure_pairs(options.corpus)
     else:
         measure_export(options.examples)
 
