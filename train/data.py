@@ -43,11 +43,7 @@ class Batch:
 
     def to(self, device) -> "Batch":
         def move(value):
-            if isinstance(value, tuple):
-                return tuple(move(v) for v in value)
-            if isinstance(value, BasisMotion):
-                return BasisMotion(value.weights.to(device), value.basis.to(device))
-            return value.to(device) if isinstance(value, Tensor) else value
+            return tuple(map(move, value)) if isinstance(value, tuple) else value.to(device)
 
         return Batch(**{f.name: move(getattr(self, f.name)) for f in fields(self)})
 

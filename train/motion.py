@@ -31,6 +31,8 @@ class BasisMotion:
         """Offsets (B, T, N, 3) of the vertices (N,)."""
         return (self.weights @ self.basis[:, vertices].flatten(1)).unflatten(-1, (-1, 3))
 
+    def to(self, device) -> "BasisMotion":
+        return BasisMotion(self.weights.to(device), self.basis.to(device))
 
 
 @dataclass
@@ -45,6 +47,9 @@ class DenseMotion:
 
     def at(self, vertices: Tensor) -> Tensor:
         return self.offsets[:, :, vertices]
+
+    def to(self, device) -> "DenseMotion":
+        return DenseMotion(self.offsets.to(device))
 
 
 Motion = BasisMotion | DenseMotion

@@ -390,6 +390,15 @@ def test_a_folder_without_validation_clips_is_refused(tmp_path):
         Trainer(tiny_config(other), tmp_path / "run")
 
 
+def test_a_batch_moves_as_a_whole(folder, tmp_path):
+    """To a device that every machine has; a GPU would stumble over what stays behind."""
+    batch = Trainer(tiny_config(folder), tmp_path).task.batch(0).to("meta")
+    motion = BasisMotion(torch.zeros(1, 2, 3), torch.zeros(3, 5, 3)).to("meta")
+    moved = [*batch.content, *batch.sources[0], *batch.sources[1], batch.rest.mask, batch.rest.style, motion.weights, motion.basis]
+    moved += [m.offsets for m in batch.rest.motions] + [t for pair in (batch.rest.emotions, batch.rest.levels, batch.rest.pooled) for t in pair]
+    assert {t.device.type for t in moved} == {"meta"}
+
+
 def test_not_finite_loss_is_named(folder, tmp_path):
     trainer = Trainer(tiny_config(folder), tmp_path)
     with torch.no_grad():
