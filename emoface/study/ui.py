@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from ..ui.player import HERE as PLAYER
-from ..ui.player import PLOTLY_URL
+from ..ui.player import PLOTLY_3D_URL
 from ..ui.player import script as player_script
 from .make import FILE_TIME
 from .push import HubCopy
@@ -33,7 +33,7 @@ class StudyForm(gr.HTML):
         super().__init__(None, html_template=(_FORM / "form.html").read_text("utf-8"),
                          css_template=(_FORM / "form.css").read_text("utf-8"),
                          js_on_load=(_FORM / "form.js").read_text("utf-8"), apply_default_css=False,
-                         server_functions=[study_call], plotly_url=PLOTLY_URL,
+                         server_functions=[study_call], plotly_url=PLOTLY_3D_URL,
                          clips_url=f"/gradio_api/file={clips.as_posix()}", **kwargs)
 
     def get_block_name(self) -> str:

@@ -13,12 +13,12 @@ from . import animate, api, cross, importance
 from .context import EXAMPLES, Context
 from .engine import Engine
 from .header import ABOUT, device_name, header
-from .player import PLOTLY_URL
+from .player import PLOTLY_3D_URL
 from .theme import CSS, theme
 
 UPLOAD_LIMIT = "200mb"
 # Relative, so that it also holds behind a root path: the drawing library comes while Gradio starts.
-PRELOAD = f'<link rel="preload" as="script" href="{PLOTLY_URL.lstrip("/")}">'
+PRELOAD = f'<link rel="preload" as="script" href="{PLOTLY_3D_URL.lstrip("/")}">'
 
 
 def build_app(*, model: str | None = None, device: str = "auto", study: str | Path | None = None, opening: bool = True,

@@ -24,6 +24,12 @@ function place(seconds) {
   cursor.style.height = layout._size.h + 'px';
 }
 
+/** The face comes first: the whole library is large, and drawing a chart would hold the face up. Every page with charts has a player. */
+async function face() {
+  while (!emoface.face) await new Promise(done => setTimeout(done, 50));
+  await emoface.face;
+}
+
 async function show(value) {
   part('title').textContent = value?.title || '';
   part('note').textContent = value?.note || '';
@@ -34,8 +40,8 @@ async function show(value) {
   if (!value?.figure) return;
   plot.setAttribute('aria-label', value.title + '. ' + value.summary);
   try {
+    await face();
     await loadLibrary(served(props.plotly_url));
-    await emoface.face;
     if (drawn !== value || plot.clientWidth === 0) return;
     await window.Plotly.react(plot, value.figure.data, themed({ ...value.figure.layout, height: value.height, width: plot.clientWidth }), { displayModeBar: false, responsive: false });
     if (following) {

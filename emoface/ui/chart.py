@@ -1,14 +1,18 @@
-"""A chart in the page's own style that can follow a player, drawn by the same Plotly as the faces."""
+"""A chart in the page's own style that can follow a player, drawn by Plotly."""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import plotly
 
-from .player import HERE, PLOTLY_URL, script
+from .player import HERE, script, static_url
+
+PLOTLY_URL = static_url(Path(plotly.__file__).parent / "package_data" / "plotly.min.js")
 
 
 @dataclass(frozen=True)

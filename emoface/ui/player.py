@@ -8,13 +8,18 @@ from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
-import plotly
 from gradio.data_classes import FileData
 
 HERE = Path(__file__).parent
-PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-gr.set_static_paths([PLOTLY_JS])
-PLOTLY_URL = f"/gradio_api/file={quote(str(PLOTLY_JS))}"
+
+
+def static_url(path: Path) -> str:
+    """Address of a file that the page needs and that every visitor may have."""
+    gr.set_static_paths([path])
+    return f"/gradio_api/file={quote(str(path))}"
+
+
+PLOTLY_3D_URL = static_url(HERE / "plotly" / "plotly-gl3d.min.js")
 
 
 def script(name: str) -> str:
@@ -32,7 +37,7 @@ class FacePlayer(gr.HTML):
     """
 
     def __init__(self, value: dict | None = None, *, player_id: str = "player", empty: str = "", count: int = 1, fast: bool = True,
-                 plotly_url: str = PLOTLY_URL, html_template: str | None = None, css_template: str | None = None,
+                 plotly_url: str = PLOTLY_3D_URL, html_template: str | None = None, css_template: str | None = None,
                  js_on_load: str | None = None, **kwargs: Any):
         super().__init__(value, html_template=(HERE / "player.html").read_text("utf-8"),
                          css_template=(HERE / "player.css").read_text("utf-8"), js_on_load=script("player"),
