@@ -127,6 +127,13 @@ def test_regions_colours_and_shapes_are_mirror_images():
         assert np.abs(HEAD.blendshapes[i][mirror] * flip - HEAD.blendshapes[COLUMN[other]]).max() < 2e-5, name
 
 
+def test_the_brows_move_the_forehead_but_nothing_under_the_hair_line():
+    high, middle = HEAD.skin_template[:, 1] > 0.080, np.abs(HEAD.skin_template[:, 1] - 0.058) < 0.003
+    for name in (n for n in HEAD.blendshape_names if n.startswith(("brow", "noseSneer"))):
+        moved = np.linalg.norm(HEAD.blendshapes[COLUMN[name]], axis=1)
+        assert moved[high].max() == 0 and moved[middle].max() > 1e-3, name
+
+
 @all_heads
 def test_a_blink_closes_the_lids_and_only_just(index):
     head = load_head(index)

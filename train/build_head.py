@@ -28,6 +28,7 @@ METRES = 0.1  # MakeHuman's unit is the decimetre
 NECK_EDGE = (858, 7709)  # base.obj vertices: an edge of the loop where the neck is cut
 JAW = ("jawOpen", "jawForward", "jawLeft", "jawRight")
 SIDES = ("left", "right")
+FOREHEAD_SHAPES = ("brow", "noseSneer")
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,9 @@ def average_head(body: Body, whole: np.ndarray, units: dict[str, np.ndarray]) ->
         deltas[smile] = shapes.smooth_away_from(
             deltas[smile], skin, body.mesh, mouth.outer.ravel(), start=0.004, full=0.02, rounds=12
         )
+    for name in deltas:
+        if name.startswith(FOREHEAD_SHAPES):
+            deltas[name] = shapes.fade_above(deltas[name], skin[:, 1], start=0.064, end=0.080)
     return Average(skin, shapes.symmetric_shapes(deltas, body.mirror), mouth, lids)
 
 

@@ -1,11 +1,24 @@
-"""The four losses of the paper, all L1 but the classifier's, and the two optional terms of the embedded model."""
+"""The four losses of the paper, all L1 but the classifier's, and the the optional terms of the embedded model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
+
+SHUT = 2e-4
+"""Metres between lips that count as shut."""
+
+
+class LipPairs(NamedTuple):
+    """Vertices (upper, lower) that touch when the lips are shut."""
+
+    middle: Tensor
+    """(P, 2) of the central third, where the aperture is measured."""
+    line: Tensor
+    """(Q, 2) from corner to corner."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +34,9 @@ class LossWeights:
     lip_aperture: float = 0.0
     """Beyond the paper: squared error of the mean gap, in mm2. Its optimum is the expected aperture, which follows the speaker more
     closely than the median that L1 asks for."""
+    lip_seal: float = 0.0
+    """Beyond the paper: squared opening, in mm2, wherever along the lips the truth is shut. Corners count as much as the middle: a smile
+    over a P, B or M otherwise bares the teeth at both sides of a closed middle."""
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -53,6 +69,12 @@ def lip_aperture(predicted: Tensor, truth: Tensor, pairs: Tensor, mask: Tensor) 
     """Squared error of the mean gap, mm2."""
     error = 1e3 * (lip_gaps(predicted, pairs) - lip_gaps(truth, pairs)).mean(-1, keepdim=True)
     return masked_mean(error.square(), mask)
+
+
+def lip_seal(predicted: Tensor, truth: Tensor, pairs: Tensor, mask: Tensor) -> Tensor:
+    """Squared opening, mm2, of the pairs that are shut in the truth (the template's lips touch, so a change is an opening)."""
+    opened = 1e3 * lip_gaps(predicted, pairs).clamp_min(0.0)
+    return masked_mean((opened * (lip_gaps(truth, pairs) < SHUT)).square(), mask)
 
 
 def classification(logits: Tensor, emotion: Tensor, *, smoothing: float = 0.0) -> Tensor:

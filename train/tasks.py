@@ -17,6 +17,7 @@ from emoface.modeling import EmoFaceModel, Frames
 from .basis_head import learn_in_basis, merged
 from .corpus.reader import Corpus
 from .data import Batch, Sampler
+from .losses import LipPairs
 
 
 class Task(Protocol):
@@ -25,7 +26,7 @@ class Task(Protocol):
     model: EmoFaceModel
     steps_per_epoch: int
     importance: Tensor | None
-    lip_pairs: Tensor | None
+    lip_pairs: LipPairs | None
 
     def batch(self, step: int) -> Batch: ...
     def prepare(self, batch: Batch) -> Batch: ...
@@ -85,9 +86,16 @@ class CorpusTask:
             longest=data.get("longest"),
         )
         self.steps_per_epoch = max(sum(c["frames"] for c in train) // data.get("frames_per_batch", 1200), 1)
-        self.lip_pairs = torch.from_numpy(self.head.lip_pairs.astype(np.int64))
+        self.lip_pairs = LipPairs(torch.from_numpy(self.head.lip_pairs.astype(np.int64)), self._contact_line())
         self.importance = self._importance()
         self.validation_clips = int(data.get("validation_clips", 24))
+
+    def _contact_line(self) -> Tensor:
+        """Pairs (Q, 2) along the whole line where the lips touch: each upper vertex with the lower one nearest in x."""
+        ring, skin = self.head.lip_rings[0].astype(np.int64), self.head.skin_template
+        lower = self.head.regions[ring] == "lips_lower"
+        nearest = np.abs(skin[ring[lower], 0][None] - skin[ring[~lower], 0][:, None]).argmin(1)
+        return torch.from_numpy(np.stack([ring[~lower], ring[lower][nearest]], 1))
 
     def _importance(self) -> Tensor:
         """How often a vertex is looked at: by how much it moves; the inside of the mouth and the eye sockets less."""

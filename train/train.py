@@ -29,7 +29,7 @@ from emoface.modeling import EmoFaceModel, stretch
 
 from . import losses
 from .data import Batch
-from .losses import LossWeights
+from .losses import LipPairs, LossWeights
 from .self_growing import decode, ground_truth_probability
 from .tasks import Task, make_task
 
@@ -86,21 +86,23 @@ def read_config(path: Path) -> TrainingConfig:
 class VertexSampler:
     """Which vertices a step looks at: always the lip pairs, then a draw in proportion to ``importance``."""
 
-    def __init__(self, count: int, *, sample: int | None, importance: Tensor | None, pairs: Tensor | None, seed: int):
+    def __init__(self, count: int, *, sample: int | None, importance: Tensor | None, pairs: LipPairs | None, seed: int):
         self.count, self.sample, self.seed = count, sample, seed
         self.importance = torch.ones(count) if importance is None else importance
-        self.fixed = torch.empty(0, dtype=torch.long) if pairs is None else pairs.flatten()
-        size = 0 if pairs is None else len(pairs)
-        self.pair_positions = torch.arange(2 * size).reshape(size, 2)
         self.all_pairs = pairs
+        self.fixed = torch.empty(0, dtype=torch.long)
+        if pairs is not None:
+            middle, line = len(pairs.middle), len(pairs.line)
+            self.fixed = torch.cat([pairs.middle, pairs.line]).flatten()
+            self.positions = LipPairs(*torch.arange(2 * (middle + line)).reshape(-1, 2).split([middle, line]))
 
-    def draw(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """Vertex indices (N,) and, where there are lip pairs, their positions (P, 2) among them."""
+    def draw(self, step: int) -> tuple[Tensor, LipPairs | None]:
+        """Vertex indices (N,) and, where there are lip pairs, their positions among them."""
         if self.sample is None:
             return torch.arange(self.count), self.all_pairs
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         drawn = torch.multinomial(self.importance, self.sample, generator=generator)
-        return torch.cat([self.fixed, drawn]), self.pair_positions if len(self.fixed) else None
+        return torch.cat([self.fixed, drawn]), self.positions if len(self.fixed) else None
 
 
 def heard_emotion(model: EmoFaceModel, batch: Batch, which: int) -> tuple[Tensor, Tensor]:
@@ -128,7 +130,7 @@ def fit_length(features: Tensor, mask: Tensor, target: Tensor) -> Tensor:
 
 
 def compute_losses(
-    model: EmoFaceModel, batch: Batch, *, vertices: Tensor, pairs: Tensor | None, weights: LossWeights, probability: float,
+    model: EmoFaceModel, batch: Batch, *, vertices: Tensor, pairs: LipPairs | None, weights: LossWeights, probability: float,
     passes: int = 2, label_smoothing: float = 0.0, blind_rows: float = 0.0, free_running: bool = False,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The training objective of one batch; returns the total and its unweighted terms.
@@ -149,7 +151,7 @@ def compute_losses(
     seen = torch.arange(model.config.vertex_count, device=vertices.device) if spiral_second else vertices
     vertex_term = attention.vertex_term(model.spirals[seen]) if attention is not None else None
 
-    terms: dict[str, Tensor] = {"velocity": 0.0, "classification": 0.0, "lip_gap": 0.0, "lip_aperture": 0.0}
+    terms: dict[str, Tensor] = {"velocity": 0.0, "classification": 0.0, "lip_gap": 0.0, "lip_aperture": 0.0, "lip_seal": 0.0}
     for which, name in enumerate(("self", "cross")):
         features, whole = heard_emotion(model, batch, which)
         level = torch.nn.functional.one_hot(batch.levels[which], len(model.config.level_names)).to(content.dtype)
@@ -166,13 +168,16 @@ def compute_losses(
         terms["velocity"] += losses.velocity(fused, truth, batch.mask)
         terms["classification"] += losses.classification(model.classifier(whole), batch.emotions[which], smoothing=label_smoothing)
         if pairs is not None and weights.lip_gap:
-            terms["lip_gap"] += losses.lip_gap(fused, truth, pairs, batch.mask)
+            terms["lip_gap"] += losses.lip_gap(fused, truth, pairs.middle, batch.mask)
         if pairs is not None and weights.lip_aperture:
             for offsets in (fused, offsets_c):
-                terms["lip_aperture"] += losses.lip_aperture(offsets, truth, pairs, batch.mask)
+                terms["lip_aperture"] += losses.lip_aperture(offsets, truth, pairs.middle, batch.mask)
+        if pairs is not None and weights.lip_seal:
+            terms["lip_seal"] += losses.lip_seal(fused, truth, pairs.line, batch.mask)
     total = (
         weights.self_reconstruction * terms["self"] + weights.cross_reconstruction * terms["cross"]
-        + weights.velocity * terms["velocity"] + weights.classification * terms["classification"] + weights.lip_gap * terms["lip_gap"] + weights.lip_aperture * terms["lip_aperture"]
+        + weights.velocity * terms["velocity"] + weights.classification * terms["classification"]
+        + weights.lip_gap * terms["lip_gap"] + weights.lip_aperture * terms["lip_aperture"] + weights.lip_seal * terms["lip_seal"]
     )
     return total, terms
 

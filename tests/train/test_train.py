@@ -157,6 +157,9 @@ def test_losses_against_loops():
     gaps = [((a - b)[i, t, [0, 1], 1] - (a - b)[i, t, 2, 1]).mean() for i, t in frames]
     expected = sum((1e3 * gap) ** 2 for gap in gaps) / len(frames)
     assert torch.allclose(losses.lip_aperture(a, b, pairs, mask), expected)
+    gaps = [((a[i, t, p, 1] - a[i, t, 2, 1]).item(), (b[i, t, p, 1] - b[i, t, 2, 1]).item()) for i, t in frames for p in (0, 1)]
+    opened = [(1e3 * max(gap, 0)) ** 2 if wanted < losses.SHUT else 0.0 for gap, wanted in gaps]
+    assert losses.lip_seal(a, b, pairs, mask).item() == pytest.approx(sum(opened) / len(opened), rel=1e-5) and any(opened)
 
 
 def test_heads_in_a_basis_learn_there_and_merge_into_plain_layers():
@@ -186,7 +189,7 @@ def test_heads_in_a_basis_learn_there_and_merge_into_plain_layers():
 def test_default_losses_are_the_papers():
     w = losses.LossWeights()
     assert (w.self_reconstruction, w.cross_reconstruction, w.velocity, w.classification) == (1000, 1000, 500, 1e-4)
-    assert w.lip_gap == w.lip_aperture == 0
+    assert w.lip_gap == w.lip_aperture == w.lip_seal == 0
 
 
 def test_total_is_the_papers_sum_and_every_epoch_trains_on_its_own_schedule(folder, tmp_path, monkeypatch):
@@ -207,10 +210,10 @@ def test_total_is_the_papers_sum_and_every_epoch_trains_on_its_own_schedule(fold
 
 
 def test_vertex_sampler_keeps_lip_pairs_and_repeats_itself():
-    pairs = torch.tensor([[5, 9], [6, 8]])
+    pairs = losses.LipPairs(torch.tensor([[5, 9], [6, 8]]), torch.tensor([[4, 7], [5, 9], [3, 2]]))
     sampler = VertexSampler(50, sample=10, importance=torch.ones(50), pairs=pairs, seed=1)
     vertices, positions = sampler.draw(7)
-    assert torch.equal(vertices[positions], pairs) and len(vertices) == 14
+    assert torch.equal(vertices[positions.middle], pairs.middle) and torch.equal(vertices[positions.line], pairs.line) and len(vertices) == 20
     assert torch.equal(vertices, sampler.draw(7)[0]) and not torch.equal(vertices, sampler.draw(8)[0])
 
 
@@ -473,7 +476,7 @@ def test_missing_data_says_how_to_make_it(tmp_path):
         MeshFolder(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["mini", "mini_finish", "vocaset", "3d-ravdess", "tiny", "ablation", "video"])
+@pytest.mark.parametrize("name", ["mini", "mini_finish", "mini_polish", "vocaset", "3d-ravdess", "tiny", "ablation", "video"])
 def test_shipped_configs_are_valid(name):
     from pathlib import Path
 

@@ -46,3 +46,10 @@ def smooth_away_from(
         mean = np.array([offsets[near].mean(axis=0) for near in around])
         offsets = offsets + share * (mean - offsets)
     return offsets
+
+
+def fade_above(offsets: np.ndarray, height: np.ndarray, *, start: float, end: float) -> np.ndarray:
+    """Offsets (S, 3) that end between ``start`` and ``end`` metres of ``height`` (S,). MakeHuman's frown has a second, separate
+    millimetre of movement under the hair line, where no muscle pulls."""
+    share = np.clip((end - height) / (end - start), 0, 1)
+    return offsets * (share * share * (3 - 2 * share))[:, None]
