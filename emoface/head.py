@@ -84,6 +84,14 @@ class Head:
         """(f, 3) triangles of the skin alone."""
         return self.faces[(self.faces < self.skin_count).all(1)]
 
+    @property
+    def lip_line(self) -> np.ndarray:
+        """(Q, 2) vertices that touch from corner to corner: each of the upper lip's with the lower one nearest in x."""
+        ring = self.lip_rings[0].astype(np.int64)
+        lower, x = self.regions[ring] == "lips_lower", self.template[ring, 0]
+        nearest = np.abs(x[lower][None] - x[~lower][:, None]).argmin(1)
+        return np.stack([ring[~lower], ring[lower][nearest]], 1)
+
     def mask(self, name: str) -> np.ndarray:
         """(V,) bool: a region, a group of ``MASK_GROUPS``, ``skin``, ``parts`` or ``visible_skin``.
 

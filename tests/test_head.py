@@ -127,6 +127,14 @@ def test_regions_colours_and_shapes_are_mirror_images():
         assert np.abs(HEAD.blendshapes[i][mirror] * flip - HEAD.blendshapes[COLUMN[other]]).max() < 2e-5, name
 
 
+@all_heads
+def test_lips_touch_from_corner_to_corner(index):
+    head = load_head(index)
+    upper, lower = head.skin_template[head.lip_line.T]
+    assert len(head.lip_line) > 20 and np.abs(upper[:, 0] - lower[:, 0]).max() < 3e-3
+    assert (upper[:, 1] - lower[:, 1]).max() < 1e-3 and np.ptp(upper[:, 0]) > 0.035
+
+
 def test_the_brows_move_the_forehead_but_nothing_under_the_hair_line():
     high, middle = HEAD.skin_template[:, 1] > 0.080, np.abs(HEAD.skin_template[:, 1] - 0.058) < 0.003
     for name in (n for n in HEAD.blendshape_names if n.startswith(("brow", "noseSneer"))):

@@ -86,16 +86,9 @@ class CorpusTask:
             longest=data.get("longest"),
         )
         self.steps_per_epoch = max(sum(c["frames"] for c in train) // data.get("frames_per_batch", 1200), 1)
-        self.lip_pairs = LipPairs(torch.from_numpy(self.head.lip_pairs.astype(np.int64)), self._contact_line())
+        self.lip_pairs = LipPairs(*(torch.from_numpy(pairs.astype(np.int64)) for pairs in (self.head.lip_pairs, self.head.lip_line)))
         self.importance = self._importance()
         self.validation_clips = int(data.get("validation_clips", 24))
-
-    def _contact_line(self) -> Tensor:
-        """Pairs (Q, 2) along the whole line where the lips touch: each upper vertex with the lower one nearest in x."""
-        ring, skin = self.head.lip_rings[0].astype(np.int64), self.head.skin_template
-        lower = self.head.regions[ring] == "lips_lower"
-        nearest = np.abs(skin[ring[lower], 0][None] - skin[ring[~lower], 0][:, None]).argmin(1)
-        return torch.from_numpy(np.stack([ring[~lower], ring[lower][nearest]], 1))
 
     def _importance(self) -> Tensor:
         """How often a vertex is looked at: by how much it moves; the inside of the mouth and the eye sockets less."""

@@ -23,7 +23,7 @@ from tests.toy_corpus import RATE, expression, pitch_emotion, sound, tracks, wri
 from train import evaluate
 from train.corpus.channels import COUNT
 from train.corpus.compose import compose
-from train.evaluation import bounds, dense, drift, lips, report
+from train.evaluation import bounds, dense, drift, emotion, lips, report
 from train.evaluation import clips as sets
 from train.evaluation.face import Face
 from train.meshes import HeadFolder, open_folder
@@ -225,6 +225,17 @@ def test_files_hold_every_row(results, tmp_path):
     assert "| angry, strong | " in page and "| brow_left | 0.500 (0.500 … 0.500) | 2.000" in page
     assert "NaN" not in (tmp_path / "out" / "results.json").read_text()
     assert "static template" in report.text(evaluation.rows)
+
+
+def test_a_slit_counts_where_the_middle_is_shut_in_a_closure():
+    head = load_head(0)
+    face, offsets = Face(head), np.zeros((4, head.skin_count, 3))
+    upper, lower = head.lip_line[3]
+    offsets[:, upper, 1], offsets[:, lower, 1] = 2e-3, -1e-3
+    assert face.slit_mm(offsets) == pytest.approx([3] * 4) and face.slit_mm(-offsets) == pytest.approx([0] * 4)
+    clip = SimpleNamespace(closures=np.array([[1 / 30, 3 / 30]]))
+    reading = SimpleNamespace(aperture_mm=np.array([0, 0, 2, 0.3]), slit_mm=np.array([9.0, 1, 9, 2]))
+    assert emotion.sealed_slits(clip, reading).tolist() == [1, 2]
 
 
 def test_a_late_answer_correlates_at_its_best_shift():

@@ -10,11 +10,11 @@ import numpy as np
 from emoface import metrics
 from emoface.animation import EMOTIONS, LEVELS
 from emoface.metrics import Estimate, bootstrap
-from train.corpus.channels import NAMES
+from train.corpus.channels import FPS, NAMES
 from train.corpus.reader import Corpus
 
 from .clips import EvalClip, emotion_index
-from .lips import Readings, row, share
+from .lips import Readings, pooled, row, share
 from .measures import Row
 from .reading import Observer, Reading
 
@@ -149,14 +149,23 @@ def combination_rows(
             readings = [(clip, animate(clip, emotion, level)) for clip in clips]
             r = [metrics.pearson(reading.aperture_mm, clip.measured_mm) for clip, reading in readings]
             caught = [metrics.closures_caught(reading.aperture_mm, clip.closures) for clip, reading in readings]
+            slits = [sealed_slits(clip, reading) for clip, reading in readings]
             shown = [shapes.emotion(reading) == emotion for _, reading in readings]
             for measure, estimate, counted in (
                 ("combination_r", bootstrap(r), "clips"),
                 ("combination_closures", share(caught), "closures"),
+                ("combination_slit", pooled(slits), "frames"),
                 ("combination_label", bootstrap(shown).scaled(100), "clips"),
             ):
                 rows.append(Row(measure, f"{emotion}, {level_name}", clips[0].motion, who, estimate, counted))
     return rows
+
+
+def sealed_slits(clip: EvalClip, reading: Reading) -> np.ndarray:
+    """Largest opening along the lips, mm, in the frames of a P, B or M whose middle is shut (aperture of 0.3 mm or less)."""
+    frames = np.arange(len(reading.aperture_mm)) / FPS
+    inside = ((frames[:, None] >= clip.closures[:, 0]) & (frames[:, None] <= clip.closures[:, 1])).any(1)
+    return reading.slit_mm[inside & (reading.aperture_mm <= 0.3)]
 
 
 # ---------------------------------------------------------------------------------------------------- importance

@@ -35,6 +35,11 @@ class Face:
         rest = self.head.template[None]
         return metrics.lip_aperture_mm(rest, pairs)[0] + metrics.lip_aperture_mm(offsets, pairs)
 
+    def slit_mm(self, offsets: np.ndarray) -> np.ndarray:
+        """(T,) largest opening anywhere along the lips, which touch in the template; 0 where all of them press."""
+        upper, lower = self.head.lip_line.T
+        return 1e3 * (offsets[:, upper, 1] - offsets[:, lower, 1]).max(axis=1).clip(0)
+
     def read_back(self, offsets: np.ndarray) -> np.ndarray:
         """(T, 52) ARKit weights read from the mesh."""
         return fit_blendshapes(offsets, head=self.head)

@@ -173,9 +173,13 @@ def jitter_rows(who: str, readings: Readings) -> list[Row]:
 
 def share(events: list[np.ndarray]) -> Estimate:
     """Share in % of true events, pooled over all events; interval over clips."""
-    counts = np.array([len(flags) for flags in events])
-    means = [flags.mean() if len(flags) else np.nan for flags in events]
-    return bootstrap(means, counts).scaled(100)
+    return pooled(events).scaled(100)
+
+
+def pooled(values: list[np.ndarray]) -> Estimate:
+    """Mean over the values of all clips; interval over clips."""
+    means = [of.mean() if len(of) else np.nan for of in values]
+    return bootstrap(means, [len(of) for of in values])
 
 
 def row(measure: str, readings: Readings, who: str, estimate: Estimate, counted: str = "clips") -> Row:

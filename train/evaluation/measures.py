@@ -130,6 +130,12 @@ MEASURES: dict[str, Measure] = {
         "Combinations: aperture", "r", "GRID speech under a named emotion: r with the aperture measured in the video."
     ),
     "combination_closures": Measure("Combinations: closures caught", "%", "P, B, M of the same clips, as above.", 1),
+    "combination_slit": Measure(
+        "Combinations: slit beside a closed middle",
+        "mm",
+        "In the frames of a P, B or M whose middle is shut (0.3 mm or less): largest opening anywhere along the lips, mean over frames.",
+        2,
+    ),
     "combination_label": Measure(
         "Combinations: emotion shown", "%", "The nearest centroid's emotion is the asked one.", 1
     ),

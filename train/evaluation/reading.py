@@ -32,6 +32,8 @@ class Reading:
     """LVE, EVE, FDD, MVE, LVD where the true motion is known."""
     probabilities: np.ndarray | None = None
     """(8,) of the emotion heard."""
+    slit_mm: np.ndarray | None = None
+    """(T,) largest opening along the lips; None for a face that holds one expression."""
     importance: dict[str, float] = field(default_factory=dict)
     """Attention weight of the emotion branch per region."""
     effect_mm: dict[str, float] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class Observer:
             jitter_mm=metrics.jitter_mm(offsets, face.lips),
             errors=self._errors(offsets, clip),
             probabilities=np.asarray(animation.emotion_probabilities),
+            slit_mm=face.slit_mm(offsets),
             importance=face.region_means(animation.emotion_importance) if regions else {},
             effect_mm=face.region_means(animation.emotion_effect_mm) if regions else {},
         )
@@ -74,6 +77,7 @@ class Observer:
             weights=self.face.read_back(offsets).mean(axis=0),
             jitter_mm=metrics.jitter_mm(offsets, self.face.lips),
             errors=self._errors(offsets, clip) if clip is not None else {},
+            slit_mm=self.face.slit_mm(offsets),
         )
 
     def of_pose(self, pose: np.ndarray, clip: EvalClip) -> Reading:

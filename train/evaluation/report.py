@@ -7,7 +7,7 @@ import math
 from .measures import MEASURES, Row
 
 WIDE = (
-    ("Combinations of speech and emotion", "emotion", ("combination_r", "combination_closures", "combination_label")),
+    ("Combinations of speech and emotion", "emotion", ("combination_r", "combination_closures", "combination_slit", "combination_label")),
     ("Drift", "measure", ("drift",)),
     ("Regions moved by the emotion branch", "region", ("importance", "effect")),
 )
