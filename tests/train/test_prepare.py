@@ -342,13 +342,19 @@ def test_a_jaw_that_echoes_the_head_is_corrected():
 
 
 def test_labels_of_videos():
-    """RAVDESS's names tell split, emotion and sentence; of anything else every tenth clip validates."""
+    """RAVDESS's names tell split, emotion and sentence; of anything else about every tenth clip validates, and at least one."""
     jobs = {f"01-01-05-02-02-01-{actor}": Path(f"01-01-05-02-02-01-{actor}.mp4") for actor in (20, 21, 23)}
-    jobs |= {f"film{k:02d}": Path(f"anna/film{k:02d}.mov") for k in range(12)}
+    films = {f"film{k:03d}": Path(f"anna/film{k:03d}.mov") for k in range(300)}
+    jobs |= films
     labels = video._labels(jobs)
     assert [labels[name]["split"] for name in jobs][:3] == ["train", "val", "test"]
     assert labels["01-01-05-02-02-01-20"] == dict(emotion="angry", level=1, text="Dogs are sitting by the door", split="train")
-    assert [name for name in jobs if labels[name]["split"] == "val"][1:] == ["film01", "film11"]
+    held_out = {name for name in films if labels[name]["split"] == "val"}
+    assert 15 <= len(held_out) <= 45
+    fewer = dict(list(films.items())[100:])
+    assert {name for name, label in video._labels(fewer).items() if label["split"] == "val"} == held_out & set(fewer), "by name, not by position"
+    few = {name: films[name] for name in sorted(films.keys() - held_out)[:2]}  # neither would be drawn
+    assert sorted(label["split"] for label in video._labels(few).values()) == ["train", "val"]
 
 
 def test_names_of_videos(tmp_path):

@@ -2,8 +2,8 @@
 
 The paper's pairs are recordings of one actor with the same sentence and different emotions. Their timing differs, so
 the motion of B is read at the times that A's frames have in B: piecewise linear between aligned phones where both are
-aligned, else by dynamic time warping of encoder features. In the silence around the speech time is shifted, never
-stretched (training.md, section 3).
+aligned, else by dynamic time warping of features (``train.meshes`` gives MFCCs). In the silence around the speech time is
+shifted, never stretched.
 """
 
 from __future__ import annotations

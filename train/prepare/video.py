@@ -237,8 +237,16 @@ def _resting_faces(
 
 
 def _labels(jobs: dict[str, Path]) -> dict[str, dict]:
-    """What is known of each clip: RAVDESS's names tell it; of other videos every tenth, from the second on, is ``val``."""
-    labels, others = {}, 0
+    """What is known of each clip: RAVDESS's names tell it; of other videos about every tenth, and at least one of several, is ``val``.
+
+    A clip's name decides, so it stays where it is when others are added, unless it was ``val`` for want of another.
+    """
+    draw = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32 for name in jobs}
+    others = [name for name, path in jobs.items() if not RAVDESS_NAME.fullmatch(path.stem)]
+    held_out = {name for name in others if draw[name] < 0.1}
+    if len(others) > 1 and not held_out:
+        held_out = {min(others, key=draw.get)}
+    labels = {}
     for name, path in sorted(jobs.items()):
         if RAVDESS_NAME.fullmatch(path.stem):
             fields = parse_ravdess_name(path.stem)
@@ -247,8 +255,7 @@ def _labels(jobs: dict[str, Path]) -> dict[str, dict]:
                 emotion=fields["emotion"], level=fields["level"], text=RAVDESS_TEXT[fields["statement"]], split=split
             )
         else:
-            labels[name] = dict(emotion="neutral", level=0, text="", split="val" if others % 10 == 1 else "train")
-            others += 1
+            labels[name] = dict(emotion="neutral", level=0, text="", split="val" if name in held_out else "train")
     return labels
 
 
