@@ -37,6 +37,8 @@ def main() -> int:
     except EmoFaceError as error:
         print(f"emoface: {error}", file=sys.stderr)
         return 2
+    if page.emoface.notice:
+        print(f"emoface: {page.emoface.notice}", file=sys.stderr)
     page.launch(server_name=options.host, server_port=options.port, prevent_thread_lock=True, **launch_options())
     # The model loads while the first visitor looks at the example, and not before the page is up.
     threading.Thread(target=lambda: page.emoface.engine.pipeline, daemon=True).start()

@@ -236,7 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("model", nargs="?", help="folder or Hub id; the embedded model if left out")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"))
-    parser.add_argument("--out", type=Path, default=Path("docs/results.json"))
+    parser.add_argument("--out", type=Path, help="default: docs/results.json; --quick and --dense only print")
     parser.add_argument("--quick", action="store_true", help="a fifth of the clips, a minute or two")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dense", type=Path, help="a folder of train.prepare: measure on it instead")
@@ -246,12 +246,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--split", default="test", help="for --dense: which clips")
     parser.add_argument("--all-styles", action="store_true", help="for --dense: average over all speaking styles")
     options = parser.parse_args(arguments)
+    if not (options.out or options.quick or options.dense):
+        options.out = Path("docs/results.json")
     try:
         results = evaluate(options, sys.argv[1:] if arguments is None else arguments)
     except EmoFaceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"\nWritten to {options.out} and {options.out.with_suffix('.md')} in {results['seconds']:.0f} s.")
+    if options.out:
+        print(f"\nWritten to {options.out} and {options.out.with_suffix('.md')} in {results['seconds']:.0f} s.")
     return 0
 
 
@@ -297,7 +300,8 @@ def evaluate(options: argparse.Namespace, arguments: list[str]) -> dict:
         "rows": [report.as_json(row) for row in rows],
         **extra,
     }
-    write(results, rows, options.out)
+    if options.out:
+        write(results, rows, options.out)
     return results
 
 

@@ -42,9 +42,13 @@ def recordings(folder: Path, count: int) -> list[Path]:
 
 def visit(address: str, together: Barrier, path: Path, emotion: str) -> np.ndarray:
     """One visitor's round; returns the face of the last frame."""
-    client = Client(address, verbose=False, httpx_kwargs={"timeout": 600})
-    together.wait()
     try:
+        client = Client(address, verbose=False, httpx_kwargs={"timeout": 600})
+    except Exception:
+        together.abort()  # or the others would wait for ever
+        raise
+    try:
+        together.wait(timeout=120)
         file, summary = client.predict(speech=handle_file(path), emotion=emotion, api_name="/animate")
         with np.load(file, allow_pickle=False) as saved:
             vertices = saved["vertices"]
@@ -107,6 +111,8 @@ def main() -> None:
                 print(f"round {number}: {options.visitors} visitors in {seconds:.1f} s, all results their own; afterwards {settled[-1]:.0f} MB"
                       f" ({100 * (settled[-1] / settled[0] - 1):+.1f} %), {left_on_disk(temporary)} result folders", flush=True)
                 assert app.poll() is None, "the server stopped"
+                if left_on_disk(temporary):
+                    raise SystemExit("Results of visitors who left are still on the disk.")
         finally:
             app.terminate()
             app.wait(20)

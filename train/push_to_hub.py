@@ -1,6 +1,7 @@
 """Publish a model, or the app as a Space, on the Hugging Face Hub.
 
     python -m train.push_to_hub ORG/emoface-mini                      # the embedded model, with its encoder and a card
+    python -m train.push_to_hub ORG/mine --model DIR --license mit    # one of your own; --results FILE adds its numbers
     python -m train.push_to_hub ORG/emoface --space                   # the app
     ... --dry-run                                                     # only print what would be uploaded
 
@@ -28,8 +29,8 @@ _NOTICES = ("LICENSE*", "NOTICE*", "CREDITS*")
 # What a Space needs to run the app; everything else stays in the source repository.
 _SPACE_FILES = ("app.py", "emoface", "assets", "requirements.txt", "packages.txt", "LICENSE", "NOTICE", "docs")
 
-_CARD_HEADER = f"""---
-license: {LICENSE}
+_CARD_HEADER = """---
+license: {license}
 language:
 - en
 library_name: emoface
@@ -61,12 +62,16 @@ animation.save("face.mp4")
 
 | | |
 |---|---|
-| parameters | {parameters:,} and the speech encoder's {encoder_parameters:,} |
+| parameters | {parameters:,} |
+| speech encoder | {encoder} |
 | predicts | {vertices:,} skin vertices at {fps} frames per second |
 | emotions | {emotions} |
 | levels | {levels} |
 | speaking styles | {styles} |
+"""
 
+# True of the embedded model alone; whoever trained another one says so with --license and in the card.
+_EMBEDDED_CARD = """
 ## Data
 
 | data | used for | licence |
@@ -82,7 +87,9 @@ The paper's own corpus, 3D-RAVDESS, is not public: numbers here are not comparab
 
 These weights derive from RAVDESS and are CC BY-NC-SA 4.0: not for commercial use. The speech encoder is OpenAI's
 Whisper tiny.en (MIT), the code Apache-2.0, the head CC0.
+"""
 
+_LIMITS = """
 ## Limits
 
 English read and acted speech by few speakers; emotion is what actors play, not what a person feels. Do not use it to
@@ -110,12 +117,20 @@ tags:
 """
 
 
-def model_files(folder: Path, repo: str, results: Path) -> dict[str, Path | bytes]:
+def model_files(folder: Path, repo: str, *, results: Path | None = None, license: str | None = None) -> dict[str, Path | bytes]:
     """Path in the repository -> file or content of a model that works on its own.
 
+    The embedded model's card also tells its data, licence and measured numbers; any other needs a ``license``, and has numbers if
+    ``results`` of ``train.evaluate`` are given.
+
     Raises:
-        ModelError: the folder is not a complete model.
+        ModelError: the folder is not a complete model. EmoFaceError: no licence for a model that is not the embedded one.
     """
+    embedded = folder.resolve() == EMBEDDED_MODEL.resolve()
+    if embedded:
+        results = results or ROOT / "docs" / "results.json"
+    elif license is None:
+        raise EmoFaceError("Say under which licence this model goes to the Hub: --license cc-by-4.0, for example.")
     config_file = folder / "config.json"
     if not config_file.is_file() or not (folder / "model.safetensors").is_file():
         raise ModelError(f"There is no trained model in {folder}: train one first, or name another with --model.")
@@ -127,26 +142,32 @@ def model_files(folder: Path, repo: str, results: Path) -> dict[str, Path | byte
     for branch in ("content_encoder", "emotion_encoder"):
         if "embedded" in (config.get(branch) or {}) and not (folder / branch).is_dir():
             files.update({f"{branch}/{path.name}": path for path in sorted(EMBEDDED_ENCODER.iterdir())})
-    files["README.md"] = model_card(config, repo, files, results).encode()
+    files["README.md"] = model_card(config, repo, files, embedded=embedded, results=results, license=license or LICENSE).encode()
     return files
 
 
-def model_card(config: dict, repo: str, files: dict[str, Path | bytes], results: Path) -> str:
-    """The model card: what it is, how to call it, data, licence, limits, and the numbers of ``docs/results.json``."""
+def model_card(
+    config: dict, repo: str, files: dict[str, Path | bytes], *, embedded: bool, results: Path | None, license: str
+) -> str:
+    """The model card: what it is, how to call it, limits; data and licence of the embedded model; numbers where there are any."""
+    encoder = files.get("content_encoder/model.safetensors")
     card = _CARD.format(
         name=config.get("name", repo.split("/")[1]),
         repo=repo,
         parameters=_parameters(files["model.safetensors"]),
-        encoder_parameters=_parameters(files["content_encoder/model.safetensors"]),
+        encoder=f"{_parameters(encoder):,} parameters, included" if encoder else config["content_encoder"]["name"],
         vertices=config["vertex_count"],
         fps=config["fps"],
         emotions=", ".join(config["emotion_names"]),
         levels=", ".join(config["level_names"]),
         styles=len(config["style_names"]),
     )
-    if results.is_file():
+    if embedded:
+        card += _EMBEDDED_CARD
+    card += _LIMITS
+    if results is not None:
         card += results_section(json.loads(results.read_text()))
-    return _CARD_HEADER + card
+    return _CARD_HEADER.format(license=license) + card
 
 
 def _parameters(weights: Path) -> int:
@@ -245,7 +266,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("repo", metavar="ORG/NAME")
     parser.add_argument("--space", action="store_true", help="publish the app instead of a model")
     parser.add_argument("--model", type=Path, default=EMBEDDED_MODEL, help="model folder (default: the embedded one)")
-    parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results.json", help="numbers for the card")
+    parser.add_argument("--results", type=Path, help="JSON of train.evaluate for the card (default: the embedded model's own)")
+    parser.add_argument("--license", help="of a model that is not the embedded one, as the Hub names it: cc-by-4.0, other, ...")
     parser.add_argument("--private", action="store_true", help="if it is created now")
     parser.add_argument("--message", default="Update from the source repository")
     parser.add_argument("--dry-run", action="store_true", help="print the files and the card, upload nothing")
@@ -256,7 +278,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.space:
             files = space_files()
         else:
-            files = model_files(resolve_model(arguments.model), arguments.repo, arguments.results)
+            files = model_files(resolve_model(arguments.model), arguments.repo, results=arguments.results, license=arguments.license)
         if arguments.dry_run:
             print(files["README.md"].decode())
             print(describe(files))

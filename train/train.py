@@ -238,7 +238,7 @@ class Trainer:
     def save(self) -> None:
         state = dict(
             model=self.model.state_dict(), optimizer=self.optimizer.state_dict(), step=self.step,
-            best=self.best, random=torch.get_rng_state(), task=self.task.state(), config=asdict(self.config),
+            best=self.best, processes=self.accelerator.num_processes, random=torch.get_rng_state(), task=self.task.state(), config=asdict(self.config),
         )
         with atomic_path(self.checkpoint) as path:
             torch.save(state, path)
@@ -249,6 +249,8 @@ class Trainer:
         state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         if state["config"] != json.loads(json.dumps(asdict(self.config))) and state["config"] != asdict(self.config):
             raise SystemExit(f"{self.checkpoint} was made with other settings; choose another --out or delete it.")
+        if state["processes"] != self.accelerator.num_processes:
+            raise SystemExit(f"{self.checkpoint} was made by {state['processes']} processes: go on with as many, or choose another --out.")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best = state["step"], state["best"]
@@ -356,6 +358,7 @@ class Trainer:
         if scores["score"] < self.best:
             self.best = scores["score"]
             self.task.export(self.model, self.out / "best")
+            self.save()  # a run that continues must know what it has to beat
 
 
 def main() -> None:

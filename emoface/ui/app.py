@@ -46,7 +46,7 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
         engine = Engine(pipeline)
         config = engine.pipeline.model.config
     styles = [config.default_style or config.style_names[0]]
-    context = Context(engine=engine, styles=[*styles, *(s for s in config.style_names if s not in styles)], heads=config.head == "embedded", opening=opening)
+    context = Context(engine=engine, styles=[*styles, *(s for s in config.style_names if s not in styles)], heads=config.head == "embedded", opening=opening, notice=notice)
 
     with gr.Blocks(title="EmoFace: speech to a feeling 3D face", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         licence = "CC BY-NC-SA 4.0" if embedded else "see its model card"

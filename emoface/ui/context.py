@@ -38,3 +38,5 @@ class Context:
     sessions: Sessions = field(default_factory=Sessions)
     opening: bool = True
     """Show the precomputed examples of ``assets/examples`` when the page opens."""
+    notice: str | None = None
+    """What was wrong with the model that was asked for, when the embedded one took its place."""

@@ -42,7 +42,7 @@ def test_a_pushed_model_comes_back_the_same(tmp_path):
     (tmp_path / "results.json").write_text(json.dumps(RESULTS))
     with HubServer() as hub:
         repo = hub.publish("lab/tiny", {".gitattributes": b"", "old.safetensors": b"stale"})
-        done = push("lab/tiny", "--model", folder, "--results", tmp_path / "results.json", endpoint=hub.url, home=tmp_path)
+        done = push("lab/tiny", "--model", folder, "--results", tmp_path / "results.json", "--license", "cc-by-4.0", endpoint=hub.url, home=tmp_path)
         assert done.returncode == 0, done.stderr
         assert f"{hub.url}/lab/tiny/commit/{repo.main}" in done.stdout
         files = repo.files("main")
@@ -50,7 +50,8 @@ def test_a_pushed_model_comes_back_the_same(tmp_path):
                           "content_encoder/config.json", "content_encoder/model.safetensors"}  # fmt: skip
     assert files["model.safetensors"] == (folder / "model.safetensors").read_bytes()
     card = files["README.md"].decode()
-    assert card.startswith("---\nlicense: cc-by-nc-sa-4.0\n") and "| lve | GRID (real) | 1.23 mm | 1.1 to 1.3 | 90 |" in card
+    assert card.startswith("---\nlicense: cc-by-4.0\n") and "| lve | GRID (real) | 1.23 mm | 1.1 to 1.3 | 90 |" in card
+    assert "RAVDESS" not in card and "NC-SA" not in card, "that is the embedded model's"
     assert "static template" not in card and 'from_pretrained("lab/tiny")' in card
 
     back = tmp_path / "back"
@@ -63,7 +64,7 @@ def test_a_pushed_model_comes_back_the_same(tmp_path):
 def test_without_a_token_it_says_so(tmp_path):
     folder = save_tiny_model(tmp_path / "model")
     with HubServer() as hub:
-        done = push("lab/new", "--model", folder, endpoint=hub.url, home=tmp_path, token=None)
+        done = push("lab/new", "--model", folder, "--license", "other", endpoint=hub.url, home=tmp_path, token=None)
         assert done.returncode == 2 and done.stderr.count("\n") == 1 and "hf auth login" in done.stderr, done.stderr
         assert hub.repos == {}
 
@@ -76,7 +77,7 @@ def test_the_embedded_encoder_travels_with_the_model(tmp_path):
     shutil.rmtree(folder / "content_encoder")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "content_encoder": {"embedded": "whisper-tiny.en"}}))
-    files = push_to_hub.model_files(folder, "lab/tiny", tmp_path / "none.json")
+    files = push_to_hub.model_files(folder, "lab/tiny", license="other")
     assert {"content_encoder/model.safetensors", "content_encoder/config.json", "content_encoder/LICENSE"} <= set(files)
     assert "8,2" in files["README.md"].decode() and "## Measured" not in files["README.md"].decode()
 
@@ -125,13 +126,31 @@ def test_space_is_created_with_its_sdk(checkout, tmp_path, monkeypatch):
 
 def test_dry_run_uploads_nothing(tmp_path, capsys):
     folder = save_tiny_model(tmp_path / "model")
-    assert push_to_hub.main(["lab/tiny", "--model", str(folder), "--dry-run"]) == 0
+    assert push_to_hub.main(["lab/tiny", "--model", str(folder), "--license", "mit", "--dry-run"]) == 0
     printed = capsys.readouterr().out
-    assert "license: cc-by-nc-sa-4.0" in printed and "model.safetensors" in printed and "in 5 files" in printed
+    assert "license: mit" in printed and "model.safetensors" in printed and "in 5 files" in printed
+
+
+def test_card_of_the_embedded_model_tells_its_data_and_numbers():
+    card = push_to_hub.model_files(push_to_hub.EMBEDDED_MODEL, "lab/mini")["README.md"].decode()
+    assert card.startswith("---\nlicense: cc-by-nc-sa-4.0\n") and "RAVDESS" in card and "## Measured" in card
+
+
+def test_a_model_that_names_its_encoder_needs_no_copy_of_it(tmp_path):
+    import shutil
+
+    folder = save_tiny_model(tmp_path / "model")
+    shutil.rmtree(folder / "content_encoder")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "content_encoder": {"name": "lab/wav2vec2"}}))
+    files = push_to_hub.model_files(folder, "lab/tiny", license="mit")
+    assert "| speech encoder | lab/wav2vec2 |" in files["README.md"].decode() and not any(name.startswith("content") for name in files)
 
 
 def test_wrong_use_is_one_sentence(tmp_path, capsys):
     assert push_to_hub.main(["tiny", "--dry-run"]) == 2
     assert "ORG/NAME" in capsys.readouterr().err
-    assert push_to_hub.main(["lab/tiny", "--model", str(tmp_path), "--dry-run"]) == 2
+    assert push_to_hub.main(["lab/tiny", "--model", str(save_tiny_model(tmp_path / "own")), "--dry-run"]) == 2
+    assert "--license" in capsys.readouterr().err
+    assert push_to_hub.main(["lab/tiny", "--model", str(tmp_path), "--license", "mit", "--dry-run"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emoface.errors import EmoFaceError
 from emoface.files import atomic_path
 
 from .coarticulation import VISEME_OF_PHONE, Phone
@@ -105,7 +106,10 @@ class Aligner:
 
     def _get(self):
         if self._decoder is None:
-            from pocketsphinx import Config, Decoder, get_model_path
+            try:
+                from pocketsphinx import Config, Decoder, get_model_path
+            except ImportError as error:
+                raise EmoFaceError("Aligning phones needs pocketsphinx: pip install -r train/requirements.txt") from error
 
             model = os.path.join(get_model_path(), "en-us")
             self._decoder = Decoder(
