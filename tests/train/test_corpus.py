@@ -1,6 +1,7 @@
 """The corpus: smoothing, phones to motion, emotion over content, augmentation, building and reading."""
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from train.corpus.drive import Capture, drive, lip_gap_mm, resting_scores
 from train.corpus.emotion import EMOTIONS, PROTOTYPES, EmotionTargets
 from train.corpus.envelope import emotion_envelope, loudness_track, speech_activity, speech_interval
 from train.corpus.lips import EYE_DISTANCE_MM, average_head_lips
-from train.corpus.phones import arpabet, read_phone_table
+from train.corpus.phones import Aligner, arpabet, read_phone_table
 from train.corpus.reader import Corpus
 from train.corpus.smoothing import fill_gaps, frame_count, resample, rts_smooth
 from train.corpus.tts import parse_durations
@@ -271,6 +272,12 @@ def test_targets_come_from_action_units():
 
 
 # -- phones ------------------------------------------------------------------------------------------------------------
+
+
+def test_alignment_without_pocketsphinx_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    with pytest.raises(EmoFaceError, match="train/requirements.txt"):
+        Aligner().align(np.zeros(1600), "hello")
 
 
 def test_phone_names():
