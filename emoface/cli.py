@@ -271,7 +271,7 @@ def _info(arguments: argparse.Namespace) -> None:
         "emotion encoder": "the same" if encoders[0] is encoders[1] else f"{encoders[1].kind}, {encoders[1].depth} blocks",
         "vertices": config.vertex_count,
         "frames per second": config.fps,
-        "emotions": list(config.emotion_names),
+        "emotions": pipe.emotions,
         "levels": list(config.level_names),
         "styles": pipe.styles,
         "default style": config.default_style,

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from .configuration import EmoFaceConfig
 from .decoder import BranchDecoder, BranchLoop
+from .errors import EmoFaceError
 from .mesh_attention import MeshAttention
 from .spiral import spirals as build_spirals
 
@@ -200,8 +201,24 @@ class EmoFaceModel(PreTrainedModel):
         x = self.emotion_frames(hidden, mask)
         return self.emotion_vector(x, mask) if pooled else self.emotion_track(x, mask)
 
+    def named_emotions(self, level: int | None = None) -> list[str]:
+        """Emotions that the training data held (at a level, or at any): only these can be asked for by name."""
+        stored = self.emotion_prototypes.ne(0).any(-1)
+        stored = stored.any(1) if level is None else stored[:, level]
+        return [name for name, there in zip(self.config.emotion_names, stored.tolist()) if there]
+
     def named_emotion(self, emotion: int, level: int) -> Tensor:
-        """Stored mean features of an emotion at a level, (1, 1, C)."""
+        """Stored mean features of an emotion at a level, (1, 1, C).
+
+        Raises:
+            EmoFaceError: the model was trained without it.
+        """
+        name, known = self.config.emotion_names[emotion], self.named_emotions(level)
+        if name not in known:
+            raise EmoFaceError(
+                f"This model was trained without {name!r} at level {self.config.level_names[level]!r}: use the emotion of a recording"
+                + (f", or {', '.join(known)}." if known else ".")
+            )
         return self.emotion_prototypes[emotion, level][None, None]
 
     # ---- motion ---------------------------------------------------------------------------------------------------

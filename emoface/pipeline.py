@@ -79,7 +79,8 @@ class EmoFacePipeline:
 
     @property
     def emotions(self) -> list[str]:
-        return list(self.model.config.emotion_names)
+        """Emotions that ``emotion`` may name: those that the model's training data held."""
+        return self.model.named_emotions()
 
     # ---- the job ----------------------------------------------------------------------------------------------------
 
@@ -143,14 +144,13 @@ class EmoFacePipeline:
         cancel: Callable[[], bool] | None = None,
     ) -> list[Animation]:
         """Animate several ``(speech, emotion)`` jobs; every recording is encoded once and all rows share one decoding loop."""
-        config = self.model.config
         style = self._check(mix=mix, level=level, style=style, output=output)
         shown = self._head(head)
         report = progress or (lambda stage, fraction: None)
 
         report("Reading the recording", 0.0)
         speeches = [self._load(speech) for speech, _ in jobs]
-        emotions = [e if _is_name(e, config.emotion_names) else self._load(e) for _, e in jobs]
+        emotions = [e if _is_name(e, self.emotions) else self._load(e) for _, e in jobs]
         _stop_if(cancel)
         report("Listening", 0.05)
         heard: dict[int, tuple[Tensor, Tensor]] = {}
@@ -340,7 +340,7 @@ def _is_name(emotion, names: Sequence[str]) -> bool:
     if emotion == "speech" or emotion in names:
         return True
     if not Path(emotion).exists() and not Path(emotion).suffix:
-        raise EmoFaceError(f"There is no emotion or recording called {emotion!r}: use speech, {', '.join(names)}, or a sound file.")
+        raise EmoFaceError(f"There is no emotion or recording called {emotion!r}: use {', '.join(['speech', *names])}, or a sound file.")
     return False
 
 

@@ -12,6 +12,8 @@ from emoface.animation import EMOTIONS
 from emoface.audio import Audio, load_audio
 from emoface.errors import Cancelled, EmoFaceError
 from emoface.head import lip_aperture_mm, load_head
+from emoface.streaming import EmoFaceStreamer
+from tests.tiny_model import save_tiny_model
 
 EXAMPLES = Path("assets/examples")
 SPEECH, OTHER = EXAMPLES / "happy.flac", EXAMPLES / "angry.flac"
@@ -193,3 +195,18 @@ def test_a_long_answer_is_assembled_without_a_second_copy(pipe):
     tracemalloc.stop()
     assert animation.vertices.shape == (frames, len(load_head(3).template), 3)
     assert peak < 1.4 * animation.vertices.nbytes
+
+
+def test_emotions_that_a_model_was_trained_without_are_refused_by_name(tmp_path):
+    """A model of neutral data, also asked while a stream comes in; another of all emotions, but only at one level."""
+    pipe = EmoFacePipeline.from_pretrained(save_tiny_model(tmp_path), device="cpu")
+    assert pipe.emotions == list(EMOTIONS)
+    pipe.model.emotion_prototypes[1:] = 0
+    assert pipe.emotions == ["neutral"]
+    for ask in (lambda: pipe(SPEECH, emotion="happy"), lambda: EmoFaceStreamer(pipe, emotion="happy")):
+        with pytest.raises(EmoFaceError, match="called 'happy': use speech, neutral, or"):
+            ask()
+    pipe.model.emotion_prototypes[1:, 0] = 1
+    assert pipe(SPEECH, emotion="happy").emotion in EMOTIONS
+    with pytest.raises(EmoFaceError, match="without 'happy' at level 'strong'.*or neutral"):
+        pipe(SPEECH, emotion="happy", level="strong")

@@ -43,5 +43,6 @@ def save_tiny_model(folder: Path, **changes) -> Path:
     with torch.no_grad():
         for decoder in (model.content_decoder, model.emotion_decoder):
             decoder.motion_out.weight.normal_(std=0.1)  # millimetres
+        model.emotion_prototypes.normal_()
     save_folder(folder, model, tiny_encoder(), None)
     return folder
