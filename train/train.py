@@ -357,8 +357,8 @@ class Trainer:
         tqdm.write(f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items()))
         if scores["score"] < self.best:
             self.best = scores["score"]
-            self.task.export(self.model, self.out / "best")
             self.save()  # a run that continues must know what it has to beat
+            self.task.export(self.model, self.out / "best")
 
 
 def main() -> None:
