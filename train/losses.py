@@ -35,7 +35,7 @@ class LossWeights:
     """Beyond the paper: squared error of the mean gap, in mm2. Its optimum is the expected aperture, which follows the speaker more
     closely than the median that L1 asks for."""
     lip_seal: float = 0.0
-    """Beyond the paper: squared error of the gap, in mm2, wherever along the lips the truth is shut. Corners count as much as the middle: a smile
+    """Beyond the paper: squared opening, in mm2, wherever along the lips the truth is shut. Corners count as much as the middle: a smile
     over a P, B or M otherwise bares the teeth at both sides of a closed middle."""
 
 
@@ -72,13 +72,9 @@ def lip_aperture(predicted: Tensor, truth: Tensor, pairs: Tensor, mask: Tensor) 
 
 
 def lip_seal(predicted: Tensor, truth: Tensor, pairs: Tensor, mask: Tensor) -> Tensor:
-    """Squared error of the gaps, mm2, of the pairs that are shut in the truth (the template's lips touch, so a change is an opening).
-
-    Two-sided: asking only for no opening makes the lips press into each other.
-    """
-    wanted = lip_gaps(truth, pairs)
-    error = 1e3 * (lip_gaps(predicted, pairs) - wanted)
-    return masked_mean((error * (wanted < SHUT)).square(), mask)
+    """Squared opening, mm2, of the pairs that are shut in the truth (the template's lips touch, so a change is an opening)."""
+    opened = 1e3 * lip_gaps(predicted, pairs).clamp_min(0.0)
+    return masked_mean((opened * (lip_gaps(truth, pairs) < SHUT)).square(), mask)
 
 
 def classification(logits: Tensor, emotion: Tensor, *, smoothing: float = 0.0) -> Tensor:
