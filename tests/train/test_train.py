@@ -159,7 +159,7 @@ def test_losses_against_loops():
     expected = sum((1e3 * gap) ** 2 for gap in gaps) / len(frames)
     assert torch.allclose(losses.lip_aperture(a, b, pairs, mask), expected)
     gaps = [((a[i, t, p, 1] - a[i, t, 2, 1]).item(), (b[i, t, p, 1] - b[i, t, 2, 1]).item()) for i, t in frames for p in (0, 1)]
-    opened = [(1e3 * (gap - wanted)) ** 2 if wanted < losses.SHUT else 0.0 for gap, wanted in gaps]
+    opened = [(1e3 * max(gap, 0)) ** 2 if wanted < losses.SHUT else 0.0 for gap, wanted in gaps]
     assert losses.lip_seal(a, b, pairs, mask).item() == pytest.approx(sum(opened) / len(opened), rel=1e-5) and any(opened)
 
 
@@ -394,6 +394,34 @@ def test_a_folder_without_validation_clips_is_refused(tmp_path):
         Trainer(tiny_config(other), tmp_path / "run")
 
 
+@pytest.mark.parametrize("key, words", [("mesh", "FLAME_sample.ply"), ("masks", "FLAME_masks.pkl")])
+def test_a_missing_mesh_or_mask_file_says_where_it_comes_from(folder, tmp_path, key, words):
+    data = {**tiny_config(folder).data, key: str(tmp_path / "none")}
+    with pytest.raises(EmoFaceError, match=words):
+        Trainer(tiny_config(folder, data=data), tmp_path / "run")
+
+
+def test_an_unseen_speaker_is_scored_in_every_style_as_if_alone(tmp_path):
+    """Two training speakers and a third to validate on: the mean of what each style gives when it is decoded by itself."""
+    folder = make_data(tmp_path / "data")
+    clips = json.loads((folder / "clips.json").read_text())
+    for clip, name in zip(clips, ("anna", "carl", "bert")):
+        clip["style"] = name
+    (folder / "clips.json").write_text(json.dumps(clips))
+    trainer = Trainer(tiny_config(folder), tmp_path / "run")
+    model, task = trainer.model.eval(), trainer.task
+    assert model.config.style_names == ["anna", "bert"] and [clips[i]["style"] for i in task.val] == ["carl"]
+    torch.nn.init.normal_(model.content_decoder.motion_out.weight, std=0.5)
+    both = task.validate(model)
+    alone = []
+    for name in ("anna", "bert"):
+        clips[task.val[0]]["style"] = task.data.clips[task.val[0]]["style"] = name
+        alone.append(task.validate(model))
+    assert alone[0]["lips_mm"] != pytest.approx(alone[1]["lips_mm"], rel=1e-4)
+    for key in ("lips_mm", "eyes_mm"):
+        assert both[key] ** 2 == pytest.approx(np.mean([a[key] ** 2 for a in alone]), rel=1e-4)
+
+
 def test_a_batch_moves_as_a_whole(folder, tmp_path):
     """To a device that every machine has; a GPU would stumble over what stays behind."""
     batch = Trainer(tiny_config(folder), tmp_path).task.batch(0).to("meta")
@@ -460,7 +488,7 @@ def test_processes_train_as_one_on_all_their_batches(folder, tmp_path):
     start = Trainer(config, tmp_path / "start").model.state_dict()
     two = torch.load(tmp_path / "two" / "checkpoint.pt", weights_only=True)
     assert two["step"] == 2
-    for name, value in one.model.state_dict().items():
+    for name, value in one.model.named_parameters():
         assert torch.allclose(value, two["model"][name], atol=1e-6), name
     assert not torch.allclose(two["model"]["content_decoder.qkv.weight"], start["content_decoder.qkv.weight"], atol=1e-4)
     assert (tmp_path / "two" / "model").is_dir() and len(list((tmp_path / "two" / "log").iterdir())) == 1
