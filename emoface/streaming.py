@@ -59,10 +59,11 @@ class EncoderStream:
     so far, where the one-shot pass takes the whole clip's.
     """
 
-    def __init__(self, encoder: SpeechEncoder, windows: Windows):
+    def __init__(self, encoder: SpeechEncoder, windows: Windows, *, layers: int = 0):
+        """``layers``: only so many of the last states are kept; 0: all."""
         if encoder.frame_rate != FRAME_RATE:
             raise EmoFaceError("Streaming needs an encoder at 50 frames per second: set its 'resample' to 'after'.")
-        self.encoder = encoder
+        self.encoder, self._layers = encoder, layers
         self._past, self._hop, self._ahead = windows.frames()
         self._reference = _FIRST_REFERENCE
         self._samples = torch.zeros(0)
@@ -70,7 +71,7 @@ class EncoderStream:
         self._done = 0  # frames delivered
 
     def feed(self, samples: Tensor, *, last: bool = False) -> Iterator[Tensor]:
-        """(n,) samples -> (L + 1, hop, C) states of every hop that is complete; with ``last`` also what remains."""
+        """(n,) samples -> (L + 1 or layers, hop, C) states of every hop that is complete; with ``last`` also what remains."""
         self._samples = torch.cat([self._samples, samples])
         return self._hops(last)
 
@@ -89,7 +90,7 @@ class EncoderStream:
         if self.encoder.kind == "whisper":
             bands = self.encoder.model.config.num_mel_bins
             self._reference = max(self._reference, loudest(piece, bands=bands))
-        states = self.encoder.hidden_states(piece, reference=self._reference)
+        states = self.encoder.hidden_states(piece, reference=self._reference, layers=self._layers)
         states = states[:, self._done - start :][:, : self._hop]
         self._done += states.shape[1]
         oldest = max(self._done - self._past, 0) * SAMPLES_PER_FRAME
@@ -212,11 +213,11 @@ class EmoFaceStreamer:
         self._settings = pipe._settings("stream", name, mix=mix, level=level, style=style, head=head, output=output, idle=False)
         windows = windows or Windows()
         reach = _reach(model)
-        self._hears = [EncoderStream(pipe.content_encoder, windows)]
+        self._hears = [EncoderStream(pipe.content_encoder, windows, layers=config.feature_layers)]
         self._features = [FeatureStream(model.content_features, reach)]
         if self._mix < 1.0:
             if pipe.emotion_encoder is not None:
-                self._hears.append(EncoderStream(pipe.emotion_encoder, windows))
+                self._hears.append(EncoderStream(pipe.emotion_encoder, windows, layers=config.feature_layers))
             self._features.append(FeatureStream(model.emotion_frames, reach))
         self._clocks = [MeshClock(config.fps) for _ in self._hears]
         self._track = PastTrack(model.slow_track) if model.slow_track is not None else None
@@ -283,11 +284,10 @@ class EmoFaceStreamer:
         self._heard += len(samples)
         self._audio = np.concatenate([self._audio, samples])
         sound = torch.from_numpy(samples)
-        layers = self._pipe.model.config.feature_layers
         # One hop at a time, whatever the size of the piece: so the result cannot depend on it.
         pieces = []
         for hop in zip(*(stream.feed(sound, last=last) for stream in self._hears)):
-            states = [clock.feed(s[-layers:].float()) for clock, s in zip(self._clocks, hop)]
+            states = [clock.feed(s.float()) for clock, s in zip(self._clocks, hop)]
             pieces.append(self._animate(states, last=False))
         if last and self._heard:
             frames = frame_count(self._heard, self._pipe.model.config.fps)

@@ -115,6 +115,24 @@ def open_folder(folder: Path) -> MeshFolder:
     return (HeadFolder if (Path(folder) / "motion.npz").exists() else MeshFolder)(folder)
 
 
+WHERE = {
+    "mesh": "for FLAME, take FLAME_sample.ply from https://github.com/TimoBolkart/voca (folder template)",
+    "masks": "get FLAME_masks.pkl (FLAME Vertex Masks) at https://flame.is.tue.mpg.de, or leave data.masks out",
+}
+
+
+def _file(data: dict, key: str) -> Path:
+    """A file that the configuration's ``data`` names.
+
+    Raises:
+        EmoFaceError: it is missing; says where to get it.
+    """
+    path = data.get(key)
+    if path is None or not Path(path).is_file():
+        raise EmoFaceError(f"There is no file {path} (data.{key} of the configuration): {WHERE[key]}.")
+    return Path(path)
+
+
 def cepstra(samples: np.ndarray) -> np.ndarray:
     """13 MFCCs and their slopes at 50 frames/s, each of zero mean and unit variance: (T, 26)."""
     import librosa
@@ -140,9 +158,8 @@ class MeshTask:
         self.content_encoder = self._encoder(data["content_encoder"])
         self.emotion_encoder = self._encoder(data["emotion_encoder"])
         template, faces = self._topology(data)
-        model = EmoFaceConfig(
+        model = EmoFaceConfig.base(
             **{
-                "feature_mix": "last", "feature_layers": 1, "emotion_pooling": "frame", "name": "emoface-base",
                 "head": "embedded" if isinstance(self.data, HeadFolder) else None,
                 "feature_size": self.content_encoder.width, "vertex_count": len(template), "face_count": len(faces),
                 "style_names": sorted({clips[i]["style"] for i in self.train}), "content_encoder": {}, "emotion_encoder": {},
@@ -166,7 +183,7 @@ class MeshTask:
             return self.data.head.skin_template, self.data.head.skin_faces
         import trimesh
 
-        mesh = trimesh.load(data["mesh"], process=False, maintain_order=True)
+        mesh = trimesh.load(_file(data, "mesh"), process=False, maintain_order=True)
         template = np.mean(list(self.data.templates.values()), axis=0)
         if len(mesh.vertices) != len(template):
             raise EmoFaceError(f"{data['mesh']} has {len(mesh.vertices)} vertices but the data {len(template)}: give a mesh of that topology.")
@@ -180,7 +197,7 @@ class MeshTask:
             return np.arange(count), np.arange(count)
         from emoface.flame import load_masks, upper_face
 
-        masks = load_masks(data["masks"])
+        masks = load_masks(_file(data, "masks"))
         return masks["lips"], upper_face(masks)
 
     @lru_cache(maxsize=4096)
@@ -221,7 +238,7 @@ class MeshTask:
     def _features(self, encoder: SpeechEncoder, sounds: list[Tensor], frames: list[int]) -> Tensor:
         """(B, T, 1, C) of the encoder's last block, zero-padded."""
         device = next(encoder.parameters()).device
-        rows = [encoder.frame_features(s.to(device), n)[-1] for s, n in zip(sounds, frames)]
+        rows = [encoder.frame_features(s.to(device), n, layers=1)[0] for s, n in zip(sounds, frames)]
         return nn.utils.rnn.pad_sequence(rows, batch_first=True).unsqueeze(2)
 
     def prepare(self, batch: SoundBatch) -> Batch:
@@ -258,12 +275,13 @@ class MeshTask:
             f_c = model.content_features(self._features(self.content_encoder, sound, frames))
             f_e = model.emotion_features(self._features(self.emotion_encoder, sound, frames))
             style = self.data.clips[clip]["style"]
-            for name in [style] if style in names else names:
-                level = model.config.level_names[self.data.clips[clip]["level"]]
-                parts = model.generate(f_c, f_e, **model.conditions(style=name, level=level))
-                predicted = torch.cat([p.fused for p in parts], 1)[0].cpu().numpy()
-                still = np.zeros_like(truth)
-                rows.append([lve(predicted, truth, self.lips), eve(predicted, truth, self.upper), lve(still, truth, self.lips)])
+            asked, level = [style] if style in names else names, model.config.level_names[self.data.clips[clip]["level"]]
+            conditions = [model.conditions(style=name, level=level) for name in asked]  # all styles are rows of one loop
+            conditions = {key: torch.cat([c[key] for c in conditions]) for key in conditions[0]}
+            parts = model.generate(f_c.expand(len(asked), -1, -1), f_e, **conditions, chunk=max(128 // len(asked), 16))
+            static = lve(np.zeros_like(truth), truth, self.lips)
+            for predicted in torch.cat([p.fused for p in parts], 1).cpu().numpy():
+                rows.append([lve(predicted, truth, self.lips), eve(predicted, truth, self.upper), static])
         for encoder in self.modules():
             encoder.train()
         lips, upper, static = 1e3 * np.sqrt(np.mean(rows, axis=0))
