@@ -5,7 +5,7 @@
 Starts ``app.py`` in a process of its own. In every round all visitors upload a recording of their own length and ask for an emotion at the same
 moment. A result that does not fit its visitor's recording, length and emotion, or that equals another visitor's, is an error. After each round,
 when all have left, prints the memory of the server and what their sessions left on the disk; the first round also loads the model, so that
-memory is compared with what it was after the first.
+memory is compared with what it was after the first. Fails when anything is left, or memory has grown by more than a fifth.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from emoface.audio import load_audio
 
 SPEECH = Path(__file__).resolve().parents[1] / "assets" / "examples" / "narrator.flac"
 
+MOST_GROWTH = 1.2
+
 
 def recordings(folder: Path, count: int) -> list[Path]:
     """Pieces of one recording, each of another length: 1 s, and two frames more for every visitor."""
@@ -45,7 +47,7 @@ def visit(address: str, together: Barrier, path: Path, emotion: str) -> np.ndarr
     try:
         client = Client(address, verbose=False, httpx_kwargs={"timeout": 600})
     except Exception:
-        together.abort()  # or the others would wait for ever
+        together.abort()  # or the others would wait
         raise
     try:
         together.wait(timeout=120)
@@ -113,6 +115,8 @@ def main() -> None:
                 assert app.poll() is None, "the server stopped"
                 if left_on_disk(temporary):
                     raise SystemExit("Results of visitors who left are still on the disk.")
+                if settled[-1] > MOST_GROWTH * settled[0]:
+                    raise SystemExit(f"The server's memory grew by more than {100 * (MOST_GROWTH - 1):.0f} % since the first round.")
         finally:
             app.terminate()
             app.wait(20)

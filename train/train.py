@@ -13,13 +13,14 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Callable
 
 import torch
 import yaml
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import InitProcessGroupKwargs, set_seed
 from torch import Tensor
 from torch.nn.utils import parametrize
 from tqdm import tqdm
@@ -198,7 +199,8 @@ class Trainer:
     def __init__(self, config: TrainingConfig, out: Path, *, task: Callable[[TrainingConfig], Task] = make_task):
         self.config, self.out = config, out
         out.mkdir(parents=True, exist_ok=True)
-        self.accelerator = Accelerator(mixed_precision=config.mixed_precision)
+        patience = InitProcessGroupKwargs(timeout=timedelta(hours=1))  # the other processes wait while the first one validates
+        self.accelerator = Accelerator(mixed_precision=config.mixed_precision, kwargs_handlers=[patience])
         torch.manual_seed(config.seed)
         self.task = task(config)
         self.weights = LossWeights(**config.losses)
