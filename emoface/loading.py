@@ -39,11 +39,20 @@ def model_or_embedded(name: str | Path | None = None, *, revision: str | None = 
 
     try:
         folder = resolve_model(name, revision=revision)
-        if folder != EMBEDDED_MODEL:
+        if not folder.samefile(EMBEDDED_MODEL):
             EmoFacePipeline(*load_folder(folder))
     except ModelError as error:
         return EMBEDDED_MODEL, f"{error} Until then the embedded model is used."
     return folder, None
+
+
+def named_emotions(folder: Path) -> list[str]:
+    """What :attr:`EmoFacePipeline.emotions` of a model will be, without loading it."""
+    from safetensors import safe_open
+
+    with safe_open(folder / "model.safetensors", framework="numpy") as file:
+        stored = file.get_tensor("emotion_prototypes").any(axis=(1, 2))
+    return [name for name, there in zip(EmoFaceConfig.from_pretrained(folder).emotion_names, stored) if there]
 
 
 def load_folder(folder: Path) -> tuple[EmoFaceModel, SpeechEncoder, SpeechEncoder | None]:

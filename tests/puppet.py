@@ -50,6 +50,7 @@ class Puppeteer:
     """Has the parts of EmoFacePipeline that the page uses. ``delay`` seconds per job make room to press Stop."""
 
     model = SimpleNamespace(config=EmoFaceConfig(style_names=["s1", "s2"], default_style="s1", name="puppet"))
+    emotions = list(EMOTIONS)
 
     def __init__(self, delay: float = 0.0):
         self.delay, self.finished = delay, 0

@@ -92,6 +92,30 @@ def test_another_model_does_not_carry_the_embedded_weights_licence(tmp_path):
     assert "emoface-tiny" in head and "CC BY" not in head and "alert" not in head
 
 
+def test_only_emotions_that_the_model_has_are_offered(tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    from emoface.ui.app import build_app
+    from tests.tiny_model import save_tiny_model
+
+    weights = save_tiny_model(tmp_path / "neutral") / "model.safetensors"
+    state = load_file(weights)
+    state["emotion_prototypes"][[1, 2, 4, 5, 6, 7]] = 0
+    save_file(state, weights)
+    page = build_app(model=str(weights.parent), opening=False)
+    offered = [c["props"]["choices"] for c in page.config["components"] if "choices" in c["props"]]
+    assert offered.count([("Neutral", "neutral"), ("Sad", "sad")]) == 2 and [("speech", "speech"), ("neutral", "neutral"), ("sad", "sad")] in offered
+    assert page.emoface.engine.pipeline.emotions == ["neutral", "sad"] and "happy" not in str(offered)
+
+
+def test_a_link_to_the_embedded_model_is_the_embedded_model(tmp_path):
+    from emoface.hub import EMBEDDED_MODEL
+    from emoface.ui.app import build_app
+
+    (tmp_path / "mine").symlink_to(EMBEDDED_MODEL)
+    assert "CC BY-NC-SA" in build_app(model=str(tmp_path / "mine"), opening=False).config["components"][0]["props"]["value"]
+
+
 def test_cross_and_importance_endpoints(client, sounds):
     from gradio_client import handle_file
 

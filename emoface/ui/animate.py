@@ -8,14 +8,14 @@ from typing import Callable
 import gradio as gr
 import soundfile
 
-from ..animation import EMOTIONS, LEVELS, Animation
+from ..animation import LEVELS, Animation
 from ..head import HEAD_COUNT
 from . import plots, scenes
 from .chart import Chart, ChartView
 from .context import EXAMPLES, SPEECH_EXAMPLES, Context
 from .engine import MAX_SECONDS, Stages, plain_errors, short_enough
 from .heads import NAMES, HeadPicker
-from .inputs import EMOTION_CHOICES, LEVEL_CHOICES, Note, action, example_buttons, need, recording, step
+from .inputs import LEVEL_CHOICES, Note, action, emotion_choice, emotion_default, example_buttons, need, recording, step
 from .player import FacePlayer
 
 SOURCES = [("From this speech", "speech"), ("From another recording", "other"), ("A named emotion", "named")]
@@ -43,7 +43,7 @@ def build(context: Context) -> None:
                 source = gr.Radio(SOURCES, value="speech", label="Where the emotion comes from", elem_classes="ef-pills", elem_id="source")
                 with gr.Column(visible=False) as other_box:
                     other, _ = recording(context, "Recording whose emotion to take", elem_id="other")
-                named = gr.Radio(EMOTION_CHOICES, value="happy", label="Emotion", elem_classes="ef-pills", elem_id="named", visible=False)
+                named = emotion_choice(context, "happy", elem_id="named")
                 mix = gr.Slider(0, 1, value=1, step=0.05, label="Mix", info="0: the voice's own emotion · 1: the chosen one", visible=False)
                 level = gr.Radio(LEVEL_CHOICES, value="normal", label="Intensity", elem_classes="ef-pills", elem_id="level")
             with gr.Column(elem_classes="ef-card"):
@@ -172,7 +172,7 @@ def _restore(context: Context) -> Callable:
             mix, head = min(max(float(given.get("mix", 1)), 0.0), 1.0), int(given.get("head", 0))
         except ValueError:
             mix, head = 1.0, 0
-        return (source, gr.update(value=one_of(given.get("emotion"), EMOTIONS, "happy"), visible=source == "named"),
+        return (source, gr.update(value=one_of(given.get("emotion"), context.emotions, emotion_default(context, "happy")), visible=source == "named"),
                 gr.update(value=mix, visible=source != "speech"), one_of(given.get("level"), LEVELS, "normal"),
                 one_of(given.get("style"), context.styles, context.styles[0]), head if 0 <= head < HEAD_COUNT and context.heads else 0,
                 given.get("idle", "true") != "false", gr.update(visible=False))

@@ -7,7 +7,7 @@ from typing import Callable
 import gradio as gr
 import numpy as np
 
-from ..animation import EMOTIONS, LEVELS, Animation
+from ..animation import LEVELS, Animation
 from . import plots
 from .context import Context
 from .engine import CROSS_SECONDS, MAX_SECONDS, Stages, plain_errors, short_enough
@@ -21,7 +21,7 @@ def build(context: Context) -> None:
     """Components that nobody sees; they give the endpoints their types."""
     with gr.Row(visible=False):
         speech, other = gr.Audio(type="filepath", label="speech"), gr.Audio(type="filepath", label="emotion_speech")
-        emotion = gr.Dropdown(["speech", *EMOTIONS], value="speech", label="emotion")
+        emotion = gr.Dropdown(["speech", *context.emotions], value="speech", label="emotion")
         mix, head = gr.Number(1.0, label="mix"), gr.Number(0, precision=0, label="head")
         level = gr.Dropdown(list(LEVELS), value="normal", label="level")
         style = gr.Dropdown(list(context.styles), value=context.styles[0], label="style")

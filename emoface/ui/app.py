@@ -33,20 +33,22 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
     A model that cannot be used is replaced by the embedded one, and the page says so.
     """
     from ..configuration import EmoFaceConfig
-    from ..loading import EMBEDDED_MODEL, model_or_embedded
+    from ..loading import EMBEDDED_MODEL, model_or_embedded, named_emotions
     from ..pipeline import EmoFacePipeline, pick_device
 
     embedded, notice = True, None
     if pipeline is None:
         folder, notice = model_or_embedded(model)
-        embedded = folder == EMBEDDED_MODEL
+        embedded = folder.samefile(EMBEDDED_MODEL)
+        emotions = named_emotions(folder)
         config = EmoFaceConfig.from_pretrained(folder)
         engine = Engine(lambda: EmoFacePipeline.from_pretrained(folder, device=device))
     else:
         engine = Engine(pipeline)
-        config = engine.pipeline.model.config
+        config, emotions = engine.pipeline.model.config, engine.pipeline.emotions
     styles = [config.default_style or config.style_names[0]]
-    context = Context(engine=engine, styles=[*styles, *(s for s in config.style_names if s not in styles)], heads=config.head == "embedded", opening=opening, notice=notice)
+    context = Context(engine=engine, styles=[*styles, *(s for s in config.style_names if s not in styles)], heads=config.head == "embedded", opening=opening, notice=notice,
+                      emotions=emotions)
 
     with gr.Blocks(title="EmoFace: speech to a feeling 3D face", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         licence = "CC BY-NC-SA 4.0" if embedded else "see its model card"

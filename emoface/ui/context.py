@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Sequence
 
+from ..animation import EMOTIONS
 from .engine import Engine
 from .sessions import Sessions
 
@@ -38,5 +39,7 @@ class Context:
     sessions: Sessions = field(default_factory=Sessions)
     opening: bool = True
     """Show the precomputed examples of ``assets/examples`` when the page opens."""
+    emotions: Sequence[str] = EMOTIONS
+    """Those that the model can be asked for by name."""
     notice: str | None = None
     """What was wrong with the model that was asked for, when the embedded one took its place."""

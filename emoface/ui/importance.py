@@ -6,14 +6,13 @@ from typing import Callable
 
 import gradio as gr
 
-from ..animation import EMOTIONS
 from . import plots, scenes
 from .animate import emotion_argument, load_opening, sound_file, stopper
 from .chart import ChartView
 from .context import SPEECH_EXAMPLES, Context
 from .engine import CROSS_SECONDS, Engine, Stages, plain_errors, short_enough
 from .heads import HeadPicker
-from .inputs import EMOTION_CHOICES, LEVEL_CHOICES, action, example_buttons, need, recording, step
+from .inputs import LEVEL_CHOICES, action, emotion_choice, example_buttons, need, recording, step
 from .player import FacePlayer
 
 PLAYER = "importance"
@@ -33,7 +32,7 @@ def build(context: Context) -> None:
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Emotion")
                 source = gr.Radio([("From this speech", "speech"), ("A named emotion", "named")], value="speech", label="Where the emotion comes from", elem_classes="ef-pills")
-                named = gr.Radio(EMOTION_CHOICES, value="angry", label="Emotion", elem_classes="ef-pills", visible=False)
+                named = emotion_choice(context, "angry")
                 level = gr.Radio(LEVEL_CHOICES, value="normal", label="Intensity", elem_classes="ef-pills")
                 with gr.Accordion("Choose a head", open=False, visible=context.heads):
                     head = HeadPicker(0)
@@ -48,7 +47,7 @@ def build(context: Context) -> None:
             bars = ChartView(opening.get("bars"), elem_id="region-bars")
         with gr.Column(min_width=320):
             comparison = ChartView(opening.get("comparison"), elem_id="comparison")
-            compare = gr.Button("Compare all eight emotions on this speech", elem_id="compare")
+            compare = gr.Button("Compare all emotions on this speech", elem_id="compare", visible=len(context.emotions) > 1)
 
     source.change(lambda s: gr.update(visible=s == "named"), source, named, queue=False, show_progress="hidden", api_visibility="private")
     common = dict(show_progress_on=status, concurrency_limit=1, concurrency_id="model", api_visibility="private")
@@ -90,7 +89,7 @@ def _compare(context: Context) -> Callable:
         with plain_errors():
             stages("Checking the recording", 0.0)
             short_enough(need(speech), limit=CROSS_SECONDS)
-            runs = context.engine.run("batch", [(speech, name) for name in EMOTIONS], level=level, stages=stages)
-            return plots.emotion_comparison(dict(zip(EMOTIONS, runs))), f"Compared after {stages.elapsed:.1f} s."
+            runs = context.engine.run("batch", [(speech, name) for name in context.emotions], level=level, stages=stages)
+            return plots.emotion_comparison(dict(zip(context.emotions, runs))), f"Compared after {stages.elapsed:.1f} s."
 
     return compare

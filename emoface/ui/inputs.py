@@ -6,13 +6,11 @@ from typing import Sequence
 
 import gradio as gr
 
-from ..animation import EMOTIONS
 from ..errors import EmoFaceError
 from .context import SPEECH_EXAMPLES, Context, Example
 from .engine import MAX_SECONDS
 
 LEVEL_CHOICES = [("Normal", "normal"), ("Strong", "strong")]
-EMOTION_CHOICES = [(name.capitalize(), name) for name in EMOTIONS]
 
 
 def step(number: int, title: str, note: str = "") -> gr.HTML:
@@ -61,6 +59,16 @@ def check(path: str | None, *, limit: float) -> str:
         return f"{load_audio(path, max_seconds=limit).seconds:.1f} seconds, ready."
     except EmoFaceError as error:
         return str(error)
+
+
+def emotion_choice(context: Context, preferred: str, **options) -> gr.Radio:
+    """The named emotions of the model."""
+    return gr.Radio([(name.capitalize(), name) for name in context.emotions], value=emotion_default(context, preferred), label="Emotion",
+                    elem_classes="ef-pills", visible=False, **options)
+
+
+def emotion_default(context: Context, preferred: str) -> str | None:
+    return preferred if preferred in context.emotions else next(iter(context.emotions), None)
 
 
 def example_buttons(examples: Sequence[Example] = SPEECH_EXAMPLES) -> list[gr.Button]:
