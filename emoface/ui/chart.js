@@ -24,10 +24,13 @@ function place(seconds) {
   cursor.style.height = layout._size.h + 'px';
 }
 
-/** The face comes first: the whole library is large, and drawing a chart would hold the face up. Every page with charts has a player. */
-async function face() {
-  while (!emoface.face) await new Promise(done => setTimeout(done, 50));
-  await emoface.face;
+/** Faces come first: the whole library is large, and drawing a chart would hold them up. A page without a player, or one that is stuck, is
+ *  not waited for longer than some seconds. */
+async function faces() {
+  const deadline = Date.now() + 8000, pause = () => new Promise(done => setTimeout(done, 50));
+  while (Date.now() < deadline && !(following ? emoface.faces[following] : Object.keys(emoface.faces).length)) await pause();
+  const wanted = following ? [emoface.faces[following]] : Object.values(emoface.faces);
+  await Promise.race([Promise.all(wanted), new Promise(done => setTimeout(done, Math.max(0, deadline - Date.now())))]);
 }
 
 async function show(value) {
@@ -40,7 +43,7 @@ async function show(value) {
   if (!value?.figure) return;
   plot.setAttribute('aria-label', value.title + '. ' + value.summary);
   try {
-    await face();
+    await faces();
     await loadLibrary(served(props.plotly_url));
     if (drawn !== value || plot.clientWidth === 0) return;
     await window.Plotly.react(plot, value.figure.data, themed({ ...value.figure.layout, height: value.height, width: plot.clientWidth }), { displayModeBar: false, responsive: false });

@@ -465,7 +465,7 @@ emoface.players[props.player_id] = {
   get fast() { return !!scene?.panels.every(panel => panel.fast); },
 };
 requestAnimationFrame(tick);
-// Charts wait for this (never rejected) promise: the face comes first.
-const begin = () => { emoface.face = show(props.value); };
+// Charts wait for these (never rejected) promises, one per player: the faces come first.
+const begin = () => { emoface.faces[props.player_id] = show(props.value); };
 watch('value', begin);
 begin();

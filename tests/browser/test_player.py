@@ -6,6 +6,7 @@ import pytest
 
 from emoface.audio import load_audio
 from emoface.ui import scenes
+from emoface.ui.chart import Chart, ChartView
 from emoface.ui.pack import Panel, View
 from emoface.ui.player import FacePlayer
 from emoface.ui.theme import CSS, theme
@@ -176,7 +177,7 @@ def test_drawing_goes_on_after_a_resize(page):
 
 @pytest.mark.parametrize("script, route, words", [
     ("HTMLCanvasElement.prototype.getContext = () => null;", None, "WebGL"),
-    (None, "**/plotly.min.js", "plotly.js"),
+    (None, "**/plotly-gl3d.min.js", "plotly.js"),
     (None, "**/*.efp", "could not be downloaded"),
 ])
 def test_a_browser_that_cannot_show_it_is_told_why(chromium, players, script, route, words):
@@ -193,3 +194,17 @@ def test_a_browser_that_cannot_show_it_is_told_why(chromium, players, script, ro
         assert words in message.inner_text()
     finally:
         context.close()
+
+
+def test_a_chart_does_not_wait_for_ever_for_a_player_that_is_not_there(chromium):
+    with gr.Blocks() as lonely:
+        ChartView(Chart("Lonely", [{"x": [0, 1], "y": [0, 1]}], {}, "A line.", follows="nobody"), elem_id="lonely")
+    _, address, _ = lonely.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, _frontend=False)
+    context = chromium.new_context()
+    try:
+        page = context.new_page()
+        page.goto(address)
+        page.wait_for_selector("#lonely .main-svg", state="attached", timeout=WAIT)
+    finally:
+        context.close()
+        lonely.close()
