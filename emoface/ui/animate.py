@@ -159,6 +159,10 @@ def _export(context: Context, suffix: str) -> Callable:
     return export
 
 
+SHARED = {"source", "emotion", "mix", "level", "style", "head", "idle"}
+"""Settings that a link holds."""
+
+
 def _restore(context: Context) -> Callable:
     """Settings from the address of the page; what is not among the choices is ignored."""
 
@@ -167,6 +171,8 @@ def _restore(context: Context) -> Callable:
 
     def restore(request: gr.Request):
         given = dict(request.query_params)
+        if not SHARED.intersection(given):  # a plain visit: this answer may come after the visitor's first click
+            return (gr.skip(),) * 8
         source = one_of(given.get("source"), ("speech", "named"), "speech")
         try:
             mix, head = min(max(float(given.get("mix", 1)), 0.0), 1.0), int(given.get("head", 0))

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     if not options.data.is_dir():
-        parser.error(f"There is no data folder {options.data}; give it with --data (see train/README.md).")
+        parser.error(f"There is no data folder {options.data}; give it with --data (see docs/training.md).")
     build(
         options.data, options.out, sources=options.sources, processes=options.processes, limit=options.limit,
         seed=options.seed,
