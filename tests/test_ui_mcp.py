@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -44,7 +45,8 @@ def ask(address, calls):
             tools = (await session.list_tools()).tools
             return {tool.name: tool for tool in tools}, [await session.call_tool(*call) for call in calls]
 
-    return asyncio.run(talk())
+    with ThreadPoolExecutor(1) as thread:  # the browser tests' Playwright keeps a loop in this one
+        return thread.submit(lambda: asyncio.run(talk())).result()
 
 
 def test_an_agent_animates_and_is_told_what_is_wrong(address, speech):
