@@ -150,7 +150,8 @@ class EmoFacePipeline:
 
         report("Reading the recording", 0.0)
         speeches = [self._load(speech) for speech, _ in jobs]
-        emotions = [e if _is_name(e, self.emotions) else self._load(e) for _, e in jobs]
+        names = self.emotions
+        emotions = [e if _is_name(e, names) else self._load(e) for _, e in jobs]
         _stop_if(cancel)
         report("Listening", 0.05)
         heard: dict[int, tuple[Tensor, Tensor]] = {}

@@ -59,7 +59,7 @@ def train(corpus: Corpus, features: np.ndarray, shares: dict[str, float], *, ste
             begin = int(corpus.offset[i] + rng.integers(0, max(corpus.clips[i]["frames"] - FRAMES, 0) + 1))
             end = min(begin + FRAMES, int(corpus.offset[i + 1]))
             heard[row, : end - begin] = torch.from_numpy(np.asarray(features[begin:end, -1], np.float32))
-            aperture = lips.aperture(corpus.weights(i))[begin - corpus.offset[i] : end - corpus.offset[i]]
+            aperture = lips.aperture(corpus.weights(i)[begin - corpus.offset[i] : end - corpus.offset[i]])
             wanted[row, : end - begin], inside[row, : end - begin] = torch.from_numpy(aperture), 1
         style = torch.tensor([styles.index(corpus.clips[i]["style"]) for i in chosen])
         loss = ((probe(heard, style) - wanted).square() * inside).sum() / inside.sum()

@@ -1,4 +1,4 @@
-"""The four losses of the paper, all L1 but the classifier's, and the the optional terms of the embedded model."""
+"""The four losses of the paper, all L1 but the classifier's, and the optional terms of the embedded model."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,15 @@ def push(*arguments, endpoint: str, home: Path, token: str | None = "hf_test") -
         env["HF_TOKEN"] = token
     command = [sys.executable, "-m", "train.push_to_hub", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
+
+
+def with_encoder(folder: Path, settings: dict) -> Path:
+    """A tiny model that brings no encoder of its own but says this of it."""
+    save_tiny_model(folder)
+    shutil.rmtree(folder / "content_encoder")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "content_encoder": settings}))
+    return folder
 
 
 def test_a_pushed_model_comes_back_the_same(tmp_path):
@@ -71,12 +81,7 @@ def test_without_a_token_it_says_so(tmp_path):
 
 def test_the_embedded_encoder_travels_with_the_model(tmp_path):
     """assets/model has no encoder of its own; the same model on the Hub must."""
-    import shutil
-
-    folder = save_tiny_model(tmp_path / "model")
-    shutil.rmtree(folder / "content_encoder")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "content_encoder": {"embedded": "whisper-tiny.en"}}))
+    folder = with_encoder(tmp_path / "model", {"embedded": "whisper-tiny.en"})
     files = push_to_hub.model_files(folder, "lab/tiny", license="other")
     assert {"content_encoder/model.safetensors", "content_encoder/config.json", "content_encoder/LICENSE"} <= set(files)
     assert "8,2" in files["README.md"].decode() and "## Measured" not in files["README.md"].decode()
@@ -137,12 +142,7 @@ def test_card_of_the_embedded_model_tells_its_data_and_numbers():
 
 
 def test_a_model_that_names_its_encoder_needs_no_copy_of_it(tmp_path):
-    import shutil
-
-    folder = save_tiny_model(tmp_path / "model")
-    shutil.rmtree(folder / "content_encoder")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "content_encoder": {"name": "lab/wav2vec2"}}))
+    folder = with_encoder(tmp_path / "model", {"name": "lab/wav2vec2"})
     files = push_to_hub.model_files(folder, "lab/tiny", license="mit")
     assert "| speech encoder | lab/wav2vec2 |" in files["README.md"].decode() and not any(name.startswith("content") for name in files)
 
