@@ -149,10 +149,13 @@ def test_frames_are_dropped_and_never_delayed(page):
 def test_cameras_are_linked_and_survive_a_seek(page):
     hold(page, "two", 0.6)
     left, right = picture(page, "#two", 0), picture(page, "#two", 1)
-    box = page.locator("#two .efp-plot").first.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    plot = page.locator("#two .efp-plot").first
+    plot.hover()  # in view and at rest: a busy page may still be moving
+    box = plot.bounding_box()
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 2 + 90, box["y"] + box["height"] / 2, steps=4)
+    for step in range(1, 5):  # one at a time: the camera reads the mouse once per picture
+        page.mouse.move(box["x"] + box["width"] / 2 + 22.5 * step, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(100)
     page.mouse.up()
     eyes = "emoface.players.two.scene.panels.map(panel => panel.plot._fullLayout.scene._scene.getCamera().eye)"
     page.wait_for_function(f"(() => {{ const [a, b] = {eyes}; return Math.abs(a.x) > 0.2 && Math.abs(a.x - b.x) < 0.01 && Math.abs(a.y - b.y) < 0.01; }})()")
