@@ -24,27 +24,35 @@ from .spiral import spirals as build_spirals
 class FeatureMix(nn.Module):
     """A learned mix of the encoder's blocks, then two temporal convolutions around a residual.
 
-    Used where the encoder is frozen (mini). Frames beyond a clip's end are kept at zero, so padding a batch changes nothing.
+    Used where the encoder is frozen (mini). ``stacked``: the first convolution reads all blocks side by side instead of their mix; lips
+    need what different blocks know (docs/training.md). Frames beyond a clip's end are kept at zero, so padding a batch changes nothing.
     """
 
-    def __init__(self, *, layers: int, size: int, start: int, kernel: int = 5, hidden: int | None = None, dropout: float = 0.1):
+    def __init__(
+        self, *, layers: int, size: int, start: int, kernel: int = 5, hidden: int | None = None, dropout: float = 0.1, stacked: bool = False
+    ):
         super().__init__()
         hidden = hidden or max(size // 2, 1)
         self.layer_logits = nn.Parameter(torch.zeros(layers))
         with torch.no_grad():
             self.layer_logits[start] = 2.0
         self.norm = nn.LayerNorm(size, elementwise_affine=False)
-        self.spread = nn.Conv1d(size, hidden, kernel, padding=kernel // 2)
+        self.spread = nn.Conv1d(layers * size if stacked else size, hidden, kernel, padding=kernel // 2)
         self.gather = nn.Conv1d(hidden, size, kernel, padding=kernel // 2)
-        self.dropout = dropout
+        self.dropout, self.stacked = dropout, stacked
 
     def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, T, L, C), mask (B, T) true inside the clip -> (B, T, C)."""
-        x = torch.einsum("btlc,l->btc", self.norm(hidden), self.layer_logits.softmax(0))
-        inside = 1.0 if mask is None else mask[:, None].to(x.dtype)
-        x = F.dropout(x, self.dropout, self.training).transpose(1, 2) * inside
-        inner = F.gelu(self.spread(x)) * inside
-        return ((x + self.gather(F.dropout(inner, self.dropout, self.training))) * inside).transpose(1, 2)
+        inside = 1.0 if mask is None else mask[:, None].to(hidden.dtype)
+
+        def channels_first(x: Tensor) -> Tensor:
+            return F.dropout(x, self.dropout, self.training).transpose(1, 2) * inside
+
+        blocks = self.norm(hidden)
+        mixed = channels_first(torch.einsum("btlc,l->btc", blocks, self.layer_logits.softmax(0)))
+        heard = channels_first(blocks.flatten(2)) if self.stacked else mixed
+        inner = F.gelu(self.spread(heard)) * inside
+        return ((mixed + self.gather(F.dropout(inner, self.dropout, self.training))) * inside).transpose(1, 2)
 
 
 def stretch(track: Tensor, frames: int) -> Tensor:
@@ -134,7 +142,7 @@ class EmoFaceModel(PreTrainedModel):
         c, s = config.feature_size, config.vertex_count
         learned = config.feature_mix == "learned"
         mix = dict(layers=config.feature_layers, size=c, dropout=config.dropout)
-        self.content_mix = FeatureMix(start=config.content_layer, **mix) if learned else None
+        self.content_mix = FeatureMix(start=config.content_layer, stacked=True, **mix) if learned else None
         self.emotion_mix = FeatureMix(start=config.emotion_layer, **mix) if learned else None
         slow = config.emotion_pooling == "slow"
         self.slow_track = SlowTrack(size=c, sigma=config.emotion_window * config.fps) if slow else None

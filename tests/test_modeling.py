@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from emoface.configuration import EmoFaceConfig
-from emoface.modeling import EmoFaceModel
+from emoface.modeling import EmoFaceModel, FeatureMix
 
 from .tiny import tiny_model
 
@@ -21,6 +21,33 @@ def test_padding_a_batch_changes_nothing():
     assert torch.allclose(
         model.emotion_features(hidden, pooled=True), model.emotion_features(padded, mask, pooled=True), atol=1e-5
     )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("stacked", [False, True])
+def test_feature_mix_against_loops(stacked):
+    torch.manual_seed(0)
+    mix = FeatureMix(layers=3, size=6, start=1, stacked=stacked, kernel=3).eval()
+    hidden = torch.randn(1, 5, 3, 6)
+    blocks = (hidden - hidden.mean(-1, keepdim=True)) / (hidden.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
+    mixed = sum(w * blocks[0, :, layer] for layer, w in enumerate(mix.layer_logits.softmax(0)))
+    heard = torch.cat([blocks[0, :, layer] for layer in range(3)], dim=1) if stacked else mixed
+
+    def convolved(layer, x):
+        rows = []
+        for t in range(len(x)):
+            near = [(k, t + k - 1) for k in range(3) if 0 <= t + k - 1 < len(x)]
+            rows.append(layer.bias + sum(layer.weight[:, :, k] @ x[u] for k, u in near))
+        return torch.stack(rows)
+
+    expected = mixed + convolved(mix.gather, torch.nn.functional.gelu(convolved(mix.spread, heard)))
+    assert torch.allclose(mix(hidden)[0], expected, atol=1e-5)
+
+
+def test_content_hears_every_block_beside_the_others():
+    model = tiny_model()
+    assert model.content_mix.stacked and not model.emotion_mix.stacked
+    assert model.content_mix.spread.in_channels == 2 * model.emotion_mix.spread.in_channels
 
 
 @torch.no_grad()

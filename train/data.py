@@ -61,19 +61,22 @@ def mask_of(rows: list[np.ndarray]) -> Tensor:
     return torch.arange(int(lengths.max()))[None] < lengths[:, None]
 
 
-# Share of each kind of item; "cross" items have two foreign emotions on one speech.
 KINDS = {"grid": 0.36, "grid_cross": 0.14, "ravdess": 0.28, "read": 0.22}
-
-
+"""Share of each kind of item; "cross" items have two foreign emotions on one speech."""
 OWN_NEUTRAL = 0.2
 
 
 class Sampler:
     """Draws batches for ever; the same seed and step give the same batch, so training can resume exactly."""
 
-    def __init__(self, corpus: Corpus, *, styles: list[str], basis: Tensor, split: str = "train", frames: int = 1200, seed: int = 0, longest: int | None = None):
+    def __init__(
+        self, corpus: Corpus, *, styles: list[str], basis: Tensor, split: str = "train", frames: int = 1200, seed: int = 0,
+        longest: int | None = None, kinds: dict[str, float] = KINDS,
+    ):
         """``styles``: names in one-hot order; ``basis`` (52, S, 3) metres; ``frames``: mesh frames per batch, about; ``longest``:
-        frames of the longest item (None: 16 s)."""
+        frames of the longest item (None: 16 s); ``kinds``: as :data:`KINDS`."""
+        if kinds.keys() - KINDS.keys():
+            raise ValueError(f"kinds may hold {', '.join(KINDS)}, not {', '.join(sorted(kinds.keys() - KINDS.keys()))}.")
         self.corpus, self.styles, self.basis, self.budget, self.seed, self.longest = corpus, styles, basis, frames, seed, longest
         self.features = np.load(corpus.folder / "features.npy", mmap_mode="r")
         clips = corpus.clips
@@ -94,7 +97,7 @@ class Sampler:
         for i in self.read:
             speakers.setdefault(clips[i]["speaker"], []).append(i)
         self.read_speakers = speakers
-        self.kinds = {k: p for k, p in KINDS.items() if self._pool(k)}
+        self.kinds = {k: p for k, p in kinds.items() if self._pool(k)}
 
     def _pool(self, kind: str) -> list[int]:
         return {"grid": self.grid, "grid_cross": self.grid, "ravdess": self.ravdess, "read": self.read}[kind]

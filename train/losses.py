@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -20,6 +21,11 @@ class LipPairs(NamedTuple):
     line: Tensor
     """(Q, 2) from corner to corner."""
 
+    @property
+    def all(self) -> Tensor:
+        """(P + Q, 2): the middle third counts more than the corners."""
+        return torch.cat(self)
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -27,16 +33,18 @@ class LossWeights:
 
     self_reconstruction: float = 1000.0
     cross_reconstruction: float = 1000.0
+    """0: the second emotion is not computed at all, for none of the terms."""
     velocity: float = 500.0
     classification: float = 0.0001
     lip_gap: float = 0.0
-    """Beyond the paper: L1 on the height of the lips' gap, so that closures are worth something to the loss."""
+    """Beyond the paper: L1 on the height of the lips' gap, from corner to corner and once more in the middle, so that closures are worth
+    something to the loss."""
     lip_aperture: float = 0.0
     """Beyond the paper: squared error of the mean gap, in mm2. Its optimum is the expected aperture, which follows the speaker more
     closely than the median that L1 asks for."""
     lip_seal: float = 0.0
-    """Beyond the paper: squared opening, in mm2, wherever along the lips the truth is shut. Corners count as much as the middle: a smile
-    over a P, B or M otherwise bares the teeth at both sides of a closed middle."""
+    """Beyond the paper: squared error of the gap, in mm2, wherever along the lips the truth is shut. Corners count as much as the middle:
+    a smile over a P, B or M otherwise bares the teeth at both sides of a closed middle."""
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -72,9 +80,10 @@ def lip_aperture(predicted: Tensor, truth: Tensor, pairs: Tensor, mask: Tensor) 
 
 
 def lip_seal(predicted: Tensor, truth: Tensor, pairs: Tensor, mask: Tensor) -> Tensor:
-    """Squared opening, mm2, of the pairs that are shut in the truth (the template's lips touch, so a change is an opening)."""
-    opened = 1e3 * lip_gaps(predicted, pairs).clamp_min(0.0)
-    return masked_mean((opened * (lip_gaps(truth, pairs) < SHUT)).square(), mask)
+    """Squared error of the gap, mm2, of the pairs that are shut in the truth (the template's lips touch, so a change is an opening)."""
+    wanted = lip_gaps(truth, pairs)
+    error = 1e3 * (lip_gaps(predicted, pairs) - wanted)
+    return masked_mean((error * (wanted < SHUT)).square(), mask)
 
 
 def classification(logits: Tensor, emotion: Tensor, *, smoothing: float = 0.0) -> Tensor:

@@ -16,7 +16,7 @@ from emoface.modeling import EmoFaceModel, Frames
 
 from .basis_head import learn_in_basis, merged
 from .corpus.reader import Corpus
-from .data import Batch, Sampler
+from .data import KINDS, Batch, Sampler
 from .losses import LipPairs
 
 
@@ -83,7 +83,7 @@ class CorpusTask:
         learn_in_basis(self.model, self.basis)
         self.sampler = Sampler(
             self.corpus, styles=speakers, basis=self.basis, frames=data.get("frames_per_batch", 1200), seed=config.seed,
-            longest=data.get("longest"),
+            longest=data.get("longest"), kinds=data.get("kinds", KINDS),
         )
         self.steps_per_epoch = max(sum(c["frames"] for c in train) // data.get("frames_per_batch", 1200), 1)
         self.lip_pairs = LipPairs(*(torch.from_numpy(pairs.astype(np.int64)) for pairs in (self.head.lip_pairs, self.head.lip_line)))

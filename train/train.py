@@ -7,15 +7,17 @@ writes one before leaving. Progress goes to the terminal and to TensorBoard; the
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import torch
 import yaml
@@ -58,6 +60,8 @@ class TrainingConfig:
     """Share of steps in which blind items learn on their own free-running past."""
     start_from: str | None = None
     """A checkpoint whose weights (nothing else) this run starts with."""
+    fresh: list[str] = field(default_factory=list)
+    """Parts of the model that do not start from there but anew, by name."""
     frozen: list[str] = field(default_factory=list)
     """Parts of the model that stay as they are, by name (``emotion_mix``, ``classifier``, ...)."""
     learning_rate: float = 1e-4
@@ -67,6 +71,9 @@ class TrainingConfig:
     """Mesh Attention learns this many times as fast: where vertices are drawn, it sees each of them seldom."""
     weight_decay: float = 0.0
     gradient_clip: float = 1.0
+    averaging: float = 0.0
+    """Decay per step of a moving average of the weights; it is what is validated, exported and started from (0: the weights themselves).
+    Only where the speech encoders are frozen."""
     vertices: int | None = None
     """Draw this many vertices per step for the losses (None: all). Cheaper, and the regions that move count for more."""
     label_smoothing: float = 0.0
@@ -152,8 +159,8 @@ def compute_losses(
     seen = torch.arange(model.config.vertex_count, device=vertices.device) if spiral_second else vertices
     vertex_term = attention.vertex_term(model.spirals[seen]) if attention is not None else None
 
-    terms: dict[str, Tensor] = {"velocity": 0.0, "classification": 0.0, "lip_gap": 0.0, "lip_aperture": 0.0, "lip_seal": 0.0}
-    for which, name in enumerate(("self", "cross")):
+    terms: dict[str, Tensor] = {"cross": 0.0, "velocity": 0.0, "classification": 0.0, "lip_gap": 0.0, "lip_aperture": 0.0, "lip_seal": 0.0}
+    for which, name in enumerate(("self", "cross") if weights.cross_reconstruction else ("self",)):
         features, whole = heard_emotion(model, batch, which)
         level = torch.nn.functional.one_hot(batch.levels[which], len(model.config.level_names)).to(content.dtype)
         decoder = model.emotion_decoder
@@ -169,9 +176,9 @@ def compute_losses(
         terms["velocity"] += losses.velocity(fused, truth, batch.mask)
         terms["classification"] += losses.classification(model.classifier(whole), batch.emotions[which], smoothing=label_smoothing)
         if pairs is not None and weights.lip_gap:
-            terms["lip_gap"] += losses.lip_gap(fused, truth, pairs.middle, batch.mask)
+            terms["lip_gap"] += losses.lip_gap(fused, truth, pairs.all, batch.mask)
         if pairs is not None and weights.lip_aperture:
-            for offsets in (fused, offsets_c):
+            for offsets in (fused, offsets_c) if name == "self" else (fused,):  # the content branch: only what was really said
                 terms["lip_aperture"] += losses.lip_aperture(offsets, truth, pairs.middle, batch.mask)
         if pairs is not None and weights.lip_seal:
             terms["lip_seal"] += losses.lip_seal(fused, truth, pairs.line, batch.mask)
@@ -220,7 +227,9 @@ class Trainer:
         )
         if config.start_from:
             state = torch.load(config.start_from, map_location="cpu", weights_only=True)
-            model.load_state_dict(state["model"])
+            anew = tuple(f"{name}." for name in config.fresh)
+            given, own = state["averaged"] or state["model"], model.state_dict()
+            model.load_state_dict({key: own[key] if key.startswith(anew) else value for key, value in given.items()})
             self.task.load_state(state["task"])
         for module in (model, *self.task.modules()):
             module.to(self.accelerator.device)
@@ -228,6 +237,9 @@ class Trainer:
         self.sampler = VertexSampler(
             model.config.vertex_count, sample=config.vertices, importance=self.task.importance, pairs=self.task.lip_pairs, seed=config.seed
         )
+        if config.averaging and self.task.modules():
+            raise SystemExit("averaging is only for frozen speech encoders: those that learn would not be averaged. Leave it out.")
+        self.averaged = copy.deepcopy(model.state_dict()) if config.averaging else None
         self.step, self.best = 0, math.inf
         self._stop = False
 
@@ -239,7 +251,7 @@ class Trainer:
 
     def save(self) -> None:
         state = dict(
-            model=self.model.state_dict(), optimizer=self.optimizer.state_dict(), step=self.step,
+            model=self.model.state_dict(), averaged=self.averaged, optimizer=self.optimizer.state_dict(), step=self.step,
             best=self.best, processes=self.accelerator.num_processes, random=torch.get_rng_state(), task=self.task.state(), config=asdict(self.config),
         )
         with atomic_path(self.checkpoint) as path:
@@ -254,6 +266,9 @@ class Trainer:
         if state["processes"] != self.accelerator.num_processes:
             raise SystemExit(f"{self.checkpoint} was made by {state['processes']} processes: go on with as many, or choose another --out.")
         self.model.load_state_dict(state["model"])
+        if self.averaged is not None:
+            for name, mean in self.averaged.items():
+                mean.copy_(state["averaged"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best = state["step"], state["best"]
         self.task.load_state(state["task"])
@@ -298,6 +313,7 @@ class Trainer:
         if self.accelerator.scaler is None and not torch.isfinite(torch.as_tensor(norm)):
             raise FloatingPointError(f"A gradient is not finite at step {self.step}: lower the learning rate.")
         self.optimizer.step()
+        self._average_weights()
         return {"loss": total.item(), "gradient": float(norm), **{k: float(v.detach()) if isinstance(v, Tensor) else v for k, v in terms.items()}}
 
     def _average_gradients(self) -> None:
@@ -307,6 +323,28 @@ class Trainer:
         for p in self.task.parameters():
             if p.requires_grad:
                 p.grad = self.accelerator.reduce(torch.zeros_like(p) if p.grad is None else p.grad, "mean")
+
+    @torch.no_grad()
+    def _average_weights(self) -> None:
+        """The first steps count more, or the start would be remembered for ever."""
+        if self.averaged is None:
+            return
+        share = 1 - min(self.config.averaging, (self.step + 1) / (self.step + 10))
+        for mean, value in zip(self.averaged.values(), self.model.state_dict().values(), strict=True):
+            mean.lerp_(value, share) if mean.is_floating_point() else mean.copy_(value)
+
+    @contextmanager
+    def averaged_model(self) -> Iterator[EmoFaceModel]:
+        """The model to validate and to export: inside, it holds the averaged weights."""
+        if self.averaged is None:
+            yield self.model
+            return
+        latest = copy.deepcopy(self.model.state_dict())
+        self.model.load_state_dict(self.averaged)
+        try:
+            yield self.model
+        finally:
+            self.model.load_state_dict(latest)
 
     def _stopped(self, overdue: bool) -> bool:
         """Whether any process was asked to stop: they leave together, or the others would wait for it for ever."""
@@ -342,7 +380,8 @@ class Trainer:
         self.save()
         writer.close()
         if self.step >= self.total:
-            self.task.export(self.model, self.out / "model")
+            with self.averaged_model() as model:
+                self.task.export(model, self.out / "model")
             print(f"Finished: {self.out / 'model'}")
         else:
             print(f"Stopped at step {self.step} of {self.total}; the same command goes on from here.")
@@ -352,7 +391,8 @@ class Trainer:
         self.save()
         if epoch % self.config.validate_every and self.step < self.total:
             return
-        scores = self.task.validate(self.model.eval())
+        with self.averaged_model() as model:
+            scores = self.task.validate(model.eval())
         self.model.train()
         for key, value in scores.items():
             writer.add_scalar(f"validation/{key}", value, self.step)
@@ -360,7 +400,8 @@ class Trainer:
         if scores["score"] < self.best:
             self.best = scores["score"]
             self.save()  # a run that continues must know what it has to beat
-            self.task.export(self.model, self.out / "best")
+            with self.averaged_model() as model:
+                self.task.export(model, self.out / "best")
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from train.corpus.clip import Clip
 from train.corpus.coarticulation import Phone, speech_motion
 from train.corpus.lips import average_head_lips
 from train.corpus.store import merge, write_part
-from train.meshes import MeshFolder
+from train.meshes import MeshFolder, MeshTask
 from train.motion import BasisMotion, DenseMotion
 from train.prepare.vertices import write_clip, write_index
 from train.self_growing import decode, ground_truth_probability
@@ -159,8 +159,8 @@ def test_losses_against_loops():
     expected = sum((1e3 * gap) ** 2 for gap in gaps) / len(frames)
     assert torch.allclose(losses.lip_aperture(a, b, pairs, mask), expected)
     gaps = [((a[i, t, p, 1] - a[i, t, 2, 1]).item(), (b[i, t, p, 1] - b[i, t, 2, 1]).item()) for i, t in frames for p in (0, 1)]
-    opened = [(1e3 * max(gap, 0)) ** 2 if wanted < losses.SHUT else 0.0 for gap, wanted in gaps]
-    assert losses.lip_seal(a, b, pairs, mask).item() == pytest.approx(sum(opened) / len(opened), rel=1e-5) and any(opened)
+    error = [(1e3 * (gap - wanted)) ** 2 if wanted < losses.SHUT else 0.0 for gap, wanted in gaps]
+    assert losses.lip_seal(a, b, pairs, mask).item() == pytest.approx(sum(error) / len(error), rel=1e-5) and any(error)
 
 
 def test_heads_in_a_basis_learn_there_and_merge_into_plain_layers():
@@ -280,6 +280,72 @@ def test_frozen_parts_stay_and_the_rest_learns(folder, tmp_path):
     trainer.train_step(trainer.task.batch(0))
     changed = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed and not any(name.startswith("emotion_decoder") for name in changed)
+
+
+class FrozenEncoders(MeshTask):
+    """As where features are cached: nothing is trained beside the model."""
+
+    def modules(self):
+        return []
+
+    def parameters(self):
+        return list(self.model.parameters())
+
+
+def test_averaged_weights_are_kept_exported_and_started_from(folder, tmp_path):
+    config = tiny_config(folder, epochs=3, steps_per_epoch=4, averaging=0.8, validate_every=100)
+    trainer = Trainer(config, tmp_path / "whole", task=FrozenEncoders)
+    name = "content_decoder.qkv.weight"
+    expected = trainer.model.state_dict()[name].clone()
+    for step in range(6):
+        trainer.train_step(trainer.task.batch(step))
+        decay = min(0.8, (step + 1) / (step + 10))
+        expected = decay * expected + (1 - decay) * trainer.model.state_dict()[name]
+        trainer.step += 1
+    latest = trainer.model.state_dict()[name].clone()
+    with trainer.averaged_model() as model:
+        assert torch.allclose(model.state_dict()[name], expected, atol=1e-6) and not torch.equal(model.state_dict()[name], latest)
+    assert torch.equal(trainer.model.state_dict()[name], latest)
+    trainer.save()
+    again = Trainer(config, tmp_path / "whole", task=FrozenEncoders)
+    again.resume()
+    for run in (trainer, again):
+        run.run()
+    assert torch.equal(trainer.averaged[name], again.averaged[name])
+    exported, _, _ = load_folder(tmp_path / "whole" / "model")
+    assert torch.equal(exported.state_dict()[name], trainer.averaged[name])
+    start = tiny_config(folder, start_from=str(trainer.checkpoint))
+    assert torch.equal(Trainer(start, tmp_path / "next", task=FrozenEncoders).model.state_dict()[name], trainer.averaged[name])
+
+
+def test_fresh_parts_start_anew_and_the_rest_from_the_checkpoint(folder, tmp_path):
+    first = Trainer(tiny_config(folder), tmp_path / "first")
+    first.train_step(first.task.batch(0))
+    first.save()
+    new = Trainer(tiny_config(folder, seed=9), tmp_path / "new").model.state_dict()
+    second = Trainer(tiny_config(folder, seed=9, start_from=str(first.checkpoint), fresh=["content_decoder"]), tmp_path / "second").model
+    for name, value in second.state_dict().items():
+        assert torch.equal(value, (new if name.startswith("content_decoder.") else first.model.state_dict())[name]), name
+    assert not torch.equal(new["content_decoder.qkv.weight"], first.model.state_dict()["content_decoder.qkv.weight"])
+
+
+def test_without_cross_reconstruction_the_second_emotion_is_not_looked_at(folder, tmp_path):
+    trainer = Trainer(tiny_config(folder), tmp_path)
+    batch, vertices = trainer.task.prepare(trainer.task.batch(0)), torch.arange(trainer.model.config.vertex_count)
+    options = dict(vertices=vertices, pairs=None, probability=1.0)
+    alone, with_cross = (losses.LossWeights(cross_reconstruction=w) for w in (0.0, 1000.0))
+    trainer.model.eval()
+    total, terms = compute_losses(trainer.model, batch, weights=alone, **options)
+    twice = ("sources", "source_masks", "pooled", "emotions", "levels", "motions")
+    swapped = replace(batch, **{name: getattr(batch, name)[:1] * 2 for name in twice})
+    _, doubled = compute_losses(trainer.model, swapped, weights=with_cross, **options)
+    assert terms["cross"] == 0 and torch.allclose(2 * terms["velocity"], doubled["velocity"], rtol=1e-4)
+    assert total.item() == pytest.approx((1000 * terms["self"] + 500 * terms["velocity"] + 1e-4 * terms["classification"]).item())
+
+
+def test_averaging_is_refused_where_encoders_learn(folder, tmp_path):
+    with pytest.raises(SystemExit, match="only for frozen speech encoders"):
+        Trainer(tiny_config(folder, averaging=0.9), tmp_path)
 
 
 def test_resume_refuses_other_settings(folder, tmp_path):
