@@ -198,16 +198,27 @@ function linkCamera(panel) {
     const now = event['scene.camera'];
     if (!now || panel.following) return;
     camera = structuredClone(now);
-    for (const other of scene?.panels || []) if (other !== panel && !other.following) turn(other, now);
+    for (const other of scene?.panels || []) if (other !== panel) turn(other, now);
   };
   panel.plot.on('plotly_relayouting', follow);
   panel.plot.on('plotly_relayout', follow);
 }
 
-/** Point a panel's camera without an event of its own; queue the newest when one is still being applied. */
-function turn(panel, to) {
+/** Point a panel's camera without an event of its own; while one camera is being applied the newest waits, the others are forgotten. */
+async function turn(panel, to) {
+  panel.wanted = structuredClone(to);
+  if (panel.following) return;
   panel.following = true;
-  Plotly.relayout(panel.plot, { 'scene.camera': structuredClone(to) }).finally(() => { panel.following = false; scene.dirty = true; });
+  try {
+    while (panel.wanted) {
+      const next = panel.wanted;
+      panel.wanted = null;
+      await Plotly.relayout(panel.plot, { 'scene.camera': next });
+    }
+  } finally {
+    panel.following = false;
+    if (scene) scene.dirty = true;
+  }
 }
 
 function clearPanels() {

@@ -146,26 +146,52 @@ def test_frames_are_dropped_and_never_delayed(page):
         assert frame <= clock + 0.5  # never ahead of the sound
 
 
-def test_cameras_are_linked_and_survive_a_seek(page):
-    hold(page, "two", 0.6)
-    left, right = picture(page, "#two", 0), picture(page, "#two", 1)
+EYES = "emoface.players.two.scene.panels.map(panel => panel.plot._fullLayout.scene._scene.getCamera().eye)"
+
+
+def drag(page, *, by: float, steps: int = 4, pause: float = 0):
+    """Drag the left face of the player with two sideways, without letting go for less than the whole way."""
     plot = page.locator("#two .efp-plot").first
     plot.hover()  # in view and at rest: a busy page may still be moving
     box = plot.bounding_box()
+    middle = box["y"] + box["height"] / 2
     page.mouse.down()
-    for step in range(1, 5):  # one at a time: the camera reads the mouse once per picture
-        page.mouse.move(box["x"] + box["width"] / 2 + 22.5 * step, box["y"] + box["height"] / 2)
-        page.wait_for_timeout(100)
+    for step in range(1, steps + 1):
+        page.mouse.move(box["x"] + box["width"] / 2 + by * step / steps, middle)
+        page.wait_for_timeout(pause)
     page.mouse.up()
-    eyes = "emoface.players.two.scene.panels.map(panel => panel.plot._fullLayout.scene._scene.getCamera().eye)"
-    page.wait_for_function(f"(() => {{ const [a, b] = {eyes}; return Math.abs(a.x) > 0.2 && Math.abs(a.x - b.x) < 0.01 && Math.abs(a.y - b.y) < 0.01; }})()")
+
+
+def wait_for_equal_eyes(page, *, turned: str):
+    page.wait_for_function(f"(() => {{ const [a, b] = {EYES}; return {turned} && Math.abs(a.x - b.x) < 0.01 && Math.abs(a.y - b.y) < 0.01; }})()")
+
+
+def test_cameras_are_linked_and_survive_a_seek(page):
+    hold(page, "two", 0.6)
+    left, right = picture(page, "#two", 0), picture(page, "#two", 1)
+    drag(page, by=90, pause=100)
+    wait_for_equal_eyes(page, turned="Math.abs(a.x) > 0.2")
     page.wait_for_timeout(300)
     assert changed(left, picture(page, "#two", 0)) > 0.05
     assert changed(right, picture(page, "#two", 1)) > 0.05
     hold(page, "two", 1.2)
-    assert abs(page.evaluate(eyes)[1]["x"]) > 0.2
+    assert abs(page.evaluate(EYES)[1]["x"]) > 0.2
     page.locator("#two .efp-front").click()
-    page.wait_for_function(f"Math.abs({eyes}[0].x) < 0.01 && Math.abs({eyes}[1].x) < 0.01")
+    wait_for_equal_eyes(page, turned="Math.abs(a.x) < 0.01")
+
+
+def test_a_slow_face_follows_to_where_the_drag_ended(page):
+    """The last camera of a drag arrives while the other face is still taking the one before."""
+    hold(page, "two", 0.6)
+    page.evaluate("() => { const relayout = window.relayout = Plotly.relayout;"
+                  " Plotly.relayout = async (...all) => { await relayout(...all); await new Promise(done => setTimeout(done, 500)); }; }")
+    try:
+        drag(page, by=90)
+        wait_for_equal_eyes(page, turned="Math.abs(a.x) > 0.2")
+    finally:
+        page.evaluate("() => { Plotly.relayout = window.relayout; }")
+    page.locator("#two .efp-front").click()
+    wait_for_equal_eyes(page, turned="Math.abs(a.x) < 0.01")
 
 
 def test_drawing_goes_on_after_a_resize(page):
