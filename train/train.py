@@ -13,11 +13,10 @@ import math
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable
 
 import torch
 import yaml
@@ -216,6 +215,10 @@ class Trainer:
         model = self.task.model
         for name in config.frozen:
             model.get_submodule(name).requires_grad_(False)
+        for name in config.fresh:
+            model.get_submodule(name)  # a misspelled one would start from the checkpoint, silently
+        if config.fresh and not config.start_from:
+            raise SystemExit("fresh names what does not start from a checkpoint, but start_from names no checkpoint. Set both or neither.")
         attention = {id(p) for p in (model.mesh_attention.parameters() if model.mesh_attention is not None else ())}
         parameters = [p for p in self.task.parameters() if p.requires_grad]
         groups = [
@@ -239,7 +242,7 @@ class Trainer:
         )
         if config.averaging and self.task.modules():
             raise SystemExit("averaging is only for frozen speech encoders: those that learn would not be averaged. Leave it out.")
-        self.averaged = copy.deepcopy(model.state_dict()) if config.averaging else None
+        self.averaged = copy.deepcopy(model).requires_grad_(False) if config.averaging else None
         self.step, self.best = 0, math.inf
         self._stop = False
 
@@ -249,9 +252,15 @@ class Trainer:
     def checkpoint(self) -> Path:
         return self.out / "checkpoint.pt"
 
+    @property
+    def kept(self) -> EmoFaceModel:
+        """What is validated and exported: the averaged model, where there is one."""
+        return self.model if self.averaged is None else self.averaged
+
     def save(self) -> None:
+        averaged = None if self.averaged is None else self.averaged.state_dict()
         state = dict(
-            model=self.model.state_dict(), averaged=self.averaged, optimizer=self.optimizer.state_dict(), step=self.step,
+            model=self.model.state_dict(), averaged=averaged, optimizer=self.optimizer.state_dict(), step=self.step,
             best=self.best, processes=self.accelerator.num_processes, random=torch.get_rng_state(), task=self.task.state(), config=asdict(self.config),
         )
         with atomic_path(self.checkpoint) as path:
@@ -267,8 +276,7 @@ class Trainer:
             raise SystemExit(f"{self.checkpoint} was made by {state['processes']} processes: go on with as many, or choose another --out.")
         self.model.load_state_dict(state["model"])
         if self.averaged is not None:
-            for name, mean in self.averaged.items():
-                mean.copy_(state["averaged"][name])
+            self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best = state["step"], state["best"]
         self.task.load_state(state["task"])
@@ -330,21 +338,8 @@ class Trainer:
         if self.averaged is None:
             return
         share = 1 - min(self.config.averaging, (self.step + 1) / (self.step + 10))
-        for mean, value in zip(self.averaged.values(), self.model.state_dict().values(), strict=True):
+        for mean, value in zip(self.averaged.state_dict().values(), self.model.state_dict().values(), strict=True):
             mean.lerp_(value, share) if mean.is_floating_point() else mean.copy_(value)
-
-    @contextmanager
-    def averaged_model(self) -> Iterator[EmoFaceModel]:
-        """The model to validate and to export: inside, it holds the averaged weights."""
-        if self.averaged is None:
-            yield self.model
-            return
-        latest = copy.deepcopy(self.model.state_dict())
-        self.model.load_state_dict(self.averaged)
-        try:
-            yield self.model
-        finally:
-            self.model.load_state_dict(latest)
 
     def _stopped(self, overdue: bool) -> bool:
         """Whether any process was asked to stop: they leave together, or the others would wait for it for ever."""
@@ -380,8 +375,7 @@ class Trainer:
         self.save()
         writer.close()
         if self.step >= self.total:
-            with self.averaged_model() as model:
-                self.task.export(model, self.out / "model")
+            self.task.export(self.kept, self.out / "model")
             print(f"Finished: {self.out / 'model'}")
         else:
             print(f"Stopped at step {self.step} of {self.total}; the same command goes on from here.")
@@ -391,8 +385,7 @@ class Trainer:
         self.save()
         if epoch % self.config.validate_every and self.step < self.total:
             return
-        with self.averaged_model() as model:
-            scores = self.task.validate(model.eval())
+        scores = self.task.validate(self.kept.eval())
         self.model.train()
         for key, value in scores.items():
             writer.add_scalar(f"validation/{key}", value, self.step)
@@ -400,8 +393,7 @@ class Trainer:
         if scores["score"] < self.best:
             self.best = scores["score"]
             self.save()  # a run that continues must know what it has to beat
-            with self.averaged_model() as model:
-                self.task.export(model, self.out / "best")
+            self.task.export(self.kept, self.out / "best")
 
 
 def main() -> None:

@@ -303,19 +303,19 @@ def test_averaged_weights_are_kept_exported_and_started_from(folder, tmp_path):
         expected = decay * expected + (1 - decay) * trainer.model.state_dict()[name]
         trainer.step += 1
     latest = trainer.model.state_dict()[name].clone()
-    with trainer.averaged_model() as model:
-        assert torch.allclose(model.state_dict()[name], expected, atol=1e-6) and not torch.equal(model.state_dict()[name], latest)
-    assert torch.equal(trainer.model.state_dict()[name], latest)
+    kept = trainer.kept.state_dict()[name]
+    assert torch.allclose(kept, expected, atol=1e-6) and not torch.equal(kept, latest)
     trainer.save()
     again = Trainer(config, tmp_path / "whole", task=FrozenEncoders)
     again.resume()
     for run in (trainer, again):
         run.run()
-    assert torch.equal(trainer.averaged[name], again.averaged[name])
+    assert torch.equal(trainer.kept.state_dict()[name], again.kept.state_dict()[name])
+    assert torch.equal(trainer.model.state_dict()[name], again.model.state_dict()[name])
     exported, _, _ = load_folder(tmp_path / "whole" / "model")
-    assert torch.equal(exported.state_dict()[name], trainer.averaged[name])
+    assert torch.equal(exported.state_dict()[name], trainer.kept.state_dict()[name])
     start = tiny_config(folder, start_from=str(trainer.checkpoint))
-    assert torch.equal(Trainer(start, tmp_path / "next", task=FrozenEncoders).model.state_dict()[name], trainer.averaged[name])
+    assert torch.equal(Trainer(start, tmp_path / "next", task=FrozenEncoders).model.state_dict()[name], trainer.kept.state_dict()[name])
 
 
 def test_fresh_parts_start_anew_and_the_rest_from_the_checkpoint(folder, tmp_path):
@@ -326,6 +326,10 @@ def test_fresh_parts_start_anew_and_the_rest_from_the_checkpoint(folder, tmp_pat
     second = Trainer(tiny_config(folder, seed=9, start_from=str(first.checkpoint), fresh=["content_decoder"]), tmp_path / "second").model
     for name, value in second.state_dict().items():
         assert torch.equal(value, (new if name.startswith("content_decoder.") else first.model.state_dict())[name]), name
+    with pytest.raises(AttributeError, match="content_decodr"):
+        Trainer(tiny_config(folder, start_from=str(first.checkpoint), fresh=["content_decodr"]), tmp_path / "third")
+    with pytest.raises(SystemExit, match="start_from"):
+        Trainer(tiny_config(folder, fresh=["content_decoder"]), tmp_path / "fourth")
     assert not torch.equal(new["content_decoder.qkv.weight"], first.model.state_dict()["content_decoder.qkv.weight"])
 
 
