@@ -179,8 +179,6 @@ class EmoFacePipeline:
     # ---- stages -----------------------------------------------------------------------------------------------------
 
     def _load(self, sound: Sound) -> Audio:
-        if isinstance(sound, str) and sound == "speech":
-            return sound
         return sound if isinstance(sound, Audio) else load_audio(sound, max_seconds=self.max_seconds)
 
     def _check(self, *, mix: float, level: str, style: str | None, output: str) -> str:

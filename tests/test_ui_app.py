@@ -15,7 +15,7 @@ import soundfile
 
 from emoface.animation import EMOTIONS
 from emoface.audio import load_audio
-from emoface.errors import EmoFaceError
+from emoface.errors import Cancelled, EmoFaceError
 from emoface.ui import plots, scenes
 from emoface.ui.animate import echo_of
 from emoface.ui.sessions import Sessions
@@ -204,12 +204,15 @@ def test_what_a_visitor_made_is_deleted_when_the_session_ends(tmp_path, monkeypa
     sessions, upload, shared, outside = Sessions(), tmp_path / "up.wav", tmp_path / "both.wav", tmp_path.parent / "outside.wav"
     for path in (upload, shared, outside):
         path.write_bytes(b"x")
-    one = sessions.start("one", str(upload), str(shared), str(outside))
-    sessions.start("two", str(shared))
+    stop = sessions.start("one", "animate", str(upload), str(shared), str(outside))
+    sessions.start("two", "animate", str(shared))
     result = sessions.result("one", ".efp")
     result.write_bytes(b"x")
     sessions.end("one")
-    assert one.stop.is_set() and not result.exists()
+    assert stop.is_set() and not result.exists()
+    for late in (lambda: sessions.result("one", ".efp"), lambda: sessions.named_result("one", "a.npz"), lambda: sessions.keep("one", None)):
+        with pytest.raises(Cancelled, match="page was closed"):  # what a job makes after its page was closed would stay for ever
+            late()
     time.sleep(0.5)
     assert not upload.exists()
     assert shared.exists() and outside.exists()
@@ -221,10 +224,20 @@ def test_what_a_visitor_made_is_deleted_when_the_session_ends(tmp_path, monkeypa
     outside.unlink()
 
 
+def test_stop_ends_the_jobs_of_its_own_tab(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    sessions = Sessions()
+    running, elsewhere, other = sessions.start("one", "animate"), sessions.start("one", "cross"), sessions.start("two", "animate")
+    sessions.stop("one", "animate")
+    next_one = sessions.start("one", "animate")
+    assert running.is_set() and not any(stop.is_set() for stop in (elsewhere, other, next_one))
+
+
 def test_files_for_download_do_not_pile_up(tmp_path, monkeypatch):
     """Agents share one session, which never ends."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     sessions = Sessions()
+    sessions.start("agents", "api")
     old, young = sessions.named_result("agents", "old.npz"), sessions.named_result("agents", "young.npz")
     for path in (old, young):
         path.write_bytes(b"x")
@@ -237,8 +250,9 @@ def test_kept_animations_are_bounded(monkeypatch, tmp_path, sounds):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.setattr("emoface.ui.sessions.KEPT_BYTES", 1)
     sessions, animation = Sessions(), puppet(load_audio(sounds / "0.wav"))
-    sessions.keep("one", animation)
-    sessions.keep("two", animation)
+    for visitor in ("one", "two"):
+        sessions.start(visitor, "animate")
+        sessions.keep(visitor, animation)
     assert sessions.kept("two") is animation
     with pytest.raises(EmoFaceError):
         sessions.kept("one")

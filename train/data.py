@@ -64,6 +64,8 @@ def mask_of(rows: list[np.ndarray]) -> Tensor:
 KINDS = {"grid": 0.36, "grid_cross": 0.14, "ravdess": 0.28, "read": 0.22}
 """Share of each kind of item; "cross" items have two foreign emotions on one speech."""
 OWN_NEUTRAL = 0.2
+DEFAULT_STYLE = 0.4
+"""How often other people's words are spoken in the default style: that is what most users will do."""
 
 
 class Sampler:
@@ -84,7 +86,8 @@ class Sampler:
         # The recordings as they were count as much as their two altered copies together.
         self.grid = [i for i in usable if clips[i]["source"] == "grid" for _ in range(1 if clips[i]["copy_of"] else 2)]
         self.ravdess = [i for i in usable if clips[i]["source"] == "ravdess"]
-        self.read = [i for i in usable if clips[i]["source"] in ("ljspeech", "tts")]
+        # The one human reader counts as much as all synthetic voices together.
+        self.read = [i for i in usable if clips[i]["source"] in ("ljspeech", "tts") for _ in range(2 if clips[i]["source"] == "ljspeech" else 1)]
         self.same_feeling: dict[tuple, list[int]] = {}
         self.by_emotion: dict[tuple, list[int]] = {}
         self.same_sentence: dict[tuple, list[int]] = {}
@@ -139,8 +142,9 @@ class Sampler:
             key = (clips[first]["speaker"], clips[first]["emotion"], clips[first]["level"])
             speech = self._fill(rng, first, self.same_feeling[key], frames)
             e1 = None
-            partners = self.same_sentence[(clips[first]["speaker"], clips[first].get("text", ""))]
-            e2 = int(rng.choice(partners)) if len(speech) == 1 and rng.random() < 0.5 else self._emotion(rng)
+            sentence = self.same_sentence[(clips[first]["speaker"], clips[first].get("text", ""))]
+            partners = [i for i in sentence if (clips[i]["emotion"], clips[i]["level"]) != key[1:]]
+            e2 = int(rng.choice(partners)) if partners and len(speech) == 1 and rng.random() < 0.5 else self._emotion(rng)
         else:
             pool = self._pool(kind)
             first = int(rng.choice(pool))
@@ -150,8 +154,7 @@ class Sampler:
             e1 = self._emotion(rng) if kind == "grid_cross" else self._neutral(rng)
             e2 = self._emotion(rng)
         style = clips[first]["style"]
-        # Now and then the default style speaks other people's words: that is what most users will do.
-        if style != self.styles[0] and rng.random() < 0.2:
+        if style != self.styles[0] and rng.random() < DEFAULT_STYLE:
             style = self.styles[0]
         # Neutral is the first emotion of half of all items; the classifier must not take that for its frequency.
         counts = (kind in ("ravdess", "grid_cross") or rng.random() < 0.15, True)

@@ -78,7 +78,7 @@ def build(context: Context) -> None:
     for button, example in zip(examples, SPEECH_EXAMPLES):
         chosen = button.click(lambda path=example.path: path, None, speech, queue=False, show_progress="hidden", api_visibility="private")
         runs.append(chosen.then(**job))
-    stop.click(stopper(context), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
+    stop.click(stopper(context, PLAYER), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
     for button, suffix in zip(formats, FORMATS.values()):
         button.click(_export(context, suffix), None, file, concurrency_limit=2, concurrency_id="export", api_visibility="private")
     settings = [source, named, mix, level, style, head, idle]
@@ -99,8 +99,8 @@ def emotion_argument(source: str, other: str | None, named: str | None) -> str:
 
 def _animate(context: Context) -> Callable:
     def animate_tab(speech, source, other, named, mix, level, style, head, idle, request: gr.Request, progress=gr.Progress()):
-        session = context.sessions.start(request.session_hash, speech, other)
-        stages = Stages(progress, session.stop)
+        stop = context.sessions.start(request.session_hash, PLAYER, speech, other)
+        stages = Stages(progress, stop)
         with plain_errors():
             stages("Checking the recording", 0.0)
             short_enough(need(speech), limit=MAX_SECONDS)
@@ -136,9 +136,9 @@ def echo_of(animation: Animation) -> str:
     return "Made with " + " · ".join(parts) + "."
 
 
-def stopper(context: Context) -> Callable:
+def stopper(context: Context, job: str) -> Callable:
     def stop(request: gr.Request):
-        context.sessions.stop(request.session_hash)
+        context.sessions.stop(request.session_hash, job)
         return "Stopped."
 
     return stop
@@ -148,8 +148,8 @@ def _export(context: Context, suffix: str) -> Callable:
     def export(request: gr.Request, progress=gr.Progress()):
         from ..export import save
 
-        session = context.sessions.start(request.session_hash)
-        stages = Stages(progress, session.stop)
+        stop = context.sessions.start(request.session_hash, "download")
+        stages = Stages(progress, stop)
         with plain_errors():
             animation = context.sessions.kept(request.session_hash)
             path = context.sessions.named_result(request.session_hash, f"emoface-{animation.emotion}{suffix}")

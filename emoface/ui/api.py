@@ -42,7 +42,7 @@ def describe(animation: Animation) -> dict:
 
 
 def _stages(context: Context, request: gr.Request, *uploads: str | None) -> Stages:
-    return Stages(None, context.sessions.start(request.session_hash, *uploads).stop)
+    return Stages(None, context.sessions.start(request.session_hash, "api", *uploads))
 
 
 def _save(context: Context, request: gr.Request, animation: Animation, name: str, suffix: str) -> str:

@@ -52,13 +52,13 @@ def build(context: Context) -> None:
                concurrency_limit=1, concurrency_id="model", api_visibility="private")
     paths = SPEECH_EXAMPLES[0].path, SPEECH_EXAMPLES[1].path
     runs = [go.click(**job), examples.click(lambda: paths, None, [a, b], queue=False, show_progress="hidden", api_visibility="private").then(**job)]
-    stop.click(stopper(context), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
+    stop.click(stopper(context, PLAYER), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
 
 
 def _cross(context: Context) -> Callable:
     def cross_tab(a, b, level, style, head, request: gr.Request, progress=gr.Progress()):
-        session = context.sessions.start(request.session_hash, a, b)
-        stages = Stages(progress, session.stop)
+        stop = context.sessions.start(request.session_hash, PLAYER, a, b)
+        stages = Stages(progress, stop)
         with plain_errors():
             stages("Checking the recordings", 0.0)
             for path, name in ((a, "A"), (b, "B")):

@@ -57,7 +57,7 @@ def build(context: Context) -> None:
         chosen = button.click(lambda path=example.path: path, None, speech, queue=False, show_progress="hidden", api_visibility="private")
         runs.append(chosen.then(**job))
     runs.append(compare.click(_compare(context), [speech, level], [comparison, status], **common))
-    stop.click(stopper(context), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
+    stop.click(stopper(context, PLAYER), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
 
 
 def three_branches(engine: Engine, speech, *, stages: Stages, **options) -> dict:
@@ -68,8 +68,8 @@ def three_branches(engine: Engine, speech, *, stages: Stages, **options) -> dict
 
 def _importance(context: Context) -> Callable:
     def importance_tab(speech, source, named, level, head, request: gr.Request, progress=gr.Progress()):
-        session = context.sessions.start(request.session_hash, speech)
-        stages = Stages(progress, session.stop)
+        stop = context.sessions.start(request.session_hash, PLAYER, speech)
+        stages = Stages(progress, stop)
         with plain_errors():
             stages("Checking the recording", 0.0)
             short_enough(need(speech), limit=CROSS_SECONDS)
@@ -84,8 +84,8 @@ def _importance(context: Context) -> Callable:
 
 def _compare(context: Context) -> Callable:
     def compare(speech, level, request: gr.Request, progress=gr.Progress()):
-        session = context.sessions.start(request.session_hash, speech)
-        stages = Stages(progress, session.stop)
+        stop = context.sessions.start(request.session_hash, PLAYER, speech)
+        stages = Stages(progress, stop)
         with plain_errors():
             stages("Checking the recording", 0.0)
             short_enough(need(speech), limit=CROSS_SECONDS)

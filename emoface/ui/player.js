@@ -18,7 +18,7 @@ const colormap = Float32Array.from({ length: 768 }, (_, i) => {
 
 stage.dataset.count = props.count || 1;
 
-let Plotly = null, scene = null, generation = 0, camera = structuredClone(FRONT);
+let Plotly = null, scene = null, generation = 0, building = 0, camera = structuredClone(FRONT);
 const lateness = [];   // milliseconds between the frame on screen and the sound, one sample per browser frame while playing
 
 /* ---- the binary file ------------------------------------------------------------------------------------------- */
@@ -222,13 +222,15 @@ async function turn(panel, to) {
 }
 
 function clearPanels() {
+  building++;
   for (const panel of scene?.panels || []) Plotly.purge(panel.plot);
   panelBox.replaceChildren();
 }
 
-/** Boxes for all panels first (so that nothing moves later), then the plots, one after another. */
-async function build(view, mine) {
+/** Boxes for all panels first (so that nothing moves later), then the plots, one after another. A newer build (or none) ends this one. */
+async function build(view) {
   clearPanels();
+  const job = building;
   const V = scene.header.vertices, panels = [];
   stage.dataset.count = view.panels.length;
   for (const spec of view.panels) {
@@ -246,7 +248,7 @@ async function build(view, mine) {
   for (const panel of panels) {
     fillFrame(panel, frameAt(audio.currentTime || 0));
     await newPlot(panel.plot, figure(panel));
-    if (mine !== generation) return;
+    if (job !== building) return panels.forEach(({ plot }) => Plotly.purge(plot));
     linkCamera(panel);
     panel.plot.querySelector('canvas')?.addEventListener('webglcontextlost', () => say('The browser took the 3D view away (too many open pages use it). Close some and reload this page.', true));
   }
@@ -310,11 +312,21 @@ async function newPlot(plot, parts) {
   try { await Plotly.newPlot(plot, ...parts); } finally { HTMLCanvasElement.prototype.getContext = original; }
 }
 
+function clearScene() {
+  if (scene) {
+    clearPanels();
+    audio.pause();
+    audio.removeAttribute('src');
+    for (const url of scene.sounds) URL.revokeObjectURL(url);
+    scene = null;
+  }
+  enable(false);
+}
+
 async function show(value) {
   const mine = ++generation;
   if (!value || !value.animation) {
-    if (scene) { clearPanels(); scene = null; audio.pause(); audio.removeAttribute('src'); }
-    enable(false);
+    clearScene();
     return say(props.empty || 'Nothing to show yet.');
   }
   root.dataset.state = 'loading';
@@ -342,7 +354,7 @@ async function show(value) {
     const view = currentView();
     offerLayers(view);
     if (same && panels.length === view.panels.length) describe(panels, view);   // same mesh: only the numbers change
-    else await build(view, mine);
+    else await build(view);
     if (mine !== generation) return;
     markHeard();
     say('');
@@ -352,8 +364,7 @@ async function show(value) {
   } catch (error) {
     if (mine !== generation) return;
     console.error(error);
-    if (scene) { clearPanels(); scene = null; }
-    enable(false);
+    clearScene();
     say(error.message, true);
   }
 }
@@ -364,12 +375,15 @@ async function download(url) {
   return answer.blob();
 }
 
-/** Switch to one of the sounds, at the same time and speed; faces that speak it are marked. */
-function hear(index) {
-  const seconds = audio.currentTime, playing = !audio.paused;
+/** Switch to one of the sounds, at a time and at the chosen speed; faces that speak it are marked. */
+function hear(index, seconds = 0) {
+  const playing = !audio.paused;
   audio.src = scene.sounds[index];
   audio.playbackRate = Number(find('.efp-rate').value);
-  if (seconds && playing) audio.addEventListener('loadedmetadata', () => { audio.currentTime = seconds; audio.play().catch(() => {}); }, { once: true });
+  if (seconds) audio.addEventListener('loadedmetadata', () => {
+    audio.currentTime = seconds;
+    if (playing) audio.play().catch(() => {});
+  }, { once: true });
   markHeard();
 }
 function markHeard() {
@@ -385,7 +399,7 @@ function enable(on) {
 
 /** Play after a click of the visitor; silently (and only where motion is welcome) when the page opens by itself. */
 async function start(autoplay) {
-  audio.muted = find('.efp-mute').getAttribute('aria-pressed') === 'true';
+  obeyButtons();
   if (autoplay === 'on') {
     const { top, bottom } = stage.getBoundingClientRect();
     if (top < 0 || bottom > innerHeight) root.scrollIntoView({ block: bottom - top < innerHeight ? 'nearest' : 'start', behavior: 'smooth' });
@@ -400,13 +414,17 @@ async function start(autoplay) {
 
 /* ---- controls ------------------------------------------------------------------------------------------------------ */
 
+/** A preview is silent and repeats, whatever the buttons say; everything else does what they say. */
+function obeyButtons() {
+  audio.muted = pressed(find('.efp-mute'));
+  audio.loop = pressed(find('.efp-loop'));
+}
+
 /** The silent preview ends with the first real command. */
 function endPreview() {
-  if (soundButton.hidden) return false;
+  if (soundButton.hidden) return;
   soundButton.hidden = true;
-  audio.muted = find('.efp-mute').getAttribute('aria-pressed') === 'true';
-  audio.loop = find('.efp-loop').getAttribute('aria-pressed') === 'true';
-  return true;
+  obeyButtons();
 }
 const toggle = () => {
   if (!scene) return;
@@ -417,7 +435,7 @@ const toggle = () => {
 const seek = seconds => {
   if (!scene) return;
   endPreview();
-  audio.currentTime = Math.max(0, Math.min(scene.duration - 1e-3, seconds));
+  audio.currentTime = seekBar.value = Math.max(0, Math.min(scene.duration - 1e-3, seconds));
   scene.dirty = true;
 };
 const press = (button, on) => button.setAttribute('aria-pressed', String(on));
@@ -429,9 +447,14 @@ seekBar.oninput = () => seek(Number(seekBar.value));
 find('.efp-loop').onclick = event => { endPreview(); press(event.currentTarget, !pressed(event.currentTarget)); audio.loop = pressed(event.currentTarget); };
 find('.efp-mute').onclick = event => { endPreview(); press(event.currentTarget, !pressed(event.currentTarget)); audio.muted = pressed(event.currentTarget); };
 find('.efp-front').onclick = () => { camera = structuredClone(FRONT); for (const panel of scene?.panels || []) turn(panel, camera); };
-find('.efp-track').onchange = event => { if (scene) { endPreview(); hear(Number(event.target.value)); } };
+find('.efp-track').onchange = event => { if (scene) { endPreview(); hear(Number(event.target.value), audio.currentTime); } };
 find('.efp-rate').onchange = event => { audio.playbackRate = Number(event.target.value); };
-find('.efp-view').onchange = async () => { offerLayers(currentView()); await build(currentView(), generation); markHeard(); };
+find('.efp-view').onchange = async () => {
+  if (!scene) return;
+  offerLayers(currentView());
+  await build(currentView());
+  if (scene) markHeard();
+};
 find('.efp-layer').onchange = () => { for (const panel of scene?.panels || []) { panel.painted = null; colorBar(panel); } if (scene) scene.dirty = true; };
 
 audio.onplay = audio.onpause = () => {

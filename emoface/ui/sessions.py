@@ -1,4 +1,4 @@
-"""What belongs to one visitor: a secret folder of results, the last animation, and a way to stop the work."""
+"""What belongs to one visitor: a secret folder of results, the last animation, and a way to stop each job."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import shutil
 import threading
 import time
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakSet
 
 from gradio.utils import get_upload_folder
 
 from ..animation import Animation
-from ..errors import EmoFaceError
+from ..errors import Cancelled, EmoFaceError
 
 KEPT_BYTES = 2_000_000_000
 """Animations kept for downloads, all visitors together; the oldest go first."""
@@ -27,7 +28,8 @@ DOWNLOAD_SECONDS = 3600.0
 @dataclass
 class Session:
     folder: Path
-    stop: threading.Event = field(default_factory=threading.Event)
+    jobs: dict[str, WeakSet[threading.Event]] = field(default_factory=lambda: defaultdict(WeakSet))
+    """Where a job was started (a tab) -> what stops those that still run."""
     uploads: set[Path] = field(default_factory=set)
 
 
@@ -39,32 +41,40 @@ class Sessions:
         self._kept: OrderedDict[str, Animation] = OrderedDict()
         self._lock = threading.RLock()
 
-    def get(self, session_id: str) -> Session:
+    def _open(self, session_id: str) -> Session:
+        if session_id not in self._sessions:
+            folder = Path(get_upload_folder()) / f"emoface-{uuid.uuid4().hex}"
+            folder.mkdir(parents=True)
+            self._sessions[session_id] = Session(folder)
+        return self._sessions[session_id]
+
+    def _still_open(self, session_id: str) -> Session:
+        """A job may outlive its page: what it then made has nobody to go to, and nobody would ever delete it."""
         with self._lock:
             if session_id not in self._sessions:
-                folder = Path(get_upload_folder()) / f"emoface-{uuid.uuid4().hex}"
-                folder.mkdir(parents=True)
-                self._sessions[session_id] = Session(folder)
+                raise Cancelled("The page was closed.")
             return self._sessions[session_id]
 
-    def start(self, session_id: str, *uploads: str | None) -> Session:
-        """Begin a job: clears an old stop, remembers uploaded files so that they are deleted with the session."""
-        session = self.get(session_id)
-        session.stop.clear()
-        self.use(session_id, *uploads)
-        return session
+    def start(self, session_id: str, job: str, *uploads: str | None) -> threading.Event:
+        """Begin a job; returns what tells it to stop. Uploads: as :meth:`use`."""
+        stop = threading.Event()
+        with self._lock:
+            self._open(session_id).jobs[job].add(stop)
+            self.use(session_id, *uploads)
+        return stop
 
     def use(self, session_id: str, *uploads: str | None) -> None:
-        """Uploads of equal content share one file, which stays while any visitor uses it."""
+        """Remember uploaded files, which go with the session. Those of equal content share one file, which stays while any visitor uses it."""
         with self._lock:
-            self.get(session_id).uploads |= {Path(upload) for upload in uploads if upload}
+            self._open(session_id).uploads |= {Path(upload) for upload in uploads if upload}
 
     def result(self, session_id: str, suffix: str) -> Path:
-        return self.get(session_id).folder / f"{uuid.uuid4().hex}{suffix}"
+        """A new path in the visitor's folder. Raises Cancelled when the page was closed."""
+        return self._still_open(session_id).folder / f"{uuid.uuid4().hex}{suffix}"
 
     def named_result(self, session_id: str, name: str) -> Path:
-        """A path that ends in ``name``, for files that people download; those made long ago go."""
-        session = self.get(session_id)
+        """The same with a path that ends in ``name``, for files that people download; those made long ago go."""
+        session = self._still_open(session_id)
         for old in [path for path in session.folder.iterdir() if path.is_dir()]:
             if time.time() - old.stat().st_mtime > DOWNLOAD_SECONDS:
                 shutil.rmtree(old, ignore_errors=True)
@@ -72,11 +82,16 @@ class Sessions:
         folder.mkdir()
         return folder / name
 
-    def stop(self, session_id: str) -> None:
-        self.get(session_id).stop.set()
+    def stop(self, session_id: str, job: str) -> None:
+        """Stop what this visitor started there."""
+        with self._lock:
+            for stop in self._open(session_id).jobs[job]:
+                stop.set()
 
     def keep(self, session_id: str, animation: Animation) -> None:
+        """The visitor's latest, for downloads. Raises Cancelled when the page was closed."""
         with self._lock:
+            self._still_open(session_id)
             self._kept[session_id] = animation
             self._kept.move_to_end(session_id)
             while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > KEPT_BYTES:
@@ -94,9 +109,10 @@ class Sessions:
         with self._lock:
             session = self._sessions.pop(session_id, None)
             self._kept.pop(session_id, None)
+            for stop in (stop for jobs in (session.jobs.values() if session else ()) for stop in jobs):
+                stop.set()
         if session is None:
             return
-        session.stop.set()
         shutil.rmtree(session.folder, ignore_errors=True)
         _return_memory()
         timer = threading.Timer(GRACE_SECONDS, self._delete_unused, [session.uploads])

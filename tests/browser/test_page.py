@@ -142,8 +142,11 @@ def test_cross_reconstruction_shows_four_faces_in_step(open_page, sounds):
     }""")
     assert differ > 0.005  # metres
     assert page.locator("#cross-player figcaption").all_inner_texts() == [f"Words {c} · emotion {e}" for c in "AB" for e in "AB"]
+    hold(page, "cross", 0.6)
     page.locator("#cross-player .efp-track").select_option("1")
     assert page.locator("#cross-player figure.silent").count() == 2
+    page.wait_for_function("Math.abs(emoface.players.cross.audio.currentTime - 0.6) < 0.01")  # the other sound, at the same moment
+    assert page.evaluate("emoface.players.cross.audio.paused")
     wait_for_text(page, "#cross-plot .efc-summary", "millimetres")
 
 
@@ -171,6 +174,13 @@ def test_importance_paints_compares_and_seeks(open_page, sounds):
         return Math.abs(new DOMMatrix(getComputedStyle(cursor).transform).e - layout._size.l - layout.xaxis.l2p(emoface.players.importance.audio.currentTime)) < 8;
     }""")
 
+    page.evaluate("""() => {   // faster than faces are built: the last choice holds
+        const view = document.querySelector('#importance-player .efp-view');
+        for (const choice of ['1', '0']) { view.value = choice; view.dispatchEvent(new Event('change')); }
+    }""")
+    wait_for_face(page, "importance", count=2)
+    page.wait_for_timeout(1500)
+    assert page.evaluate("emoface.players.importance.scene.panels.map(panel => panel.plot.isConnected)") == [True, True]
     page.locator("#importance-player .efp-view").select_option(label="Branches")
     wait_for_face(page, "importance", count=3)
     page.click("#compare")
@@ -208,6 +218,26 @@ def test_the_page_opens_with_a_face_that_moves(open_page, opening_server):
     assert page.evaluate("emoface.players.animate.audio.muted")
     page.get_by_role("button", name="Play with sound").click()
     page.wait_for_function("!emoface.players.animate.audio.muted && !emoface.players.animate.audio.paused")
+
+
+@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/build_examples.py)")
+def test_only_the_preview_repeats_and_a_lost_download_ends_its_sound(open_page, opening_server, sounds):
+    page = open_page(address=opening_server)
+    wait_for_face(page, "animate")
+    page.wait_for_function("emoface.players.animate.audio.loop && !emoface.players.animate.audio.paused")
+    upload(page, "#speech", sounds["bursts"])
+    page.get_by_text("2.2 seconds, ready.").wait_for()
+    opening = run_of(page, "animate")
+    page.click("#animate")
+    wait_for_face(page, "animate", after=opening)
+    assert not page.evaluate("emoface.players.animate.audio.loop")
+    page.evaluate("() => { emoface.lost = emoface.players.animate.audio; emoface.lost.loop = true; emoface.lost.play(); }")
+    page.wait_for_function("!emoface.lost.paused")
+    page.route("**/*.efp", lambda request: request.fulfill(status=404, body=""))
+    page.click("#animate")
+    page.locator("#player .efp-message.bad").filter(has_text="could not be downloaded").wait_for()
+    assert page.evaluate("emoface.lost.paused && !emoface.lost.getAttribute('src')")
+    page.locator("#player .efp").press(" ")  # nothing to play, and nothing breaks
 
 
 @pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/build_examples.py)")

@@ -112,7 +112,10 @@ def test_keyboard(page):
         page.wait_for_function(f"emoface.players.fast.scene.shown === {expected}")
 
     assert frame() == 30
-    press("ArrowRight", 31)
+    page.locator("#fast .efp-seek").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("emoface.players.fast.scene.shown === 31")
+    assert abs(float(page.locator("#fast .efp-seek").input_value()) - page.evaluate("emoface.players.fast.audio.currentTime")) < 0.02
     press("Shift+ArrowRight", 41)
     press("ArrowLeft", 40)
     press("Shift+ArrowLeft", 30)
