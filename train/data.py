@@ -96,6 +96,8 @@ class Sampler:
             self.same_feeling.setdefault((c["speaker"], c["emotion"], c["level"]), []).append(i)
             self.by_emotion.setdefault((c["emotion"], c["level"]), []).append(i)
             self.same_sentence.setdefault((c["speaker"], c.get("text", "")), []).append(i)
+        if not self.ravdess:
+            raise ValueError(f"{corpus.folder} has no RAVDESS clips to train on, and every item takes an emotion from one: build the corpus with them.")
         speakers: dict[str, list[int]] = {}
         for i in self.read:
             speakers.setdefault(clips[i]["speaker"], []).append(i)

@@ -16,16 +16,19 @@ from emoface.decoder import BranchDecoder, BranchLoop
 from .motion import Motion
 
 
+SCHEMES = ("self_growing", "teacher_forcing")
+
+
 def ground_truth_probability(epoch: int, *, epochs: int, warmup: int, scheme: str = "self_growing") -> float:
     """Probability that a frame of stage 2's history is ground truth in epoch ``n`` of ``N`` (counted from 0).
 
     1 while ``n < theta``; ``cos(pi (n - theta) / (N - theta))`` up to ``n = (N + theta) / 2``; 0 after that.
     ``scheme="teacher_forcing"`` (the paper's ablation) keeps it at 1.
     """
+    if scheme not in SCHEMES:
+        raise ValueError(f"Unknown scheme {scheme!r}: {' or '.join(SCHEMES)}.")
     if scheme == "teacher_forcing" or epoch < warmup:
         return 1.0
-    if scheme != "self_growing":
-        raise ValueError(f"Unknown scheme {scheme!r}: self_growing or teacher_forcing.")
     if 2 * epoch > epochs + warmup:
         return 0.0
     return max(0.0, math.cos(math.pi * (epoch - warmup) / (epochs - warmup)))

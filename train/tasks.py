@@ -40,15 +40,19 @@ class Task(Protocol):
     def load_state(self, state: dict) -> None: ...
 
 
-def make_task(config) -> Task:
-    kind = config.data.get("kind")
-    if kind == "corpus":
-        return CorpusTask(config)
-    if kind == "meshes":
-        from .meshes import MeshTask
+DATA_SETTINGS = {
+    "corpus": {"kind", "corpus", "frames_per_batch", "longest", "kinds", "validation_clips"},
+    "meshes": {"kind", "folder", "mesh", "masks", "batch_size", "content_encoder", "emotion_encoder"},
+}
+"""What ``data`` may hold, for each ``kind``."""
 
-        return MeshTask(config)
-    raise SystemExit(f"data.kind must be corpus or meshes, not {kind!r}.")
+
+def make_task(config) -> Task:
+    if config.data["kind"] == "corpus":
+        return CorpusTask(config)
+    from .meshes import MeshTask
+
+    return MeshTask(config)
 
 
 @torch.no_grad()
@@ -93,7 +97,7 @@ class CorpusTask:
     def _importance(self) -> Tensor:
         """How often a vertex is looked at: by how much it moves; the inside of the mouth and the eye sockets less."""
         rng = np.random.default_rng(0)
-        chosen = rng.choice(self.sampler.ravdess or self.sampler.grid, 60)
+        chosen = rng.choice(self.sampler.ravdess, 60)
         weights = torch.from_numpy(np.concatenate([self.corpus.weights(int(i)) for i in chosen]))
         # std over frames of each vertex from the covariance of the weights: no (frames x vertices) array.
         centred = weights - weights.mean(0)

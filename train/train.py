@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import inspect
 import json
 import math
 import signal
@@ -26,19 +27,20 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 from tqdm import tqdm
 
+from emoface.configuration import EmoFaceConfig
 from emoface.files import atomic_path
 from emoface.modeling import EmoFaceModel, stretch
 
 from . import losses
 from .data import Batch
 from .losses import LipPairs, LossWeights
-from .self_growing import decode, ground_truth_probability
-from .tasks import Task, make_task
+from .self_growing import SCHEMES, decode, ground_truth_probability
+from .tasks import DATA_SETTINGS, Task, make_task
 
 
 @dataclass
 class TrainingConfig:
-    """What a YAML file in ``train/configs`` may set; unknown keys are refused."""
+    """What a YAML file in ``train/configs`` may set; :func:`read_config` refuses unknown keys."""
 
     data: dict
     """``kind`` (``corpus`` or ``meshes``) and what that kind needs, see ``train.tasks``."""
@@ -83,11 +85,26 @@ class TrainingConfig:
 
 
 def read_config(path: Path) -> TrainingConfig:
+    """Refuses what nobody would read: a misspelled setting would otherwise train silently with its default."""
     values = yaml.safe_load(path.read_text())
-    unknown = set(values) - set(TrainingConfig.__dataclass_fields__)
-    if unknown:
-        raise SystemExit(f"{path}: unknown settings {', '.join(sorted(unknown))}; see TrainingConfig in train/train.py.")
-    return TrainingConfig(**values)
+
+    def only(given: dict, known, where: str) -> None:
+        if unknown := set(given) - set(known):
+            raise SystemExit(f"{path}: unknown settings {', '.join(sorted(unknown))}; see {where}.")
+
+    def one_of(name: str, value, known) -> None:
+        if value not in known:
+            raise SystemExit(f"{path}: {name} must be {' or '.join(known)}, not {value!r}.")
+
+    only(values, TrainingConfig.__dataclass_fields__, "TrainingConfig in train/train.py")
+    config = TrainingConfig(**values)
+    one_of("data.kind", config.data.get("kind"), DATA_SETTINGS)
+    only(config.data, DATA_SETTINGS[config.data["kind"]], "DATA_SETTINGS in train/tasks.py")
+    only(config.model, inspect.signature(EmoFaceConfig).parameters, "EmoFaceConfig")
+    only(config.losses, LossWeights.__dataclass_fields__, "LossWeights in train/losses.py")
+    one_of("schedule", config.schedule, ("constant", "cosine"))
+    one_of("scheme", config.scheme, SCHEMES)
+    return config
 
 
 class VertexSampler:
@@ -228,7 +245,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             [g for g in groups if g["params"]], lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99 if config.schedule == "cosine" else 0.999)
         )
-        if config.start_from:
+        if config.start_from and not self.checkpoint.exists():  # else :meth:`resume` goes on from there
             state = torch.load(config.start_from, map_location="cpu", weights_only=True)
             anew = tuple(f"{name}." for name in config.fresh)
             given, own = state["averaged"] or state["model"], model.state_dict()
@@ -262,6 +279,7 @@ class Trainer:
         state = dict(
             model=self.model.state_dict(), averaged=averaged, optimizer=self.optimizer.state_dict(), step=self.step,
             best=self.best, processes=self.accelerator.num_processes, random=torch.get_rng_state(), task=self.task.state(), config=asdict(self.config),
+            scaler=self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else None,
         )
         with atomic_path(self.checkpoint) as path:
             torch.save(state, path)
@@ -278,6 +296,8 @@ class Trainer:
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step, self.best = state["step"], state["best"]
         self.task.load_state(state["task"])
         torch.set_rng_state(state["random"])

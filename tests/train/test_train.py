@@ -564,9 +564,18 @@ def test_processes_train_as_one_on_all_their_batches(folder, tmp_path):
     assert (tmp_path / "two" / "model").is_dir() and len(list((tmp_path / "two" / "log").iterdir())) == 1
 
 
-def test_unknown_settings_are_refused(tmp_path):
-    (tmp_path / "x.yaml").write_text("data: {kind: meshes}\nlerning_rate: 1\n")
-    with pytest.raises(SystemExit, match="lerning_rate"):
+@pytest.mark.parametrize("text, words", [
+    ("lerning_rate: 1", "lerning_rate; see TrainingConfig"),
+    ("model: {hidden_sizes: 8}", "hidden_sizes; see EmoFaceConfig"),
+    ("losses: {lip_gab: 8}", "lip_gab; see LossWeights"),
+    ("schedule: linear", "schedule must be constant or cosine, not 'linear'"),
+    ("scheme: forced", "scheme must be self_growing or teacher_forcing"),
+    ("data: {kind: corpus, longets: 8}", "longets; see DATA_SETTINGS"),
+    ("data: {kind: films}", "data.kind must be corpus or meshes, not 'films'"),
+])
+def test_misspelled_settings_are_refused(tmp_path, text, words):
+    (tmp_path / "x.yaml").write_text(text if text.startswith("data") else f"data: {{kind: meshes}}\n{text}\n")
+    with pytest.raises(SystemExit, match=words):
         read_config(tmp_path / "x.yaml")
 
 
