@@ -79,7 +79,7 @@ def log_mel(samples: Tensor, *, bands: int = 80, reference: float | None = None)
 
     Equals ``WhisperFeatureExtractor``: log10 power floored at 8 below ``reference``, then ``(x + 4) / 4``.
     ``reference`` is that log10 power; None takes the clip's loudest mel bin as Whisper does, which makes every frame
-    depend on the whole clip. A stream cannot know it in advance and passes a fixed number instead.
+    depend on the whole clip. A stream cannot know it in advance and passes the loudest bin so far.
     """
     log_power = _log_power(samples, bands)
     highest = log_power.max() if reference is None else torch.as_tensor(float(reference), device=samples.device)

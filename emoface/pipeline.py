@@ -54,7 +54,7 @@ class EmoFacePipeline:
     def from_pretrained(
         cls, name: str | Path | None = None, *, revision: str | None = None, device: str = "auto", max_seconds: float | None = None
     ) -> "EmoFacePipeline":
-        """Load a model: None for the embedded one (no download), a folder, or a Hugging Face Hub id.
+        """Load a model: None for the embedded one (no download) or what ``EMOFACE_MODEL`` names, a folder, or a Hugging Face Hub id.
 
         ``device``: ``auto`` (the GPU when there is one), ``cpu`` or ``cuda``. Lowers torch's number of threads to the cores that this
         process may use.

@@ -117,7 +117,7 @@ def build(name: str, device: str):
     torch.manual_seed(0)
     if name == "mini":
         if EMBEDDED_MODEL.exists():
-            return EmoFacePipeline.from_pretrained(device=device, max_seconds=10_000)
+            return EmoFacePipeline.from_pretrained("embedded", device=device, max_seconds=10_000)
         head = load_head(0)
         config = EmoFaceConfig(face_count=len(head.skin_faces))
         model = EmoFaceModel.from_topology(config, faces=head.skin_faces, template=head.skin_template)

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--emotion", default="happy", help="emotion of the first face")
     parser.add_argument("--level", default="strong")
     options = parser.parse_args()
-    folder, pipe = options.folder, EmoFacePipeline.from_pretrained(options.model)
+    folder, pipe = options.folder, EmoFacePipeline.from_pretrained(options.model or "embedded")
 
     face = pipe(folder / "narrator.flac", emotion=options.emotion, level=options.level, idle=True)
     scenes.single(folder / "animate.efp", face)

@@ -262,7 +262,7 @@ def evaluate(options: argparse.Namespace, arguments: list[str]) -> dict:
     from emoface import EmoFacePipeline
 
     begin = time.perf_counter()
-    pipeline = EmoFacePipeline.from_pretrained(options.model, device=options.device)
+    pipeline = EmoFacePipeline.from_pretrained(options.model or "embedded", device=options.device)
     if options.dense:
         data = open_folder(options.dense)
         on_head = isinstance(data, HeadFolder)

@@ -57,7 +57,7 @@ class MeshFolder:
     def __init__(self, folder: Path):
         self.folder = Path(folder)
         if not (self.folder / "clips.json").exists():
-            raise EmoFaceError(f"There is no prepared data in {folder}; make it with: python -m train.prepare vocaset --out {folder}")
+            raise EmoFaceError(f"There is no prepared data in {folder}; make it with: python -m train.prepare vocaset | ravdess3d | video --source DIR --out {folder}")
         self.clips = json.loads((self.folder / "clips.json").read_text())
         with np.load(self.folder / "templates.npz", allow_pickle=False) as file:
             self.templates = {name: file[name] for name in file.files}

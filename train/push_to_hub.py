@@ -16,7 +16,6 @@ import json
 import re
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 from emoface.errors import EmoFaceError, ModelError
@@ -27,7 +26,7 @@ EMBEDDED_ENCODER = ROOT / "assets" / "encoder"
 LICENSE = "cc-by-nc-sa-4.0"
 _NOTICES = ("LICENSE*", "NOTICE*", "CREDITS*")
 # What a Space needs to run the app; everything else stays in the source repository.
-_SPACE_FILES = ("app.py", "emoface", "assets", "requirements.txt", "packages.txt", "LICENSE", "NOTICE", "docs")
+_SPACE_FILES = ("app.py", "emoface", "assets", "requirements.txt", "packages.txt", "README.md", "LICENSE", "NOTICE", "docs")
 
 _CARD_HEADER = """---
 license: {license}
@@ -94,26 +93,6 @@ _LIMITS = """
 
 English read and acted speech by few speakers; emotion is what actors play, not what a person feels. Do not use it to
 judge people's feelings, or to put words into the mouth of a real person without their consent.
-"""
-
-_SPACE_HEADER = """---
-title: EmoFace
-emoji: 🎭
-colorFrom: indigo
-colorTo: yellow
-sdk: gradio
-sdk_version: {gradio}
-python_version: '3.11'
-app_file: app.py
-license: {license}
-short_description: Speech to a talking 3D face with the emotion of your choice
-tags:
-- talking-head
-- 3d
-- emotion
-- mcp-server
----
-
 """
 
 
@@ -209,20 +188,13 @@ def space_files(root: Path = ROOT) -> dict[str, Path | bytes]:
     if listing.returncode != 0:
         raise EmoFaceError(f"{root} is not a git checkout, so its files are unknown: publish from a clone.")
     files: dict[str, Path | bytes] = {name: root / name for name in listing.stdout.split("\0") if name}
-    for needed in ("app.py", "requirements.txt"):
+    for needed in ("app.py", "requirements.txt", "README.md"):
         if needed not in files:
             raise EmoFaceError(f"There is no committed {needed} in {root}: commit it first, then publish.")
-    readme = (root / "README.md").read_text() if (root / "README.md").is_file() else "# EmoFace\n"
-    files["README.md"] = space_readme(readme, (root / "requirements.txt").read_text()).encode()
+    files["README.md"] = (root / "README.md").read_bytes()
+    if not files["README.md"].startswith(b"---\n"):
+        raise EmoFaceError("README.md does not begin with a Space's settings between two lines ---: the Hub would not know how to start it.")
     return files
-
-
-def space_readme(readme: str, requirements: str) -> str:
-    """The README below the front matter that makes it a Space. An existing front matter is kept."""
-    if readme.startswith("---\n"):
-        return readme
-    pinned = re.search(r"^gradio(?:\[[^\]]*\])?==([\d.]+)", requirements, re.MULTILINE)
-    return _SPACE_HEADER.format(gradio=pinned[1] if pinned else version("gradio"), license=LICENSE) + readme
 
 
 def push(repo: str, files: dict[str, Path | bytes], *, kind: str, private: bool, message: str) -> str:
@@ -266,7 +238,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("repo", metavar="ORG/NAME")
     parser.add_argument("--space", action="store_true", help="publish the app instead of a model")
     parser.add_argument("--model", type=Path, default=EMBEDDED_MODEL, help="model folder (default: the embedded one)")
-    parser.add_argument("--results", type=Path, help="JSON of train.evaluate for the card (default: the embedded model's own)")
+    parser.add_argument("--results", type=Path, help="JSON of train.evaluate for the card (default: docs/results.json for the embedded model, else no numbers)")
     parser.add_argument("--license", help="of a model that is not the embedded one, as the Hub names it: cc-by-4.0, other, ...")
     parser.add_argument("--private", action="store_true", help="if it is created now")
     parser.add_argument("--message", default="Update from the source repository")

@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=170)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    pipe = EmoFacePipeline.from_pretrained(args.model)
+    pipe = EmoFacePipeline.from_pretrained(args.model or "embedded")
 
     images, labels, frames = [], [], None
     for emotion in pipe.emotions:

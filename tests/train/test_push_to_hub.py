@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
 
 from emoface import EmoFacePipeline
+from emoface.errors import EmoFaceError
 from tests.hub_server import HubServer
 from tests.tiny_model import save_tiny_model
 from train import push_to_hub
@@ -91,7 +94,7 @@ def test_the_embedded_encoder_travels_with_the_model(tmp_path):
 def checkout(tmp_path) -> Path:
     """A repository with an app, and things that must not be published."""
     files = {"app.py": "", "emoface/__init__.py": "", "assets/head.npz": "x", "requirements.txt": "gradio[mcp]==6.31.0\n",
-             "README.md": "# EmoFace\n", "train/train.py": "", "tests/test_x.py": ""}  # fmt: skip
+             "README.md": "---\ntitle: Mine\nsdk: gradio\n---\n# EmoFace\n", "train/train.py": "", "tests/test_x.py": ""}  # fmt: skip
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
@@ -104,15 +107,17 @@ def checkout(tmp_path) -> Path:
 def test_space_holds_what_the_app_needs_and_nothing_else(checkout):
     files = push_to_hub.space_files(checkout)
     assert set(files) == {"app.py", "emoface/__init__.py", "assets/head.npz", "requirements.txt", "README.md"}
-    readme = files["README.md"].decode()
-    front, rest = readme.split("---\n")[1:]
-    import yaml
+    assert files["README.md"] == (checkout / "README.md").read_bytes()
+    (checkout / "README.md").write_text("# EmoFace\n")
+    with pytest.raises(EmoFaceError, match="does not begin with a Space's settings"):
+        push_to_hub.space_files(checkout)
 
-    settings = yaml.safe_load(front)
-    assert settings["sdk"] == "gradio" and settings["sdk_version"] == "6.31.0" and settings["app_file"] == "app.py"
+
+def test_our_own_readme_starts_a_space():
+    settings = yaml.safe_load(push_to_hub.space_files()["README.md"].decode().split("---\n")[1])
+    gradio = next(line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("gradio"))
+    assert settings["sdk"] == "gradio" and settings["app_file"] == "app.py" and Requirement(gradio).specifier.contains(settings["sdk_version"])
     assert settings["license"] == "cc-by-nc-sa-4.0" and len(settings["short_description"]) <= 60
-    assert rest.strip() == "# EmoFace"
-    assert push_to_hub.space_readme(readme, "") == readme, "a README that is ready stays as it is"
 
 
 def test_space_is_created_with_its_sdk(checkout, tmp_path, monkeypatch):

@@ -41,11 +41,19 @@ def _folders(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, required=True, help="folder to write; a second call continues")
 
 
+def _where(command: str) -> str:
+    """Where to get what a command reads; nothing for files that are the user's own."""
+    from . import flame_model, vocaset
+
+    known = {"vocaset": vocaset.WHERE, "flame": flame_model.WHERE}
+    return f"{known[command]}." if command in known else ""
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         if not options.source.exists():
-            raise EmoFaceError(f"There is no {options.source}.")
+            raise EmoFaceError(f"There is no {options.source}. {_where(options.command)}".strip())
         report = _run(options)
     except EmoFaceError as error:
         print(error, file=sys.stderr)
