@@ -38,6 +38,8 @@ class Batch:
     """(B,)"""
     style: Tensor
     """(B,)"""
+    real: Tensor
+    """(B,) true where the speech motion was measured, not modelled."""
     motions: tuple[Motion, Motion]
     """Targets M_{c,e1} and M_{c,e2}."""
 
@@ -191,5 +193,6 @@ class Sampler:
         return Batch(
             content=pad(content), mask=mask_of(content), sources=tuple(sources), source_masks=tuple(masks), pooled=tuple(pooled),
             emotions=tuple(emotions), levels=tuple(levels), style=torch.tensor([item["style"] for item in items]),
+            real=torch.tensor([clips[item["speech"][0]]["motion"] == "real" for item in items]),
             motions=tuple(motions),
         )

@@ -40,8 +40,8 @@ class LossWeights:
     """Beyond the paper: L1 on the height of the lips' gap, from corner to corner and once more in the middle, so that closures are worth
     something to the loss."""
     lip_aperture: float = 0.0
-    """Beyond the paper: squared error of the mean gap, in mm2. Its optimum is the expected aperture, which follows the speaker more
-    closely than the median that L1 asks for."""
+    """Beyond the paper: squared error of the mean gap, in mm2, of measured motion. Its optimum is the expected aperture, which follows a
+    filmed speaker more closely than the median that L1 asks for; modelled lips close for certain, and the median closes with them."""
     lip_seal: float = 0.0
     """Beyond the paper: squared error of the gap, in mm2, wherever along the lips the truth is shut. Corners count as much as the middle:
     a smile over a P, B or M otherwise bares the teeth at both sides of a closed middle."""

@@ -231,7 +231,8 @@ class MeshTask:
             content=torch.empty(0), mask=mask_of(truth[0]), sources=(torch.empty(0), torch.empty(0)),
             source_masks=tuple(mask_of([np.empty(n) for n in f]) for f in frames), pooled=(never, never),
             emotions=(label(contents), label(lenders)), levels=(level(contents), level(lenders)),
-            style=torch.tensor([styles.index(clips[i]["style"]) for i in contents]), motions=tuple(DenseMotion(pad(rows)) for rows in truth),
+            style=torch.tensor([styles.index(clips[i]["style"]) for i in contents]),
+            real=torch.tensor([clips[i]["motion"] == "real" for i in contents]), motions=tuple(DenseMotion(pad(rows)) for rows in truth),
         )
         return SoundBatch(sounds[0], tuple(sounds), frames[0], tuple(frames), rest)
 

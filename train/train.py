@@ -194,8 +194,9 @@ def compute_losses(
         if pairs is not None and weights.lip_gap:
             terms["lip_gap"] += losses.lip_gap(fused, truth, pairs.all, batch.mask)
         if pairs is not None and weights.lip_aperture:
+            measured = batch.mask & batch.real[:, None]
             for offsets in (fused, offsets_c) if name == "self" else (fused,):  # the content branch: only what was really said
-                terms["lip_aperture"] += losses.lip_aperture(offsets, truth, pairs.middle, batch.mask)
+                terms["lip_aperture"] += losses.lip_aperture(offsets, truth, pairs.middle, measured)
         if pairs is not None and weights.lip_seal:
             terms["lip_seal"] += losses.lip_seal(fused, truth, pairs.line, batch.mask)
     total = (
