@@ -7,12 +7,15 @@ import pytest
 import torch
 
 from tests.toy_corpus import write_corpus
-from train.data import KINDS, Sampler
+from train.data import DEFAULT_STYLE, KINDS, Sampler
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     corpus = write_corpus(tmp_path_factory.mktemp("corpus"))
+    for clip in corpus.clips:
+        if clip["source"] == "ravdess":
+            clip.update(style="s9", text="kids are talking by the door")
     frames = int(corpus.offset[-1])
     np.save(corpus.folder / "features.npy", np.zeros((frames, 2, 4), np.float16))
     return corpus
@@ -48,3 +51,26 @@ def test_a_batch_is_a_function_of_seed_and_step(corpus):
     assert torch.equal(one.content, other.content) and torch.equal(one.style, other.style)
     assert torch.equal(one.motions[1].weights, other.motions[1].weights)
     assert not torch.equal(one.motions[1].weights[:1, :20], sampler(corpus, seed=3).batch(6).motions[1].weights[:1, :20])
+
+
+def test_batches_know_what_was_measured_and_whose_style_is_asked_for(corpus):
+    items = sampler(corpus)
+    rng, styles = np.random.default_rng(0), Counter()
+    for _ in range(800):
+        item = items._item(rng, 60)
+        clip = corpus.clips[item["speech"][0]]
+        if clip["style"] != items.styles[0]:
+            styles[items.styles[item["style"]] == clip["style"]] += 1
+    assert styles[False] / sum(styles.values()) == pytest.approx(DEFAULT_STYLE, abs=0.06)
+    only = lambda kind: sampler(corpus, kinds={kind: 1.0}).batch(0).real  # noqa: E731
+    assert only("grid").all() and not only("ravdess").any()
+
+
+def test_partners_of_a_sentence_feel_otherwise(corpus):
+    """The paper's pairs: one speaker, one sentence, two emotions; an item is never its own partner."""
+    items, clips = sampler(corpus, kinds={"ravdess": 1.0}), corpus.clips
+    rng = np.random.default_rng(0)
+    drawn = [items._item(rng, 1) for _ in range(2000)]  # single clips
+    feelings = [[(clips[i]["emotion"], clips[i]["level"]) for i in (item["speech"][0], item["lenders"][1])] for item in drawn]
+    by_chance = 1 / len(items.by_emotion)
+    assert np.mean([a == b for a, b in feelings]) < 0.75 * by_chance  # half of the partners are drawn from all emotions

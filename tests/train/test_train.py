@@ -347,6 +347,21 @@ def test_without_cross_reconstruction_the_second_emotion_is_not_looked_at(folder
     assert total.item() == pytest.approx((1000 * terms["self"] + 500 * terms["velocity"] + 1e-4 * terms["classification"]).item())
 
 
+def test_squared_aperture_counts_measured_motion_only(folder, tmp_path):
+    trainer = Trainer(tiny_config(folder), tmp_path)
+    trainer.model.eval()
+    batch = trainer.task.prepare(trainer.task.batch(0))
+    assert not batch.real.any()
+    top, bottom = (int(trainer.model.template[:, 1].argmax()), int(trainer.model.template[:, 1].argmin()))  # the upper half swells
+    pairs = losses.LipPairs(*torch.tensor([[[top, bottom]], [[top, bottom]]]))
+
+    def aperture(*real):
+        options = dict(vertices=torch.arange(trainer.model.config.vertex_count), pairs=pairs, weights=losses.LossWeights(lip_aperture=1.0), probability=1.0)
+        return float(compute_losses(trainer.model, replace(batch, real=torch.tensor(real)), **options)[1]["lip_aperture"])
+
+    assert aperture(False, False) == 0 and aperture(True, False) > 0 and aperture(True, True) > 0
+
+
 def test_averaging_is_refused_where_encoders_learn(folder, tmp_path):
     with pytest.raises(SystemExit, match="only for frozen speech encoders"):
         Trainer(tiny_config(folder, averaging=0.9), tmp_path)
