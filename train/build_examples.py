@@ -19,8 +19,8 @@ from emoface.animation import EMOTIONS
 from emoface.ui import animate, cross, importance, plots, scenes
 
 
-def write(folder: Path, name: str, *, sounds: dict[str, str], echo: str = "", autoplay: str = "muted", **charts) -> None:
-    description = {"sounds": sounds, "echo": echo, "autoplay": autoplay, "charts": {key: asdict(chart) for key, chart in charts.items()}}
+def write(folder: Path, name: str, *, sounds: dict[str, str], echo: str = "", **charts) -> None:
+    description = {"sounds": sounds, "echo": echo, "autoplay": "muted", "charts": {key: asdict(chart) for key, chart in charts.items()}}
     (folder / f"{name}.json").write_text(json.dumps(description, separators=(",", ":")), "utf-8")
     print(f"{name}: {sum((folder / file).stat().st_size for file in (f'{name}.efp', f'{name}.json')) / 1000:.0f} kB")
 

@@ -35,14 +35,14 @@ def build(context: Context) -> None:
         with gr.Column(scale=5, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card ef-speech"):
                 step(1, "Speech")
-                speech, _ = recording(context, "Speech to animate", elem_id="speech")
+                speech = recording(context, "Speech to animate", elem_id="speech")
                 gr.HTML('<p class="ef-hint">No recording at hand? One click animates:</p>')
                 examples = example_buttons()
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Emotion")
                 source = gr.Radio(SOURCES, value="speech", label="Where the emotion comes from", elem_classes="ef-pills", elem_id="source")
                 with gr.Column(visible=False) as other_box:
-                    other, _ = recording(context, "Recording whose emotion to take", elem_id="other")
+                    other = recording(context, "Recording whose emotion to take", elem_id="other")
                 named = emotion_choice(context, "happy", elem_id="named")
                 mix = gr.Slider(0, 1, value=1, step=0.05, label="Mix", info="0: the voice's own emotion · 1: the chosen one", visible=False)
                 level = gr.Radio(LEVEL_CHOICES, value="normal", label="Intensity", elem_classes="ef-pills", elem_id="level")
@@ -122,8 +122,8 @@ def sound_file(context: Context, request: gr.Request, animation: Animation) -> s
     return str(path)
 
 
-def show(animation: Animation, path, *, sound: str, autoplay: str = "on") -> dict:
-    return {"animation": scenes.single(path, animation), "audio": sound, "autoplay": autoplay}
+def show(animation: Animation, path, *, sound: str) -> dict:
+    return {"animation": scenes.single(path, animation), "audio": sound, "autoplay": "on"}
 
 
 def echo_of(animation: Animation) -> str:

@@ -29,10 +29,10 @@ def build(context: Context) -> None:
         with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
                 step(1, "Recording A")
-                a, _ = recording(context, "Recording A", limit=CROSS_SECONDS, elem_id="cross-a")
+                a = recording(context, "Recording A", limit=CROSS_SECONDS, elem_id="cross-a")
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Recording B")
-                b, _ = recording(context, "Recording B", limit=CROSS_SECONDS, elem_id="cross-b")
+                b = recording(context, "Recording B", limit=CROSS_SECONDS, elem_id="cross-b")
                 examples = gr.Button("Try a narrator and an angry voice", size="sm", elem_id="cross-example")
             with gr.Column(elem_classes="ef-card"):
                 step(3, "Face")
@@ -73,11 +73,11 @@ def _cross(context: Context) -> Callable:
     return cross_tab
 
 
-def show(rows, path, sound_paths, *, autoplay: str = "on") -> dict:
+def show(rows, path, sound_paths) -> dict:
     """Player value: four faces, and both sounds filled up with silence to one length."""
     longest = max(len(row[0].audio) for row in rows)
     sounds = {}
     for row, name, sound in zip(rows, "AB", sound_paths):
         soundfile.write(sound, np.pad(row[0].audio, (0, longest - len(row[0].audio))), row[0].sample_rate)
         sounds[f"Words of {name}"] = str(sound)
-    return {"animation": scenes.grid(path, rows), "audio": sounds, "autoplay": autoplay}
+    return {"animation": scenes.grid(path, rows), "audio": sounds, "autoplay": "on"}

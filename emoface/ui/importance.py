@@ -27,7 +27,7 @@ def build(context: Context) -> None:
         with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
                 step(1, "Speech")
-                speech, _ = recording(context, "Speech to explain", limit=CROSS_SECONDS, elem_id="importance-speech")
+                speech = recording(context, "Speech to explain", limit=CROSS_SECONDS, elem_id="importance-speech")
                 examples = example_buttons()
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Emotion")

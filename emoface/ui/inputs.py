@@ -13,13 +13,13 @@ from .engine import MAX_SECONDS
 LEVEL_CHOICES = [("Normal", "normal"), ("Strong", "strong")]
 
 
-def step(number: int, title: str, note: str = "") -> gr.HTML:
+def step(number: int, title: str) -> gr.HTML:
     """A numbered heading of a card; for fixed texts only."""
-    return gr.HTML(f'<h2 class="ef-step">{number}&ensp;{title} <span>{note}</span></h2>')
+    return gr.HTML(f'<h2 class="ef-step">{number}&ensp;{title}</h2>')
 
 
-def recording(context: Context, label: str, *, limit: float = MAX_SECONDS, elem_id: str | None = None) -> tuple[gr.Audio, gr.HTML]:
-    """A recorder / upload field and the line below it that says whether the recording can be used."""
+def recording(context: Context, label: str, *, limit: float = MAX_SECONDS, elem_id: str | None = None) -> gr.Audio:
+    """A recorder / upload field, with a line below it that says whether the recording can be used."""
     audio = gr.Audio(label=label, show_label=False, type="filepath", sources=["upload", "microphone"], elem_id=elem_id, elem_classes="ef-audio",
                      waveform_options=gr.WaveformOptions(show_recording_waveform=True), buttons=[])
     note = Note(check(None, limit=limit))
@@ -29,7 +29,7 @@ def recording(context: Context, label: str, *, limit: float = MAX_SECONDS, elem_
         return check(path, limit=limit)
 
     audio.change(arrived, audio, note, queue=False, show_progress="hidden", api_visibility="private")
-    return audio, note
+    return audio
 
 
 def action(label: str, *, elem_id: str, stop_id: str | None = None, status_id: str) -> tuple[gr.Button, gr.Button, "Note"]:
