@@ -18,7 +18,7 @@ const colormap = Float32Array.from({ length: 768 }, (_, i) => {
 
 stage.dataset.count = props.count || 1;
 
-let Plotly = null, scene = null, generation = 0, building = 0, camera = structuredClone(FRONT);
+let Plotly = null, scene = null, generation = 0, building = 0, leader = null, camera = structuredClone(FRONT);
 const lateness = [];   // milliseconds between the frame on screen and the sound, one sample per browser frame while playing
 
 /* ---- the binary file ------------------------------------------------------------------------------------------- */
@@ -161,6 +161,7 @@ function draw(t) {
 
 function tick() {
   if (scene?.panels.length) {
+    if (leader) followLeader();
     const t = frameAt(audio.currentTime);
     if (!audio.paused && scene.shown >= 0) {
       lateness.push(Math.max(0, audio.currentTime - (scene.shown + 1) / scene.header.fps) * 1000 / audio.playbackRate);
@@ -193,15 +194,25 @@ function figure(panel) {
   ];
 }
 
+/** The panel that the visitor turns leads the others. Plotly's events tell the camera before the last movement is in it, so they only say who
+ *  leads; what the others follow is read in every frame until it has been at rest for half a second. */
 function linkCamera(panel) {
-  const follow = event => {
-    const now = event['scene.camera'];
-    if (!now || panel.following) return;
-    camera = structuredClone(now);
-    for (const other of scene?.panels || []) if (other !== panel) turn(other, now);
+  const lead = event => {
+    const told = event['scene.camera'];
+    if (!told || JSON.stringify(told) === panel.turnedTo) return;   // not the visitor: what this panel was told itself
+    panel.wanted = null;
+    leader = { panel, until: performance.now() + 500 };
   };
-  panel.plot.on('plotly_relayouting', follow);
-  panel.plot.on('plotly_relayout', follow);
+  panel.plot.on('plotly_relayouting', lead);
+  panel.plot.on('plotly_relayout', lead);
+}
+function followLeader() {
+  const now = leader.panel.plot._fullLayout?.scene?._scene.getCamera();
+  if (now && JSON.stringify(now) !== JSON.stringify(camera)) {
+    camera = now;
+    leader.until = performance.now() + 500;
+    for (const panel of scene.panels) if (panel !== leader.panel) turn(panel, now);
+  } else if (performance.now() > leader.until) leader = null;
 }
 
 /** Point a panel's camera without an event of its own; while one camera is being applied the newest waits, the others are forgotten. */
@@ -213,6 +224,7 @@ async function turn(panel, to) {
     while (panel.wanted) {
       const next = panel.wanted;
       panel.wanted = null;
+      panel.turnedTo = JSON.stringify(next);
       await Plotly.relayout(panel.plot, { 'scene.camera': next });
     }
   } finally {
@@ -223,6 +235,7 @@ async function turn(panel, to) {
 
 function clearPanels() {
   building++;
+  leader = null;
   for (const panel of scene?.panels || []) Plotly.purge(panel.plot);
   panelBox.replaceChildren();
 }
@@ -446,7 +459,7 @@ soundButton.onclick = () => { endPreview(); audio.currentTime = 0; if (audio.pau
 seekBar.oninput = () => seek(Number(seekBar.value));
 find('.efp-loop').onclick = event => { endPreview(); press(event.currentTarget, !pressed(event.currentTarget)); audio.loop = pressed(event.currentTarget); };
 find('.efp-mute').onclick = event => { endPreview(); press(event.currentTarget, !pressed(event.currentTarget)); audio.muted = pressed(event.currentTarget); };
-find('.efp-front').onclick = () => { camera = structuredClone(FRONT); for (const panel of scene?.panels || []) turn(panel, camera); };
+find('.efp-front').onclick = () => { leader = null; camera = structuredClone(FRONT); for (const panel of scene?.panels || []) turn(panel, camera); };
 find('.efp-track').onchange = event => { if (scene) { endPreview(); hear(Number(event.target.value), audio.currentTime); } };
 find('.efp-rate').onchange = event => { audio.playbackRate = Number(event.target.value); };
 find('.efp-view').onchange = async () => {
