@@ -48,11 +48,14 @@ DATA_SETTINGS = {
 
 
 def make_task(config) -> Task:
-    if config.data["kind"] == "corpus":
+    kind = config.data.get("kind")
+    if kind == "corpus":
         return CorpusTask(config)
-    from .meshes import MeshTask
+    if kind == "meshes":
+        from .meshes import MeshTask
 
-    return MeshTask(config)
+        return MeshTask(config)
+    raise SystemExit(f"data.kind must be {' or '.join(DATA_SETTINGS)}, not {kind!r}.")
 
 
 @torch.no_grad()

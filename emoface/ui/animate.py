@@ -99,8 +99,7 @@ def emotion_argument(source: str, other: str | None, named: str | None) -> str:
 
 def _animate(context: Context) -> Callable:
     def animate_tab(speech, source, other, named, mix, level, style, head, idle, request: gr.Request, progress=gr.Progress()):
-        stop = context.sessions.start(request.session_hash, PLAYER, speech, other)
-        stages = Stages(progress, stop)
+        stages = Stages(progress, context.sessions.start(request.session_hash, PLAYER, speech, other))
         with plain_errors():
             stages("Checking the recording", 0.0)
             short_enough(need(speech), limit=MAX_SECONDS)
@@ -148,8 +147,7 @@ def _export(context: Context, suffix: str) -> Callable:
     def export(request: gr.Request, progress=gr.Progress()):
         from ..export import save
 
-        stop = context.sessions.start(request.session_hash, "download")
-        stages = Stages(progress, stop)
+        stages = Stages(progress, context.sessions.start(request.session_hash, "download"))
         with plain_errors():
             animation = context.sessions.kept(request.session_hash)
             path = context.sessions.named_result(request.session_hash, f"emoface-{animation.emotion}{suffix}")

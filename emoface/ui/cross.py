@@ -57,8 +57,7 @@ def build(context: Context) -> None:
 
 def _cross(context: Context) -> Callable:
     def cross_tab(a, b, level, style, head, request: gr.Request, progress=gr.Progress()):
-        stop = context.sessions.start(request.session_hash, PLAYER, a, b)
-        stages = Stages(progress, stop)
+        stages = Stages(progress, context.sessions.start(request.session_hash, PLAYER, a, b))
         with plain_errors():
             stages("Checking the recordings", 0.0)
             for path, name in ((a, "A"), (b, "B")):

@@ -68,8 +68,7 @@ def three_branches(engine: Engine, speech, *, stages: Stages, **options) -> dict
 
 def _importance(context: Context) -> Callable:
     def importance_tab(speech, source, named, level, head, request: gr.Request, progress=gr.Progress()):
-        stop = context.sessions.start(request.session_hash, PLAYER, speech)
-        stages = Stages(progress, stop)
+        stages = Stages(progress, context.sessions.start(request.session_hash, PLAYER, speech))
         with plain_errors():
             stages("Checking the recording", 0.0)
             short_enough(need(speech), limit=CROSS_SECONDS)
@@ -84,8 +83,7 @@ def _importance(context: Context) -> Callable:
 
 def _compare(context: Context) -> Callable:
     def compare(speech, level, request: gr.Request, progress=gr.Progress()):
-        stop = context.sessions.start(request.session_hash, PLAYER, speech)
-        stages = Stages(progress, stop)
+        stages = Stages(progress, context.sessions.start(request.session_hash, PLAYER, speech))
         with plain_errors():
             stages("Checking the recording", 0.0)
             short_enough(need(speech), limit=CROSS_SECONDS)

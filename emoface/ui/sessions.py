@@ -109,10 +109,11 @@ class Sessions:
         with self._lock:
             session = self._sessions.pop(session_id, None)
             self._kept.pop(session_id, None)
-            for stop in (stop for jobs in (session.jobs.values() if session else ()) for stop in jobs):
-                stop.set()
         if session is None:
             return
+        for jobs in session.jobs.values():
+            for stop in jobs:
+                stop.set()
         shutil.rmtree(session.folder, ignore_errors=True)
         _return_memory()
         timer = threading.Timer(GRACE_SECONDS, self._delete_unused, [session.uploads])

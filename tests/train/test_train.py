@@ -32,6 +32,7 @@ from train.meshes import MeshFolder, MeshTask
 from train.motion import BasisMotion, DenseMotion
 from train.prepare.vertices import write_clip, write_index
 from train.self_growing import decode, ground_truth_probability
+from train.tasks import make_task
 from train.train import Trainer, TrainingConfig, VertexSampler, compute_losses, learning_rate, read_config
 
 CONFIG = "train/configs/tiny.yaml"
@@ -592,6 +593,11 @@ def test_misspelled_settings_are_refused(tmp_path, text, words):
     (tmp_path / "x.yaml").write_text(text if text.startswith("data") else f"data: {{kind: meshes}}\n{text}\n")
     with pytest.raises(SystemExit, match=words):
         read_config(tmp_path / "x.yaml")
+
+
+def test_a_task_of_unknown_kind_is_refused():
+    with pytest.raises(SystemExit, match="must be corpus or meshes, not 'films'"):
+        make_task(TrainingConfig(data={"kind": "films"}))
 
 
 def test_missing_data_says_how_to_make_it(tmp_path):
