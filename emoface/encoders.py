@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .errors import AudioError, ModelError
+from .hearing import condition
 
 SAMPLE_RATE = 16000
 FRAME_RATE = 50
@@ -294,11 +295,18 @@ class SpeechEncoder(nn.Module):
     def frame_features(
         self, samples: Tensor, frames: int | None = None, *, fps: float = 30, position: int = 0, layers: int = 0
     ) -> Tensor:
-        """Hidden states on the mesh's clock: (L + 1, frames, C) float32, frame t at time ``t / fps``.
+        """Hidden states of a recording on the mesh's clock: (L + 1, frames, C) float32, frame t at time ``t / fps``.
 
-        ``frames`` defaults to ``ceil(fps * seconds)``; ``position`` and ``layers`` as for :meth:`hidden_states`.
+        Training features and the pipeline both come from here. The encoder hears the samples as
+        :func:`emoface.hearing.condition` leaves them, so gain and offset (DC) of a recording change nothing.
+
+        ``frames`` defaults to ``ceil(fps * seconds)``; ``position`` and ``layers`` as for :meth:`hidden_states`, which
+        takes its samples as they are.
         """
-        states = self.hidden_states(samples, position=position, layers=layers).float()
+        if samples.ndim != 1 or samples.numel() == 0:
+            raise AudioError(f"The speech encoder needs one channel of samples, but got shape {tuple(samples.shape)}.")
+        heard = torch.from_numpy(condition(samples.detach().cpu().numpy()))
+        states = self.hidden_states(heard, position=position, layers=layers).float()
         if frames is None:
             frames = math.ceil(round(len(samples) * fps / SAMPLE_RATE, 6))
         return resample_frames(states, frames, fps, rate=self.frame_rate)

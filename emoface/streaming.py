@@ -22,6 +22,7 @@ from .animation import Animation
 from .audio import SAMPLE_RATE, Audio
 from .encoders import FRAME_RATE, SAMPLES_PER_FRAME, SpeechEncoder, frame_count, loudest, resample_frames
 from .errors import AudioError, EmoFaceError
+from .hearing import HighPass, StreamLevel, at_level
 from .modeling import EmoFaceModel, Generation, SlowTrack
 from .pipeline import EmoFacePipeline, Sound, _is_name
 
@@ -55,8 +56,8 @@ class Windows:
 class EncoderStream:
     """One speech encoder over a stream: 16 kHz samples in, hidden states at 50 per second out, hop by hop.
 
-    The states depend on the samples alone, not on how they arrive. Whisper's loudness reference is the loudest moment
-    so far, where the one-shot pass takes the whole clip's.
+    The states depend on the samples alone, not on how they arrive. Whisper's loudness reference and the level of speech
+    (:mod:`emoface.hearing`) are those of what was heard so far, where the one-shot pass takes the whole clip's.
     """
 
     def __init__(self, encoder: SpeechEncoder, windows: Windows, *, layers: int = 0):
@@ -66,13 +67,15 @@ class EncoderStream:
         self.encoder, self._layers = encoder, layers
         self._past, self._hop, self._ahead = windows.frames()
         self._reference = _FIRST_REFERENCE
-        self._samples = torch.zeros(0)
+        self._high_pass, self._level = HighPass(), StreamLevel()
+        self._samples = np.zeros(0)
         self._forgotten = 0  # samples dropped at the front
+        self._measured = 0  # samples whose level was taken
         self._done = 0  # frames delivered
 
     def feed(self, samples: Tensor, *, last: bool = False) -> Iterator[Tensor]:
         """(n,) samples -> (L + 1 or layers, hop, C) states of every hop that is complete; with ``last`` also what remains."""
-        self._samples = torch.cat([self._samples, samples])
+        self._samples = np.concatenate([self._samples, self._high_pass.feed(samples.numpy())])
         return self._hops(last)
 
     def _hops(self, last: bool) -> Iterator[Tensor]:
@@ -86,7 +89,10 @@ class EncoderStream:
     def _window(self, stop: int) -> Tensor:
         """Encode up to sample ``stop`` and keep the next hop."""
         start = max(self._done - self._past, 0)
+        level = self._level.feed(self._samples[self._measured - self._forgotten : stop - self._forgotten])
+        self._measured = stop
         piece = self._samples[start * SAMPLES_PER_FRAME - self._forgotten : stop - self._forgotten]
+        piece = torch.from_numpy(at_level(piece, level))
         if self.encoder.kind == "whisper":
             bands = self.encoder.model.config.num_mel_bins
             self._reference = max(self._reference, loudest(piece, bands=bands))
