@@ -1,7 +1,7 @@
 """The embedded head: template, 52 ARKit blendshapes, 24 identities, named regions, eyes, teeth and tongue.
 
 Vertices are ordered skin first (``skin_count`` = 4326, the same in every identity), then the parts. Metres, y up, +z
-forward. Only numpy is needed. The asset is built by ``train/build_head.py`` from MakeHuman's CC0 data.
+forward. Only numpy is needed. The asset is built by ``train/head/build.py`` from MakeHuman's CC0 data.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def _rotations(angles: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _asset() -> dict[str, np.ndarray]:
     if not ASSET.exists():
-        raise EmoFaceError(f"The head asset {ASSET.name} is missing; build it with `python -m train.build_head`.")
+        raise EmoFaceError(f"The head asset {ASSET.name} is missing; build it with `python -m train.head.build`.")
     with np.load(ASSET, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 

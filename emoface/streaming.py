@@ -3,7 +3,7 @@
 The speech encoders hear in both directions, so a stream cannot equal the one-shot answer bit for bit: it encodes fixed,
 overlapping windows of the past and a short look-ahead (:class:`Windows`). Everything after the encoder is exact: however
 the samples are cut into pieces the frames are the same, and they are those of the pipeline on the same windows. What is
-left is the encoder's shorter context; ``train/benchmark_streaming.py`` measures it, and the speed.
+left is the encoder's shorter context; ``train/tools/benchmark_streaming.py`` measures it, and the speed.
 
 With ``emotion="speech"`` the emotion is heard from the past only (the pipeline weighs about 2 s on both sides).
 """

@@ -91,7 +91,7 @@ def test_whisper_equals_transformers_own_forward_pass(whisper):
 
 
 def test_whisper_position_table_is_whispers_formula(whisper):
-    from train.convert_whisper import sinusoids
+    from train.tools.convert_whisper import sinusoids
 
     np.testing.assert_allclose(whisper.model.embed_positions.weight, sinusoids(1500, 384), atol=5e-4)
 

@@ -203,7 +203,7 @@ class MeshTask:
     @lru_cache(maxsize=4096)
     def _time_map(self, content: int, emotion: int) -> TimeMap:
         """Between two recordings of one sentence. The features warped are MFCCs, which stay the same at every step of training: within a
-        speaker, 16.5 ms from the aligned phones on average, Whisper's third block 15.7 (``python -m train.measure pairs``)."""
+        speaker, 16.5 ms from the aligned phones on average, Whisper's third block 15.7 (``python -m train.tools.measure pairs``)."""
         phones = [self.data.phones(i) for i in (content, emotion)]
         if all(phones) and (found := phone_map(*phones)) is not None:
             return found

@@ -185,7 +185,7 @@ def _restore(context: Context) -> Callable:
 
 
 def load_opening(name: str) -> dict:
-    """What a tab shows when the page opens, made by ``train/build_examples.py``; empty where that has not run."""
+    """What a tab shows when the page opens, made by ``train/tools/build_examples.py``; empty where that has not run."""
     description = EXAMPLES / f"{name}.json"
     if not description.exists():
         return {}

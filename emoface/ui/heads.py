@@ -1,4 +1,4 @@
-"""The 24 heads as pictures to choose from (``assets/heads/heads.webp``, made by ``train/build_head_pictures.py``)."""
+"""The 24 heads as pictures to choose from (``assets/heads/heads.webp``, made by ``train/tools/build_head_pictures.py``)."""
 
 from __future__ import annotations
 

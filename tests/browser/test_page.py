@@ -208,7 +208,7 @@ def test_nothing_is_wider_than_the_screen(open_page, opening_server, width, them
     assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
 
 
-@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/build_examples.py)")
+@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/tools/build_examples.py)")
 def test_the_page_opens_with_a_face_that_moves(open_page, opening_server):
     page = open_page(address=opening_server)
     wait_for_face(page, "animate")
@@ -220,7 +220,7 @@ def test_the_page_opens_with_a_face_that_moves(open_page, opening_server):
     page.wait_for_function("!emoface.players.animate.audio.muted && !emoface.players.animate.audio.paused")
 
 
-@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/build_examples.py)")
+@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/tools/build_examples.py)")
 def test_only_the_preview_repeats_and_a_lost_download_ends_its_sound(open_page, opening_server, sounds):
     page = open_page(address=opening_server)
     wait_for_face(page, "animate")
@@ -240,7 +240,7 @@ def test_only_the_preview_repeats_and_a_lost_download_ends_its_sound(open_page, 
     page.locator("#player .efp").press(" ")  # nothing to play, and nothing breaks
 
 
-@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/build_examples.py)")
+@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/tools/build_examples.py)")
 def test_motion_waits_where_it_is_not_welcome(open_page, opening_server):
     page = open_page(address=opening_server, reduced_motion="reduce")
     wait_for_face(page, "animate")

@@ -23,7 +23,7 @@ from .conftest import raw_design
 
 
 def test_intervals_hold_the_truth_and_tests_keep_their_level():
-    """The long version is train/check_study_coverage.py."""
+    """The long version is train/tools/check_study_coverage.py."""
     gc.freeze()  # statsmodels collects garbage after every correction: keep it from searching all loaded modules
     try:
         found = check_coverage(studies=60, raters=24, resamples=399, seed=3)

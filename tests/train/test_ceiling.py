@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.toy_corpus import write_corpus
-from train.ceiling import score, train
+from train.evaluation.ceiling import score, train
 
 
 def test_probe_learns_what_the_features_hold_and_nothing_else(tmp_path):

@@ -1,6 +1,6 @@
 """The animations that the app shows when it opens, made with the shipped weights so that nobody waits for them.
 
-    python -m train.build_examples [--model FOLDER]
+    python -m train.tools.build_examples [--model FOLDER]
 
 Writes, for each tab, ``assets/examples/TAB.efp`` (the player's file) and ``TAB.json`` (its sounds and charts).
 """

@@ -1,6 +1,6 @@
 """Pictures of every tab for the documentation: light, dark and as on a phone.
 
-    python -m train.screenshots [--chromium /usr/bin/chromium] [--output docs/images]
+    python -m train.tools.screenshots [--chromium /usr/bin/chromium] [--output docs/images]
 
 Opens the real page with its precomputed examples in Debian's Chromium. Look at what it made.
 """

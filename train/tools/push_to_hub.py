@@ -1,8 +1,8 @@
 """Publish a model, or the app as a Space, on the Hugging Face Hub.
 
-    python -m train.push_to_hub ORG/emoface-mini                      # the embedded model, with its encoder and a card
-    python -m train.push_to_hub ORG/mine --model DIR --license mit    # one of your own; --results FILE adds its numbers
-    python -m train.push_to_hub ORG/emoface --space                   # the app
+    python -m train.tools.push_to_hub ORG/emoface-mini                      # the embedded model, with its encoder and a card
+    python -m train.tools.push_to_hub ORG/mine --model DIR --license mit    # one of your own; --results FILE adds its numbers
+    python -m train.tools.push_to_hub ORG/emoface --space                   # the app
     ... --dry-run                                                     # only print what would be uploaded
 
 Needs a token with write access (``hf auth login`` or HF_TOKEN). One commit per run; files that are gone here are
@@ -21,7 +21,7 @@ from pathlib import Path
 from emoface.errors import EmoFaceError, ModelError
 from emoface.hub import ALLOWED_FILES, EMBEDDED_MODEL, resolve_model
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 EMBEDDED_ENCODER = ROOT / "assets" / "encoder"
 LICENSE = "cc-by-nc-sa-4.0"
 _NOTICES = ("LICENSE*", "NOTICE*", "CREDITS*")

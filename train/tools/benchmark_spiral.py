@@ -1,4 +1,4 @@
-"""SpiralConv3D three ways, in one run: ``python -m train.benchmark_spiral``.
+"""SpiralConv3D three ways, in one run: ``python -m train.tools.benchmark_spiral``.
 
 *gather*: build the (T, V, K D C) neighbourhoods, then one matrix product, as one would write it first. *general*: mix, then gather
 (``SpiralConv3D.forward``). *separable*: the exact short cut for ``a(t) + e(v)``. Each runs in a process of its own, so that its peak

@@ -1,6 +1,6 @@
 """Many visitors at once: does everybody get what belongs to them, and is the memory free again afterwards?
 
-    python -m train.load_page [--visitors 20] [--rounds 3]
+    python -m train.tools.load_page [--visitors 20] [--rounds 3]
 
 Starts ``app.py`` in a process of its own. In every round all visitors upload a recording of their own length and ask for an emotion at the same
 moment. A result that does not fit its visitor's recording, length and emotion, or that equals another visitor's, is an error. After each round,
@@ -28,7 +28,7 @@ from gradio_client import Client, handle_file
 from emoface.animation import EMOTIONS
 from emoface.audio import load_audio
 
-SPEECH = Path(__file__).resolve().parents[1] / "assets" / "examples" / "narrator.flac"
+SPEECH = Path(__file__).resolve().parents[2] / "assets" / "examples" / "narrator.flac"
 
 MOST_GROWTH = 1.2
 

@@ -1,4 +1,4 @@
-"""How closely any model can follow the lips from these features: ``python -m train.ceiling --corpus data/corpus``.
+"""How closely any model can follow the lips from these features: ``python -m train.evaluation.ceiling --corpus data/corpus``.
 
 Three plain convolutions read the encoder's last block, or all of its blocks side by side, and predict the lip aperture alone, with squared
 error: no branches, no history, no emotion, no mesh. What they score on the held-out GRID clips is what the features, the recordings' sync and
@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from emoface import metrics
 
-from .corpus.lips import average_head_lips
-from .corpus.reader import Corpus
-from .evaluation.lips import shifted_pearson
+from ..corpus.lips import average_head_lips
+from ..corpus.reader import Corpus
+from .lips import shifted_pearson
 
 FRAMES, BATCH, HIDDEN, RATE = 90, 12, 192, 1e-3
 SHARES = {"grid": 0.48, "ravdess": 0.32, "ljspeech": 0.1, "tts": 0.1}

@@ -1,4 +1,4 @@
-"""How fast, how much memory: ``python -m train.benchmark --threads 2 --out docs/benchmark.json``.
+"""How fast, how much memory: ``python -m train.tools.benchmark --threads 2 --out docs/benchmark.json``.
 
 For each model and length of speech one fresh process animates a recording, and prints beside the whole: its stages,
 the bare pass through the speech encoders (no system that uses them can be faster), and decoding as FaceFormer does it,
@@ -432,7 +432,7 @@ def page(report: dict) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m train.benchmark", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m train.tools.benchmark", description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", choices=("mini", "base"), default=("mini", "base"))
     parser.add_argument("--seconds", nargs="+", type=float, help=f"default: {SECONDS}")
     parser.add_argument("--threads", type=int, default=2)
@@ -459,7 +459,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     report = {
-        "command": "python -m train.benchmark " + " ".join(arguments if arguments is not None else sys.argv[1:]),
+        "command": "python -m train.tools.benchmark " + " ".join(arguments if arguments is not None else sys.argv[1:]),
         "date": date.today().isoformat(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
         "results": results,
@@ -480,7 +480,7 @@ def _in_fresh_process(name: str, seconds: float, options: argparse.Namespace) ->
     """So that peak memory is that of this case alone."""
     print(f"{name}, {seconds:g} s ...", flush=True)
     repeats = options.repeats if seconds <= UNCACHED_UP_TO else 1
-    command = [sys.executable, "-m", "train.benchmark", "--one", "--models", name, "--seconds", str(seconds)]
+    command = [sys.executable, "-m", "train.tools.benchmark", "--one", "--models", name, "--seconds", str(seconds)]
     command += ["--threads", str(options.threads), "--device", options.device, "--repeats", str(repeats)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)

