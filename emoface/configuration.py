@@ -32,6 +32,8 @@ class EmoFaceConfig(PretrainedConfig):
         fusion_layers: 1 (weights are then additive in time and vertex) or 2.
         second_layer: ``"pointwise"`` or ``"spiral"``.
         spiral_length: kernel size K. spiral_dilation. temporal_window: delta, frames seen by SpiralConv3D (1 = purely spatial).
+        attention_smoothing: how many times the attention weight is averaged over each vertex's neighbours before the branches are fused
+            (ours, the paper has none: 0). Without it neighbours may be torn apart by millimetres where the branches disagree.
         head: ``"embedded"`` when the topology is the embedded head's, else None.
     """
 
@@ -81,6 +83,7 @@ class EmoFaceConfig(PretrainedConfig):
         spiral_length: int = 9,
         spiral_dilation: int = 2,
         temporal_window: int = 9,
+        attention_smoothing: int = 4,
         head: str | None = "embedded",
         name: str = "emoface-mini",
         **kwargs,
@@ -106,6 +109,7 @@ class EmoFaceConfig(PretrainedConfig):
         self.fusion, self.fusion_layers, self.second_layer = fusion, fusion_layers, second_layer
         self.fusion_size = fusion_size or max(feature_size // 16, 1)
         self.spiral_length, self.spiral_dilation, self.temporal_window = spiral_length, spiral_dilation, temporal_window
+        self.attention_smoothing = attention_smoothing
         self.head, self.name = head, name
         super().__init__(**kwargs)
 

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from .configuration import EmoFaceConfig
 from .decoder import BranchDecoder, BranchLoop
 from .errors import EmoFaceError
+from .low_pass import LowPass
 from .mesh_attention import MeshAttention
 from .spiral import spirals as build_spirals
 
@@ -166,6 +167,7 @@ class EmoFaceModel(PreTrainedModel):
         shape = (len(config.emotion_names), len(config.level_names), c)
         self.register_buffer("emotion_prototypes", torch.zeros(shape))
         self._vertex_term: tuple[tuple, Tensor] | None = None
+        self._low_pass: LowPass | None = None
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -263,6 +265,12 @@ class EmoFaceModel(PreTrainedModel):
             self._vertex_term = (key, self.mesh_attention.vertex_term(self.spirals))
         return self._vertex_term[1]
 
+    def smooth(self, weight: Tensor) -> Tensor:
+        """Mesh Attention's last step: ``w_e`` (..., S) of all vertices without jumps between neighbours, see ``emoface.low_pass``."""
+        if self._low_pass is None:
+            self._low_pass = LowPass(self.faces.cpu().numpy(), self.config.vertex_count, steps=self.config.attention_smoothing)
+        return self._low_pass(weight)
+
     def fuse(self, content: Tensor, emotion: Tensor, weight: Tensor | None) -> Tensor:
         """``w_e dM_e + (1 - w_e) dM_c``; plain sum for ``fusion="add"``. Offsets (..., S, 3), weight (..., S)."""
         if weight is None:
@@ -342,4 +350,4 @@ class Generation:
         first = max(start - self._lead, 0)
         time = self.model.mesh_attention.time_term(emotion, content)[:, first - begin :]
         weight = self.model.mesh_attention.weights(time, self._vertex, self.model.spirals, start=first)
-        return weight[:, start - first :]
+        return self.model.smooth(weight[:, start - first :])

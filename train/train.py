@@ -185,6 +185,8 @@ def compute_losses(
         weight = None
         if attention is not None:
             weight = attention.weights(attention.time_term(features, content), vertex_term, model.spirals)
+            if weight.shape[-1] == model.config.vertex_count:  # its neighbours are there: as at inference
+                weight = model.smooth(weight)
             weight = weight[:, :, vertices] if spiral_second else weight
         fused = model.fuse(offsets_c, offsets_e, weight)
         truth = batch.motions[which].at(vertices)
