@@ -14,7 +14,8 @@ import sys
 import numpy as np
 import pytest
 
-from emoface import flame, metrics, metrics_cli
+from emoface import flame, metrics
+from emoface.metrics import files as metrics_cli
 from emoface.errors import EmoFaceError
 
 
@@ -337,7 +338,7 @@ def test_command_line_says_what_is_missing(result_folders, capsys):
 
 def test_metrics_need_numpy_only():
     """Users of other models import them without our other requirements."""
-    code = "import sys; sys.modules.update(dict.fromkeys(%r)); from emoface.metrics import lve; from emoface.metrics_cli import main; main(['--help'])"
+    code = "import sys; sys.modules.update(dict.fromkeys(%r)); from emoface.metrics import lve; from emoface.metrics.files import main; main(['--help'])"
     others = ("torch", "transformers", "scipy", "soundfile", "av", "gradio", "numba", "trimesh", "PIL", "huggingface_hub", "safetensors")
     done = subprocess.run([sys.executable, "-c", code % (others,)], capture_output=True, text=True)
     assert done.returncode == 0 and "--truth-stride" in done.stdout, done.stderr

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from emoface.animation import EMOTIONS
 from emoface.errors import EmoFaceError
 from emoface.files import atomic_path
-from emoface.metrics_cli import read_masks
+from emoface.metrics.files import read_masks
 from train.corpus.reader import Corpus
 from train.evaluation import bounds, dense, drift, emotion, lips, report
 from train.evaluation import clips as sets

@@ -31,8 +31,8 @@ from .corpus.coarticulation import Phone
 from .corpus.reader import Corpus
 from .data import Batch, mask_of, pad
 from .motion import DenseMotion
+from .named_emotions import set_named_emotions
 from .prepare.pairs import FEATURE_RATE, TimeMap, feature_map, phone_map, same_sentence_pairs, warp, warp_weights
-from .tasks import set_named_emotions
 
 
 @dataclass

@@ -18,6 +18,7 @@ from .basis_head import learn_in_basis, merged
 from .corpus.reader import Corpus
 from .data import KINDS, Batch, Sampler
 from .losses import LipPairs
+from .named_emotions import set_named_emotions
 
 
 class Task(Protocol):
@@ -56,16 +57,6 @@ def make_task(config) -> Task:
 
         return MeshTask(config)
     raise SystemExit(f"data.kind must be {' or '.join(DATA_SETTINGS)}, not {kind!r}.")
-
-
-@torch.no_grad()
-def set_named_emotions(model: EmoFaceModel, vectors: dict[tuple[int, int], list[Tensor]]) -> None:
-    """Named emotion x level = mean of its recordings' features, (C,) each. RAVDESS has no strong neutral: it is the normal one."""
-    for (emotion, level), features in vectors.items():
-        model.emotion_prototypes[emotion, level] = torch.stack(features).mean(0)
-    neutral = EMOTIONS.index("neutral")
-    if (neutral, 1) not in vectors:
-        model.emotion_prototypes[neutral, 1] = model.emotion_prototypes[neutral, 0]
 
 
 class CorpusTask:

@@ -119,7 +119,7 @@ def write_scene(animation: Animation, path: str | Path) -> list[Path]:
     """Write an animation with sound for the 3D player: ``path`` with the suffixes .efp and .wav; returns both."""
     import soundfile
 
-    from ..ui.pack import Panel, Track, View, write_pack
+    from ..export.pack import Panel, Track, View, write_pack
 
     scene, sound = Path(path).with_suffix(".efp"), Path(path).with_suffix(".wav")
     write_pack(scene, [Track(animation.vertices)], [View("", [Panel(0)])], faces=animation.faces, fps=animation.fps,

@@ -62,7 +62,7 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
                 importance.build(context)
             if study is not None:
                 with gr.Tab("Study", id="study"):
-                    from ..study.ui import build_study
+                    from .study import build_study
 
                     build_study(study)
             with gr.Tab("About", id="about"):

@@ -9,7 +9,7 @@ from typing import Sequence
 import numpy as np
 
 from ..animation import Animation
-from .pack import Layer, Panel, Track, View, write_pack
+from ..export.pack import Layer, Panel, Track, View, write_pack
 from .plots import MOVING_MM
 
 WEIGHT, EFFECT = "weight", "effect"

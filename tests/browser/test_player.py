@@ -7,7 +7,7 @@ import pytest
 from emoface.audio import load_audio
 from emoface.ui import scenes
 from emoface.ui.chart import Chart, ChartView
-from emoface.ui.pack import Panel, View
+from emoface.export.pack import Panel, View
 from emoface.ui.player import FacePlayer
 from emoface.ui.theme import CSS, theme
 from tests.browser.conftest import BURSTS, WAIT

@@ -62,7 +62,7 @@ def test_a_peer_beside_us(files, tmp_path, capsys):
 def test_what_the_player_is_given(files, tmp_path, talking, flame):
     pytest.importorskip("gradio")
     soundfile = pytest.importorskip("soundfile")
-    from emoface.export.viewer import build_viewer, write_scene
+    from emoface.ui.viewer import build_viewer, write_scene
 
     value = write_scene([load(files / "ours.npz"), load(files / "ours.glb")], ["a", "b"], tmp_path / "scene")
     sound, rate = soundfile.read(value["audio"])
@@ -78,7 +78,7 @@ def test_what_the_player_is_given(files, tmp_path, talking, flame):
 
 def test_view_in_a_browser(files, tmp_path, talking, chromium):
     pytest.importorskip("gradio")
-    from emoface.export.viewer import build_viewer
+    from emoface.ui.viewer import build_viewer
     from emoface.ui.theme import CSS, theme
 
     page = build_viewer([load(files / "peer.npy", files / "flame.ply")], ["peer.npy"], tmp_path)

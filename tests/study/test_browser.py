@@ -22,7 +22,7 @@ DESIGN = {
 
 def serve(folder, design):
     """Render and open a study; yields address, study folder and storage."""
-    from emoface.study.ui import build_study
+    from emoface.ui.study import build_study
 
     soundfile.write(folder / "speech.wav", tone(0.7), 16000)
     for item in design["items"]:

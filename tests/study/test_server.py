@@ -16,7 +16,7 @@ from .test_session import ASPECTS, write_study
 httpx = pytest.importorskip("httpx")
 _SERVER = """
 import sys
-from emoface.study.ui import build_study
+from emoface.ui.study import build_study
 page = build_study(sys.argv[1], database=sys.argv[2])
 _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, _frontend=False)
 form = next(block for block in page.blocks.values() if type(block).__name__ == "StudyForm")
@@ -101,7 +101,7 @@ def test_fifty_raters_mix_nothing_and_kill_9_loses_no_acknowledged_answer(study,
 
 
 def test_clips_are_served_and_private_files_are_not(study, tmp_path):
-    from emoface.study.ui import build_study
+    from emoface.ui.study import build_study
 
     (study / "private").mkdir(exist_ok=True)
     (study / "private" / "key.json").write_text("{}")
@@ -127,7 +127,7 @@ def test_clips_are_served_and_private_files_are_not(study, tmp_path):
 def test_the_study_can_be_a_tab_of_another_page(study, tmp_path):
     import gradio as gr
 
-    from emoface.study.ui import build_study
+    from emoface.ui.study import build_study
 
     with gr.Blocks() as whole, gr.Tabs():
         with gr.Tab("Other"):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from emoface.animation import LEVELS
 from emoface.errors import EmoFaceError
-from emoface.metrics_cli import clip_measures
+from emoface.metrics.files import clip_measures
 from train.meshes import MeshFolder
 
 from .lips import vertex_rows

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emoface.errors import EmoFaceError
-from emoface.ui.pack import Layer, Panel, Track, View, pack, write_pack
+from emoface.export.pack import Layer, Panel, Track, View, pack, write_pack
 
 FACES = np.array([[0, 1, 2], [1, 3, 2], [2, 3, 4]], np.int32)
 ONE = [View("Face", [Panel(0, "a <b>caption</b> ${1}")])]
@@ -20,7 +20,7 @@ def moving(frames=9, vertices=5, seed=0):
 
 
 def decode(data):
-    """Follows the layout in ``emoface.ui.pack`` one number at a time."""
+    """Follows the layout in ``emoface.export.pack`` one number at a time."""
     raw = gzip.decompress(data)
     assert raw[:4] == b"EFP1"
     (length,) = struct.unpack("<I", raw[4:8])

@@ -11,15 +11,12 @@ from typing import Any
 
 import gradio as gr
 
-from ..ui.player import HERE as PLAYER
-from ..ui.player import PLOTLY_3D_URL
-from ..ui.player import script as player_script
-from .make import FILE_TIME
-from .push import HubCopy
-from .session import StudySession, admin_token
-from .storage import Storage, default_path
-
-_FORM = Path(__file__).with_name("form")
+from ..study.make import FILE_TIME
+from ..study.push import HubCopy
+from ..study.session import StudySession, admin_token
+from ..study.storage import Storage, default_path
+from .player import HERE, PLOTLY_3D_URL
+from .player import script as player_script
 
 
 class StudyForm(gr.HTML):
@@ -30,9 +27,9 @@ class StudyForm(gr.HTML):
             body = data[0] if isinstance(data, list) and len(data) == 1 else data
             return session(body, client=_client(request))
 
-        super().__init__(None, html_template=(_FORM / "form.html").read_text("utf-8"),
-                         css_template=(_FORM / "form.css").read_text("utf-8"),
-                         js_on_load=(_FORM / "form.js").read_text("utf-8"), apply_default_css=False,
+        super().__init__(None, html_template=(HERE / "study.html").read_text("utf-8"),
+                         css_template=(HERE / "study.css").read_text("utf-8"),
+                         js_on_load=(HERE / "study.js").read_text("utf-8"), apply_default_css=False,
                          server_functions=[study_call], plotly_url=PLOTLY_3D_URL,
                          clips_url=f"/gradio_api/file={clips.as_posix()}", **kwargs)
 
@@ -73,7 +70,7 @@ def _public_clips(folder: Path) -> Path:
             os.utime(public / clip.name, (FILE_TIME, FILE_TIME))
     (public / "player.js").write_text(player_script("player"), encoding="utf-8")
     for name in ("player.html", "player.css"):
-        shutil.copy(PLAYER / name, public / name)
+        shutil.copy(HERE / name, public / name)
     gr.set_static_paths([public])
     return public
 

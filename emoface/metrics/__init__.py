@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import EmoFaceError
+from ..errors import EmoFaceError
 
 Clips = "np.ndarray | Sequence[np.ndarray]"
 
@@ -452,9 +452,3 @@ def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
 
 def _longest_run(flags: np.ndarray) -> int:
     return max((last - first + 1 for first, last in _runs(flags)), default=0)
-
-
-if __name__ == "__main__":
-    from emoface.metrics_cli import main
-
-    raise SystemExit(main())

@@ -22,7 +22,7 @@ def build_viewer(animations: Sequence[Animation], captions: Sequence[str], folde
     """
     import gradio as gr
 
-    from ..ui.player import FacePlayer
+    from .player import FacePlayer
 
     if not 1 <= len(animations) <= PLAYER_LIMIT:
         raise EmoFaceError(f"The player shows 1 to {PLAYER_LIMIT} animations at once, not {len(animations)}.")
@@ -39,8 +39,8 @@ def write_scene(animations: Sequence[Animation], captions: Sequence[str], stem: 
     """Writes what ``FacePlayer`` shows for animations of one topology; returns its value."""
     import soundfile
 
-    from ..ui import scenes
-    from ..ui.pack import Panel, Track, View, write_pack
+    from . import scenes
+    from ..export.pack import Panel, Track, View, write_pack
 
     first = animations[0]
     longest = max(animation.frame_count for animation in animations)
@@ -76,7 +76,7 @@ def _has_maps(animation: Animation) -> bool:
 
 
 def _maps(animation: Animation, frames: int) -> dict[str, np.ndarray]:
-    from ..ui import scenes
+    from . import scenes
 
     if not _has_maps(animation):
         return {}

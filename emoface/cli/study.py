@@ -47,7 +47,7 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 
 def _make(arguments: argparse.Namespace) -> int:
-    from .make import make_study
+    from ..study.make import make_study
 
     output = make_study(arguments.design, arguments.output, progress=_progress)
     _progress("Done", 1.0, end="\n")
@@ -56,7 +56,7 @@ def _make(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from .report import write_report
+    from ..study.report import write_report
 
     target = write_report(arguments.folder, output=arguments.output, database=arguments.answers)
     print(f"Wrote {target / 'report.md'} and its tables, plots and LaTeX beside it.")
@@ -64,7 +64,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from .export import write_export
+    from ..study.export import write_export
 
     for path in write_export(arguments.folder, arguments.output, database=arguments.answers):
         print(path)
@@ -72,8 +72,8 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _power(arguments: argparse.Namespace) -> int:
-    from .power import plan_raters
-    from .simulate import RaterModel
+    from ..study.power import plan_raters
+    from ..study.simulate import RaterModel
 
     model = RaterModel(rater=arguments.rater_sd, taste=arguments.taste_sd, error=arguments.answer_sd)
     print("difference  raters  MOS +-  power in 1000 simulated studies")

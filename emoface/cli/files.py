@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from ..errors import EmoFaceError
+from .common import Progress, check_output
 
 _EPILOG = ("FILE is a .npz or .glb of EmoFace, or a .npy (frames, vertices * 3) of any topology with --template "
            "MESH.obj or MESH.ply, e.g. the result of another method on FLAME.")
@@ -68,7 +69,7 @@ def _background(text: str) -> str | tuple[int, ...]:
 
 def read_animations(arguments: argparse.Namespace) -> list:
     """The animations of the files on the command line, the first with the sound of ``--audio``."""
-    from . import load
+    from ..export import load
 
     animations = [load(path, arguments.template if path.suffix.lower() == ".npy" else None, fps=arguments.fps)
                   for path in arguments.files]
@@ -86,7 +87,7 @@ def _view(arguments: argparse.Namespace) -> None:
         from ..ui.theme import CSS, theme
     except ImportError as error:
         raise EmoFaceError(f"The player needs the package {error.name}: pip install -r requirements.txt.") from None
-    from .viewer import build_viewer
+    from ..ui.viewer import build_viewer
 
     with tempfile.TemporaryDirectory(prefix="emoface-view-") as folder:
         page = build_viewer(animations, [path.name for path in arguments.files], Path(folder))
@@ -104,9 +105,8 @@ def _view(arguments: argparse.Namespace) -> None:
 
 
 def _render(arguments: argparse.Namespace) -> None:
-    from ..cli import Progress, check_output
-    from . import FORMATS, save
-    from .video import save_video
+    from ..export import FORMATS, save
+    from ..export.video import save_video
 
     check_output(arguments.output)
     is_film = FORMATS[arguments.output.suffix.lower()][1] == "save_video"

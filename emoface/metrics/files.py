@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import flame, metrics
-from .errors import EmoFaceError
-from .files import atomic_path
+from .. import flame, metrics
+from ..errors import EmoFaceError
+from ..files import atomic_path
 
 DESCRIPTION = """LVE, EVE, FDD, MVE and LVD of predicted against true vertices (metres, same frame rate, same mesh).
 PRED and TRUTH are .npy files, (frames, vertices*3) or (frames, vertices, 3), or folders of them. In folders a

@@ -1,0 +1,72 @@
+"""The command line: ``python -m emoface animate|serve|info|view|render|study ...``.
+
+A command lives in a module with ``add_parser(subparsers)``, which adds a parser of the command's name and
+``set_defaults(run=function)``; ``function(arguments)`` returns the exit code (None is 0). Only the module of the command
+that was asked for is imported.
+
+Exit codes: 0 done, 2 something the person can fix (one line on stderr says what), 130 stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import NoReturn, Sequence
+
+from .. import __version__
+from ..errors import Cancelled, EmoFaceError
+from .common import COMMANDS
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but a mistake is one line and not the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (--help shows how to use it)\n")
+
+
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser; complete for ``command``, the others only by name."""
+    parser = _Parser(prog="python -m emoface", description="Speech-driven 3D talking faces with the emotion of your choice.")
+    parser.add_argument("--version", action="version", version=f"emoface {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chosen = COMMANDS[command][0] if command in COMMANDS and _exists(COMMANDS[command][0]) else None
+    if chosen:
+        import_module(chosen).add_parser(subparsers)
+    for name, (module, purpose) in COMMANDS.items():
+        if module != chosen and _exists(module):
+            subparsers.add_parser(name, help=purpose)
+    return parser
+
+
+def _exists(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    command = next((word for word in argv if not word.startswith("-")), None)
+    try:
+        arguments = build_parser(command).parse_args(argv)
+        return int(arguments.run(arguments) or 0)
+    except Cancelled as stopped:
+        return _complain(str(stopped), 130)
+    except EmoFaceError as error:
+        return _complain(f"emoface: {error}", 2)
+    except KeyboardInterrupt:
+        return _complain("\nStopped.", 130)
+    except BrokenPipeError:  # the reader of our output has gone, e.g. `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(sentence, file=sys.stderr)
+    return code

@@ -1,0 +1,77 @@
+"""``emoface animate``: speech to a moving head."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from .common import COMMANDS, Progress, add_model_options, check_output
+
+
+def add_parser(subparsers) -> None:
+    parser = subparsers.add_parser(
+        "animate",
+        help=COMMANDS["animate"][1],
+        description="Animate a head from a recording.",
+        epilog="The emotion of happy.wav on the words of speech.wav:  "
+        "python -m emoface animate speech.wav -o face.mp4 --emotion happy.wav",
+    )
+    add = parser.add_argument
+    add("speech", metavar="SPEECH", help="recording: wav, mp3, flac, ogg, opus, m4a, webm, ...")
+    add("-o", "--output", type=Path, required=True, metavar="OUT", help="its suffix decides the format")
+    add("--emotion", default="speech", metavar="speech|NAME|FILE", help="the voice's own, a name, or another recording")
+    add("--mix", type=float, default=1.0, help="0: the speech's own emotion ... 1: the chosen one (default)")
+    add("--level", default="normal", choices=("normal", "strong"))
+    add("--style", metavar="NAME", help="speaking style; the info command lists them")
+    add("--head", type=int, default=0, metavar="N", help="0 (average) to 23")
+    add("--branch", default="fused", choices=("fused", "content", "emotion"), help="show one branch alone")
+    add("--idle", action="store_true", help="add blinks and small eye movements")
+    add("--max-seconds", type=float, metavar="S", help="longest recording accepted (default 120)")
+    add("--quiet", action="store_true", help="no progress on stderr")
+    add_model_options(parser)
+    parser.set_defaults(run=_animate)
+
+
+def _animate(arguments: argparse.Namespace) -> None:
+    check_output(arguments.output)
+    report = Progress(quiet=arguments.quiet)
+    report("Reading the recording", 0.0)
+    # All that can be wrong with the input is found before the seconds that loading a model takes.
+    speech, emotion = read_sounds(arguments.speech, arguments.emotion, max_seconds=arguments.max_seconds)
+
+    report("Loading the model", 0.0)
+    from ..pipeline import EmoFacePipeline
+
+    pipe = EmoFacePipeline.from_pretrained(
+        arguments.model, revision=arguments.revision, device=arguments.device, max_seconds=arguments.max_seconds
+    )
+    animation = pipe(
+        speech,
+        emotion=emotion,
+        mix=arguments.mix,
+        level=arguments.level,
+        style=arguments.style,
+        head=arguments.head,
+        output=arguments.branch,
+        idle=arguments.idle,
+        progress=report,
+    )
+    report(f"Writing {arguments.output.name}", 0.0)
+    animation.save(arguments.output)
+    report.close()
+    heard = f"{animation.emotion} ({animation.emotion_probabilities.max():.0%})"
+    print(f"{arguments.output}: {animation.frame_count} frames, {animation.duration:.2f} s, sounds {heard}")
+
+
+def read_sounds(speech: str, emotion: str, *, max_seconds: float | None):
+    """The speech as Audio, and the emotion as Audio, or as given if it is a name.
+
+    A file called like an emotion is reached by its path: ``./happy``.
+    """
+    from ..audio import MAX_SECONDS, load_audio
+
+    limit = max_seconds or float(os.environ.get("EMOFACE_MAX_SECONDS", MAX_SECONDS))
+    audio = load_audio(speech, max_seconds=limit)
+    is_file = os.sep in emotion or Path(emotion).suffix
+    return audio, load_audio(emotion, max_seconds=limit) if is_file else emotion

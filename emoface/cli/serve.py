@@ -1,0 +1,39 @@
+"""``emoface serve``: the page, until Ctrl-C. ``app.py``, the entry of a Hugging Face Space, runs the same.
+
+The environment configures it on a Space, options do so on the command line: EMOFACE_MODEL (--model), EMOFACE_DEVICE (--device),
+EMOFACE_STUDY (--study), EMOFACE_MAX_SECONDS, and Gradio's own GRADIO_SERVER_NAME (--host) and GRADIO_SERVER_PORT (--port).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+
+from ..errors import EmoFaceError
+from .common import COMMANDS
+
+
+def add_parser(subparsers) -> None:
+    parser = subparsers.add_parser("serve", help=COMMANDS["serve"][1], description="Run the app until Ctrl-C.")
+    parser.add_argument("--host", help="0.0.0.0 to be reachable from other machines (default: this one only)")
+    parser.add_argument("--port", type=int, help="default: the first free one from 7860")
+    parser.add_argument("--model", default=os.environ.get("EMOFACE_MODEL"), metavar="PATH_OR_ID", help="model folder or Hugging Face id (default: embedded)")
+    parser.add_argument("--device", default=os.environ.get("EMOFACE_DEVICE", "auto"), choices=("auto", "cpu", "cuda"), help="default: auto")
+    parser.add_argument("--study", default=os.environ.get("EMOFACE_STUDY"), metavar="DIR", help="folder of a user study: adds its tab")
+    parser.set_defaults(run=_serve)
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    try:
+        from ..ui.app import build_app, launch_options
+    except ModuleNotFoundError as error:
+        raise EmoFaceError(f"The page needs the package {error.name}: pip install -r requirements.txt.") from None
+    page = build_app(model=arguments.model, device=arguments.device, study=arguments.study)
+    if page.emoface.notice:
+        print(f"emoface: {page.emoface.notice}", file=sys.stderr)
+    page.launch(server_name=arguments.host, server_port=arguments.port, prevent_thread_lock=True, **launch_options())
+    # The model loads while the first visitor looks at the example, and not before the page is up.
+    threading.Thread(target=lambda: page.emoface.engine.pipeline, daemon=True).start()
+    page.block_thread()

@@ -1,0 +1,3 @@
+from .files import main
+
+raise SystemExit(main())
