@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 from emoface.errors import EmoFaceError
 from emoface.export import raster_numpy
 from emoface.head import ASSET, HEAD_COUNT, MASK_GROUPS, fit_blendshapes, lip_aperture_mm, load_head
+from train.head.eyes import IRIS
 from train.head.gaps import lid_gaps_mm, lip_gaps_mm
 
 HEAD = load_head(0)
@@ -160,6 +161,52 @@ def test_lips_touch_at_rest_and_seal_in_pp(index):
     assert lip_aperture_mm(pp[None], head)[0] < -1
     assert lip_gaps_mm(head, pp).max() < 0.3
     assert 12 < lip_aperture_mm(head.pose(weights({"jawOpen": 0.4})), head)[0] < 16
+
+
+def moved(pose: dict[str, float]) -> np.ndarray:
+    """(S, 3) millimetres that the skin of head 0 moves."""
+    return 1e3 * (HEAD.pose(weights(pose))[0, :S] - HEAD.skin_template)
+
+
+def near(x: float, y: float) -> np.ndarray:
+    """Visible skin of the left half within 6 mm of a place seen from the front, millimetres."""
+    at = HEAD.skin_template
+    return HEAD.mask("visible_skin")[:S] & (np.hypot(1e3 * at[:, 0] - x, 1e3 * at[:, 1] - y) < 6) & (at[:, 2] > 0.02)
+
+
+CORNER = int(HEAD.lip_rings[0][HEAD.skin_template[HEAD.lip_rings[0], 0].argmax()])
+CHEEK, WING, INNER_BROW, OUTER_BROW = near(33, -8), near(19, -16), near(12, 39), near(40, 40)
+
+
+def test_corners_of_the_resting_mouth_do_not_hang():
+    middle = HEAD.skin_template[HEAD.lip_pairs.ravel(), 1].mean()
+    assert 1 < 1e3 * (HEAD.skin_template[CORNER, 1] - middle) < 4
+
+
+def test_expressions_move_what_muscles_move():
+    """Directions and sizes in mm of what makes each expression readable (+x: the person's left, +y up)."""
+    smile, frown, stretch = (moved({f"mouth{name}": 1}) for name in ("Smile", "Frown", "Stretch"))
+    assert smile[CORNER, 1] > 7 and smile[CORNER, 0] > 4 and smile[CHEEK, 1].mean() > 2 and smile[CHEEK, 2].mean() > 1
+    assert frown[CORNER, 1] < -4
+    assert stretch[CORNER, 0] > 5 and stretch[CORNER, 2] < -4
+    cheek, sneer = moved({"cheekSquint": 1}), moved({"noseSneer": 1})
+    assert cheek[CHEEK, 1].mean() > 2.5 and np.abs(cheek[HEAD.lip_rings[0]]).max() < 0.1
+    assert sneer[WING, 1].mean() > 3.5
+    down, sad = moved({"browDown": 1}), moved({"browInnerUp": 1, "browDown": 0.3})
+    assert down[INNER_BROW, 1].mean() < -4 and down[INNER_BROW, 0].mean() < -2.5
+    assert sad[INNER_BROW, 1].mean() > 3 and sad[OUTER_BROW, 1].mean() < 1.5  # oblique
+    wide = HEAD.pose(weights({"eyeWide": 1}))[0]
+    eye = np.linalg.norm(HEAD.template[HEAD.mask("eye_left")] - HEAD.eye_centers[0], axis=1).mean()
+    top_of_iris = HEAD.eye_centers[0, 1] + eye * np.sin(np.radians(IRIS))
+    assert wide[HEAD.lid_pairs[0, :, 0], 1].max() - top_of_iris > 5e-4  # white above it
+
+
+@pytest.mark.parametrize("name", ["mouthSmile", "mouthFrown", "mouthStretch", "mouthDimple", "mouthLeft", "mouthRight", "cheekPuff"])
+def test_shut_shapes_leave_no_slit_and_no_overlap(name):
+    poses = [{name: 1}, {name: 0.5}] + [{name + side: 1} for side in ("Left", "Right") if name + side in COLUMN]
+    for pose in poses:
+        gaps = lip_gaps_mm(HEAD, HEAD.pose(weights(pose))[0])
+        assert gaps.max() < 0.25 and gaps.min() > -0.5, pose
 
 
 def test_lip_aperture_reads_skin_and_whole_heads_alike():

@@ -37,29 +37,31 @@ ACTION_UNITS = {
 # Full ("strong") expression of each emotion; gaze is left to the idle layer.
 PROTOTYPES = {
     "neutral": {},
-    "calm": dict(mouthSmile=0.22, eyeBlink=0.15, eyeSquint=0.12, browInnerUp=0.05, mouthPress=0.08),
+    "calm": dict(mouthSmile=0.25, eyeBlink=0.15, eyeSquint=0.12, browInnerUp=0.05, mouthPress=0.08),
     "happy": dict(
-        mouthSmile=0.90, cheekSquint=0.85, eyeSquint=0.35, mouthUpperUp=0.22, mouthLowerDown=0.20, mouthDimple=0.12,
-        jawOpen=0.12, browOuterUp=0.12, browInnerUp=0.10,
+        mouthSmile=0.95, cheekSquint=0.75, eyeSquint=0.20, mouthUpperUp=0.30, mouthLowerDown=0.20, mouthDimple=0.10,
+        jawOpen=0.10, browOuterUp=0.12, browInnerUp=0.10,
     ),
     "sad": dict(
-        browInnerUp=1.0, mouthFrown=1.0, mouthShrugLower=0.40, browDown=0.15, eyeBlink=0.20, eyeSquint=0.20,
+        browInnerUp=1.0, mouthFrown=1.0, mouthShrugLower=0.45, browDown=0.30, eyeBlink=0.22, eyeSquint=0.12,
         cheekSquint=0.10, mouthStretch=0.10,
     ),
     "angry": dict(
-        browDown=1.0, noseSneer=0.65, mouthPress=0.60, eyeWide=0.50, eyeSquint=0.35, mouthLowerDown=0.35,
-        mouthUpperUp=0.30, mouthFrown=0.30, mouthRollLower=0.25, mouthRollUpper=0.25, jawForward=0.20,
-        mouthShrugLower=0.20, mouthStretch=0.15,
+        browDown=1.0, eyeWide=0.60, mouthPress=0.50, noseSneer=0.45, eyeSquint=0.45, mouthFrown=0.40,
+        mouthLowerDown=0.35, jawForward=0.30, mouthUpperUp=0.20, mouthRollUpper=0.20, mouthShrugLower=0.20,
+        mouthRollLower=0.15, mouthStretch=0.15,
     ),
     "fearful": dict(
-        browInnerUp=1.0, eyeWide=1.0, mouthStretch=1.0, browOuterUp=0.30, browDown=0.30, mouthLowerDown=0.30,
-        mouthFrown=0.20, jawOpen=0.14,
+        browInnerUp=1.0, eyeWide=1.0, mouthStretch=1.0, browOuterUp=0.55, browDown=0.50, mouthLowerDown=0.40,
+        mouthFrown=0.15, jawOpen=0.14, mouthUpperUp=0.10,
     ),
     "disgust": dict(
-        noseSneer=1.0, mouthUpperUp=0.70, browDown=0.65, mouthFrown=0.65, eyeSquint=0.60, cheekSquint=0.55,
-        mouthShrugLower=0.45, mouthLowerDown=0.10,
+        noseSneer=1.0, mouthUpperUp=0.60, mouthFrown=0.60, browDown=0.50, eyeSquint=0.50, cheekSquint=0.50,
+        mouthShrugLower=0.50, mouthLowerDown=0.10,
     ),
-    "surprised": dict(browInnerUp=1.0, browOuterUp=1.0, eyeWide=0.85, jawOpen=0.32, mouthFunnel=0.10),
+    "surprised": dict(
+        browOuterUp=1.0, browInnerUp=0.9, eyeWide=0.9, jawOpen=0.36, mouthFunnel=0.25, mouthFrown=0.15,
+    ),
 }
 
 

@@ -17,7 +17,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from train.head import colors, eyes, hair, identities, lips, makehuman, neck, regions, shapes, teeth  # noqa: E402
+from train.head import colors, expressions, eyes, hair, identities, lips, makehuman, neck, regions, shapes, teeth  # noqa: E402
 from train.head.parts import Part, Placement, RigidMotion  # noqa: E402
 from train.head.topology import QuadMesh, triangulate  # noqa: E402
 
@@ -79,26 +79,31 @@ def cut_head() -> Body:
     return Body(base, source, index, index[quads], index[loop], mirror, QuadMesh(index[quads]))
 
 
-def average_head(body: Body, whole: np.ndarray, units: dict[str, np.ndarray]) -> Average:
-    """Symmetric skin with sealed lips, and shapes whose lips seal (PP) and lids meet (eyeBlink)."""
+def average_head(body: Body, whole: np.ndarray, units: dict[str, np.ndarray], scans: Path | None = None) -> Average:
+    """Symmetric skin with sealed lips, and shapes whose lips seal (PP) and lids meet (eyeBlink).
+
+    With ``scans`` (ict_facekit.npz) the scanned expressions are carried to this head anew.
+    """
     skin = (whole[body.source] + shapes.mirrored(whole[body.source], body.mirror)) / 2
     deltas = shapes.symmetric_shapes({name: unit[body.source] for name, unit in units.items()}, body.mirror)
     mouth = lips.lip_opening(body.mesh, body.index, -deltas["jawOpen"][:, 1])
     lids = {side: lips.lid_opening(body.mesh, body.index, skin, body.mirror, side) for side in SIDES}
 
-    skin = skin + lips.seal_offsets(mouth, skin)
+    skin = skin + lips.seal_offsets(mouth, skin, depth=0.9)
+    if scans is not None:
+        expressions.fit(scans, skin, triangulate(skin, body.quads), mouth, lids, body.mirror)
+    deltas = shapes.symmetric_shapes(expressions.mix(deltas, skin, mouth, body.mirror), body.mirror)
+    expressions.seal(deltas, skin, mouth, body.mirror)
+    expressions.push_upper_lip(deltas, skin, mouth)
     close = lips.close_offsets(mouth, skin, skin + shapes.combine(deltas, shapes.PP))
     close = (close + shapes.mirrored(close, body.mirror)) / 2
     for side, lid in lids.items():
-        press, blink, smile = (f"{name}{side.title()}" for name in ("mouthPress", "eyeBlink", "mouthSmile"))
+        press, blink = (f"{name}{side.title()}" for name in ("mouthPress", "eyeBlink"))
         # each press carries the correction of its own half; on the midline the two add up to all of it
         sign = 1 if side == "left" else -1
         half = np.clip(sign * skin[:, :1] / 4e-3, -1, 1) / 2 + 0.5
         deltas[press] = deltas[press] + close * half / shapes.PP["mouthPressLeft"]
         deltas[blink] = deltas[blink] * lips.blink_scale(lid, skin, deltas[blink])[:, None]
-        deltas[smile] = shapes.smooth_away_from(
-            deltas[smile], skin, body.mesh, mouth.outer.ravel(), start=0.004, full=0.02, rounds=12
-        )
     for name in deltas:
         if name.startswith(FOREHEAD_SHAPES):
             deltas[name] = shapes.fade_above(deltas[name], skin[:, 1], start=0.064, end=0.080)
@@ -154,13 +159,13 @@ def tongue_shape(helper: np.ndarray) -> np.ndarray:
     return np.stack([x * (0.94 - 0.22 * tip**4), y - 5.5, z + 0.5 - 3.0 * (tip * x / 8) ** 2], 1) * 1e-3
 
 
-def build() -> dict[str, np.ndarray]:
+def build(scans: Path | None = None) -> dict[str, np.ndarray]:
     body = cut_head()
     names = makehuman.face_unit_names()
     units = {name: makehuman.face_unit(name) * METRES for name in names}
     people = [identities.AVERAGE]
     bodies = [body.person(identities.AVERAGE)]
-    head = average_head(body, bodies[0], units)
+    head = average_head(body, bodies[0], units, scans)
     skins = [head.skin]
     rng = np.random.default_rng(SEED)
     for number in range(1, HEAD_COUNT):
@@ -276,8 +281,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=ROOT / "assets/head/head.npz")
     parser.add_argument("--sheets", type=Path, metavar="FOLDER", help="also draw contact sheets into this folder")
+    parser.add_argument("--ict", type=Path, metavar="NPZ", help="fit the scanned expressions anew to ict_facekit.npz")
     arguments = parser.parse_args()
-    save(build(), arguments.output)
+    save(build(arguments.ict), arguments.output)
     print(f"{arguments.output.name}: {arguments.output.stat().st_size / 1e6:.2f} MB")
     if arguments.sheets:
         from train.head.sheets import draw_all

@@ -44,6 +44,8 @@ _PAIRED_DETAILS = [  # the same amount left and right
 ]
 _SHAPES = "oval round rectangular square triangular invertedtriangular diamond".split()
 _ASYMMETRIES = "brown cheek eye jaw mouth nose".split()
+CORNERS_UP = 0.45
+"""Of MakeHuman's target for raised corners of the mouth, on everybody: without it a resting face reads as a scowl."""
 _AMOUNT = 0.6  # at 1 some heads become caricatures
 
 
@@ -89,6 +91,7 @@ def person_offsets(person: Person, rng: np.random.Generator | None = None) -> np
     offsets = macro(
         gender=person.gender, years=person.years, race=person.race, weight=person.weight, muscle=person.muscle
     )
+    offsets = offsets + CORNERS_UP * target("mouth/mouth-angles-up")
     if rng is None:
         return offsets
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from train.corpus.emotion import PROTOTYPES
+
 VISEMES = {
     "sil": {},
     "PP": {"mouthPress": 0.35, "mouthRollLower": 0.22, "mouthRollUpper": 0.15, "jawOpen": 0.02, "mouthClose": 0.02},
@@ -23,32 +25,8 @@ VISEMES = {
 }
 """Meta's 15 mouth shapes."""
 
-EMOTIONS = {
-    "neutral": {},
-    "calm": {"mouthSmile": 0.22, "eyeBlink": 0.15, "eyeSquint": 0.12, "browInnerUp": 0.05, "mouthPress": 0.08},
-    "happy": {
-        "mouthSmile": 0.85, "cheekSquint": 0.65, "eyeSquint": 0.3, "mouthDimple": 0.12, "mouthUpperUp": 0.1,
-        "mouthLowerDown": 0.2, "jawOpen": 0.12, "browOuterUp": 0.12, "browInnerUp": 0.1,
-    },
-    "sad": {
-        "browInnerUp": 1, "browDown": 0.25, "mouthFrown": 0.9, "mouthShrugLower": 0.4, "eyeBlink": 0.25,
-        "eyeSquint": 0.2, "eyeLookDown": 0.25, "cheekSquint": 0.1, "mouthStretch": 0.1,
-    },
-    "angry": {
-        "browDown": 1, "eyeWide": 0.45, "eyeSquint": 0.5, "mouthPress": 0.6, "mouthRollLower": 0.25,
-        "mouthRollUpper": 0.25, "noseSneer": 0.6, "mouthFrown": 0.3, "jawForward": 0.2, "mouthShrugLower": 0.2,
-    },
-    "fearful": {
-        "browInnerUp": 1, "browOuterUp": 0.3, "browDown": 0.3, "eyeWide": 1, "mouthStretch": 1, "jawOpen": 0.14,
-        "mouthLowerDown": 0.3, "mouthFrown": 0.2,
-    },
-    "disgust": {
-        "noseSneer": 1, "browDown": 0.6, "eyeSquint": 0.6, "cheekSquint": 0.55, "mouthUpperUp": 0.75,
-        "mouthFrown": 0.65, "mouthShrugLower": 0.45, "mouthLowerDown": 0.1,
-    },
-    "surprised": {"browInnerUp": 1, "browOuterUp": 1, "eyeWide": 0.85, "jawOpen": 0.4, "mouthFunnel": 0.1},
-}
-"""Strong expressions; normal ones are 0.6 times these."""
+EMOTIONS = PROTOTYPES | {"sad": PROTOTYPES["sad"] | {"eyeLookDown": 0.25}}
+"""Strong expressions, those of the training targets with a gaze; normal ones are 0.6 times these."""
 
 
 def pose_weights(pose: dict[str, float], names: tuple[str, ...]) -> np.ndarray:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from .topology import QuadMesh
-
 NOISE = 1e-5  # metres; smaller movements are rounding of the source files
 PP = {  # the bilabial closure used to check lateral slits
     "mouthPressLeft": 0.35, "mouthPressRight": 0.35, "mouthRollLower": 0.22, "mouthRollUpper": 0.15,
@@ -32,20 +30,6 @@ def symmetric_shapes(deltas: dict[str, np.ndarray], mirror: np.ndarray) -> dict[
 
 def combine(deltas: dict[str, np.ndarray], weights: dict[str, float]) -> np.ndarray:
     return sum(w * deltas[n] for n, w in weights.items())
-
-
-def smooth_away_from(
-    offsets: np.ndarray, skin: np.ndarray, mesh: QuadMesh, keep: np.ndarray, *, start: float, full: float, rounds: int
-) -> np.ndarray:
-    """Laplacian smoothing of offsets (S, 3) that starts ``start`` and is complete ``full`` metres away from the
-    vertices ``keep``. Takes the dent out of the cheek that the smile makes beside its lips."""
-    distance = np.linalg.norm(skin[:, None] - skin[keep][None], axis=2).min(1)
-    share = np.clip((distance - start) / (full - start), 0, 1)[:, None]
-    around = [list(mesh.neighbors[v]) for v in range(len(skin))]
-    for _ in range(rounds):
-        mean = np.array([offsets[near].mean(axis=0) for near in around])
-        offsets = offsets + share * (mean - offsets)
-    return offsets
 
 
 def fade_above(offsets: np.ndarray, height: np.ndarray, *, start: float, end: float) -> np.ndarray:
