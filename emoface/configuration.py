@@ -20,9 +20,11 @@ class EmoFaceConfig(PretrainedConfig):
         feature_mix: ``"learned"`` takes a learned mix of the L blocks through two temporal convolutions (mini), ``"last"``
             the last block as it is (the paper).
         content_layer, emotion_layer: block on which each learned mix starts (0-based among the L read).
+        emotion_kernel: frames that the emotion's convolutions span (odd); 1 hears every frame for itself, which the slow track then pools.
         emotion_pooling: ``"slow"`` lets the emotion branch hear only a slow track of its source (no foreign words can
             reach the lips), ``"frame"`` every frame (the paper).
         emotion_window: width of that slow track, seconds (standard deviation of the Gaussian).
+        voice_rest: whether the slow track was trained to hear a voice against its own rest (a neutral ``reference`` recording).
         hidden_size: d of the decoders. attention_heads, feedforward_size, period, window: the FaceFormer decoder; self-attention
             sees at most the last ``window`` frames.
         motion_unit: metres per unit of the decoders' vertex layers.
@@ -63,8 +65,10 @@ class EmoFaceConfig(PretrainedConfig):
         feature_mix: str = "learned",
         content_layer: int = 3,
         emotion_layer: int = 1,
+        emotion_kernel: int = 5,
         emotion_pooling: str = "slow",
         emotion_window: float = 0.75,
+        voice_rest: bool = False,
         hidden_size: int = 128,
         attention_heads: int = 4,
         feedforward_size: int = 256,
@@ -101,7 +105,12 @@ class EmoFaceConfig(PretrainedConfig):
         self.feature_size, self.feature_layers, self.feature_mix = feature_size, feature_layers, feature_mix
         self.motion_unit = motion_unit
         self.content_layer, self.emotion_layer = content_layer, emotion_layer
-        self.emotion_pooling, self.emotion_window = emotion_pooling, emotion_window
+        if emotion_kernel % 2 == 0:
+            raise ValueError("emotion_kernel must be odd.")
+        self.emotion_kernel = emotion_kernel
+        if voice_rest and emotion_pooling != "slow":
+            raise ValueError("voice_rest needs emotion_pooling 'slow'.")
+        self.emotion_pooling, self.emotion_window, self.voice_rest = emotion_pooling, emotion_window, voice_rest
         self.hidden_size, self.attention_heads, self.feedforward_size = hidden_size, attention_heads, feedforward_size
         self.period, self.window, self.dropout = period, window, dropout
         self.style_names, self.level_names, self.emotion_names = list(style_names), list(level_names), list(emotion_names)

@@ -70,28 +70,45 @@ class SlowTrack(nn.Module):
 
     hop = 10
 
-    def __init__(self, *, size: int, sigma: float):
+    def __init__(self, *, size: int, sigma: float, voice_rest: bool = False):
         super().__init__()
         self.sigma = sigma
         self.score = nn.Linear(size, 1)
         self.out = nn.Linear(2 * size, size)
+        # How voices at rest sound on average, and how far (logit per channel) a given voice's own rest replaces that.
+        self.rest = nn.Parameter(torch.zeros(2 * size)) if voice_rest else None
+        self.rest_logit = nn.Parameter(torch.zeros(2 * size)) if voice_rest else None
 
-    def _pool(self, weight: Tensor, values: Tensor) -> Tensor:
-        """(B, A, T) non-negative, (B, T, C) -> (B, A, C)."""
+    def _statistics(self, weight: Tensor, values: Tensor) -> Tensor:
+        """Weighted mean and spread: (B, A, T) non-negative, (B, T, C) -> (B, A, 2C)."""
         weight = weight / weight.sum(-1, keepdim=True).clamp_min(1e-8)
         mean = weight @ values
         spread = (weight @ values.square() - mean.square()).clamp_min(1e-6).sqrt()
-        return self.out(torch.cat([mean, spread], dim=-1))
+        return torch.cat([mean, spread], dim=-1)
+
+    def _relative(self, statistics: Tensor, rest: Tensor | None) -> Tensor:
+        """(B, A, 2C) heard as deviation from a voice's own rest (B or 1, 1, 2C) instead of the average voice's -> (B, A, C)."""
+        if rest is not None:
+            statistics = statistics - self.rest_logit.sigmoid() * (rest - self.rest)
+        return self.out(statistics)
+
+    def statistics(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Mean and spread of the whole clip: (B, T, C) -> (B, 1, 2C). Those of a neutral recording are a voice's ``rest``."""
+        return self._statistics(self._importance(x, mask).unsqueeze(1), x)
 
     def _importance(self, x: Tensor, mask: Tensor | None) -> Tensor:
         weight = (4.0 * torch.tanh(self.score(x) / 4.0)).squeeze(-1).exp()
         return weight if mask is None else weight * mask.to(weight.dtype)
 
-    def pooled(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """One vector for the whole clip: (B, T, C) -> (B, 1, C)."""
-        return self._pool(self._importance(x, mask).unsqueeze(1), x)
+    def moments(self, kernel: Tensor, x: Tensor, *, rest: Tensor | None = None) -> Tensor:
+        """What is heard around A moments, each with its own ``kernel`` (A, T) over the frames: (B, T, C) -> (B, A, C)."""
+        return self._relative(self._statistics(kernel * self._importance(x, None)[:, None], x), rest)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def pooled(self, x: Tensor, mask: Tensor | None = None, *, rest: Tensor | None = None) -> Tensor:
+        """One vector for the whole clip: (B, T, C) -> (B, 1, C)."""
+        return self._relative(self.statistics(x, mask), rest)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, *, rest: Tensor | None = None) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
         frames = x.shape[1]
         importance = self._importance(x, mask)
@@ -103,8 +120,8 @@ class SlowTrack(nn.Module):
             begin = min(begin, frames - 1)
             distance = (block[:, None] - torch.arange(begin, end, device=x.device)[None]).to(x.dtype) / self.sigma
             kernel = torch.exp(-0.5 * distance.square()).masked_fill(distance.abs() > 3.0, 0.0)
-            track.append(self._pool(kernel * importance[:, None, begin:end], x[:, begin:end]))
-        track = torch.cat(track, dim=1)
+            track.append(self._statistics(kernel * importance[:, None, begin:end], x[:, begin:end]))
+        track = self._relative(torch.cat(track, dim=1), rest)
         if frames == 1:
             return track[:, :1]
         position = torch.arange(frames, device=x.device).to(x.dtype) / self.hop
@@ -144,9 +161,9 @@ class EmoFaceModel(PreTrainedModel):
         learned = config.feature_mix == "learned"
         mix = dict(layers=config.feature_layers, size=c, dropout=config.dropout)
         self.content_mix = FeatureMix(start=config.content_layer, stacked=True, **mix) if learned else None
-        self.emotion_mix = FeatureMix(start=config.emotion_layer, **mix) if learned else None
+        self.emotion_mix = FeatureMix(start=config.emotion_layer, kernel=config.emotion_kernel, **mix) if learned else None
         slow = config.emotion_pooling == "slow"
-        self.slow_track = SlowTrack(size=c, sigma=config.emotion_window * config.fps) if slow else None
+        self.slow_track = SlowTrack(size=c, sigma=config.emotion_window * config.fps, voice_rest=config.voice_rest) if slow else None
         self.classifier = nn.Linear(c, len(config.emotion_names))
         branch = dict(
             vertex_count=s, feature_size=c, hidden_size=config.hidden_size, attention_heads=config.attention_heads,
@@ -195,14 +212,18 @@ class EmoFaceModel(PreTrainedModel):
         """What F_e is made from, frame by frame: (B, T, L, C) -> (B, T, C)."""
         return self.emotion_mix(hidden, mask) if self.emotion_mix is not None else hidden[:, :, -1]
 
-    def emotion_track(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """F_e over time, of :meth:`emotion_frames`: (B, T, C) -> (B, T, C)."""
-        return self.slow_track(x, mask) if self.slow_track is not None else x
+    def voice_rest(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """How a voice sounds at rest, of a neutral recording's :meth:`emotion_frames`: (B, T, C) -> (B, 1, 2C)."""
+        return self.slow_track.statistics(x, mask)
 
-    def emotion_vector(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """F_e of the whole clip, of :meth:`emotion_frames`: (B, T, C) -> (B, 1, C)."""
+    def emotion_track(self, x: Tensor, mask: Tensor | None = None, *, rest: Tensor | None = None) -> Tensor:
+        """F_e over time, of :meth:`emotion_frames`, and where known the voice's :meth:`voice_rest`: (B, T, C) -> (B, T, C)."""
+        return self.slow_track(x, mask, rest=rest) if self.slow_track is not None else x
+
+    def emotion_vector(self, x: Tensor, mask: Tensor | None = None, *, rest: Tensor | None = None) -> Tensor:
+        """F_e of the whole clip, of :meth:`emotion_frames`, and where known the voice's :meth:`voice_rest`: (B, T, C) -> (B, 1, C)."""
         if self.slow_track is not None:
-            return self.slow_track.pooled(x, mask)
+            return self.slow_track.pooled(x, mask, rest=rest)
         weight = torch.ones_like(x[..., :1]) if mask is None else mask[..., None].to(x.dtype)
         return (x * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
 

@@ -96,6 +96,7 @@ class EmoFacePipeline:
         output: str = "fused",
         idle: bool = False,
         initial_offset: np.ndarray | None = None,
+        reference: Sound | None = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> Animation:
@@ -110,6 +111,8 @@ class EmoFacePipeline:
             head: 0 ... 23, who speaks. output: ``"fused"``, or ``"content"`` / ``"emotion"`` for one branch alone.
             idle: add blinks and small gaze shifts (never part of a measurement).
             initial_offset: (S, 3) metres, the frame before the first, for clips that do not start at rest.
+            reference: a neutral recording of the person whose emotion is heard (who speaks, or who speaks in the recording given as
+                ``emotion``): that voice's own rest, from which its emotion is then told. A few seconds of any words will do.
             progress: called with a stage's name and the fraction done. cancel: asked often; true stops the work.
 
         Raises:
@@ -117,13 +120,13 @@ class EmoFacePipeline:
         """
         return self.batch(
             [(speech, emotion)], mix=mix, level=level, style=style, head=head, output=output, idle=idle,
-            initial_offset=initial_offset, progress=progress, cancel=cancel,
+            initial_offset=initial_offset, reference=reference, progress=progress, cancel=cancel,
         )[0]
 
     def cross_reconstruct(self, a: Sound, b: Sound, **options) -> list[list[Animation]]:
         """The 2 x 2 grid of two recordings: ``grid[i][j]`` speaks content ``i`` with emotion ``j`` (0 = a, 1 = b).
 
-        The diagonal is self-reconstruction. Options as for calling the pipeline.
+        The diagonal is self-reconstruction. Options as for calling the pipeline; a ``reference`` stands for the voice of both.
         """
         a, b = (self._load(sound) for sound in (a, b))
         rows = self.batch([(a, "speech"), (a, b), (b, a), (b, "speech")], **options)
@@ -140,6 +143,7 @@ class EmoFacePipeline:
         output: str = "fused",
         idle: bool = False,
         initial_offset: np.ndarray | None = None,
+        reference: Sound | None = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> list[Animation]:
@@ -152,6 +156,7 @@ class EmoFacePipeline:
         speeches = [self._load(speech) for speech, _ in jobs]
         names = self.emotions
         emotions = [e if _is_name(e, names) else self._load(e) for _, e in jobs]
+        neutral = self._reference(reference)
         _stop_if(cancel)
         report("Listening", 0.05)
         heard: dict[int, tuple[Tensor, Tensor]] = {}
@@ -160,10 +165,14 @@ class EmoFacePipeline:
                 heard[id(sound)] = self._listen(*self._encode(sound))
                 _stop_if(cancel)
 
+        rest = None if neutral is None else self._rest(neutral)
+
         report("Feeling", 0.3)
-        rows = [self._features(s, e, heard, mix=mix, level=level) for s, e in zip(speeches, emotions)]
+        rows = [self._features(s, e, heard, mix=mix, level=level, rest=rest) for s, e in zip(speeches, emotions)]
         options = dict(mix=mix, level=level, style=style, head=head, output=output, idle=idle)
         settings = [self._settings(s.name, e if isinstance(e, str) else e.name, **options) for s, e in zip(speeches, emotions)]
+        if neutral is not None:
+            settings = [{**given, "reference": neutral.name} for given in settings]
         motions = self._decode(
             rows, output=output, style=style, level=level, initial_offset=initial_offset,
             progress=lambda f: report("Moving the face", 0.35 + 0.45 * f), cancel=cancel,
@@ -180,6 +189,14 @@ class EmoFacePipeline:
 
     def _load(self, sound: Sound) -> Audio:
         return sound if isinstance(sound, Audio) else load_audio(sound, max_seconds=self.max_seconds)
+
+    def _reference(self, sound: Sound | None) -> Audio | None:
+        """The neutral recording of a voice, where one is given and the model can use it."""
+        if sound is None:
+            return None
+        if not self.model.config.voice_rest:
+            raise EmoFaceError("This model was trained without neutral reference recordings: leave the reference out.")
+        return self._load(sound)
 
     def _check(self, *, mix: float, level: str, style: str | None, output: str) -> str:
         """Refuse options that do not exist; returns the style that is meant."""
@@ -220,30 +237,36 @@ class EmoFacePipeline:
         return self.model.content_features(content), self.model.emotion_frames(emotion)
 
     @torch.inference_mode()
-    def _features(self, speech: Audio, emotion: Audio | str, heard: dict, *, mix: float, level: str) -> dict:
-        """F_c, F_e and what the emotion sounds like, for one job."""
+    def _rest(self, neutral: Audio) -> Tensor:
+        """How the voice of a neutral recording sounds at rest."""
+        return self.model.voice_rest(self.model.emotion_frames(self._encode(neutral)[1]))
+
+    @torch.inference_mode()
+    def _features(self, speech: Audio, emotion: Audio | str, heard: dict, *, mix: float, level: str, rest: Tensor | None) -> dict:
+        """F_c, F_e and what the emotion sounds like, for one job. ``rest`` is that of the voice that the emotion comes from."""
         model = self.model
         content, own = heard[id(speech)]
+        own_rest, lent_rest = (rest, None) if isinstance(emotion, str) else (None, rest)
         if isinstance(emotion, str) and emotion == "speech":
-            features, whole = model.emotion_track(own), model.emotion_vector(own)
+            features, whole = model.emotion_track(own, rest=own_rest), model.emotion_vector(own, rest=own_rest)
         else:
             lent = None if isinstance(emotion, str) else heard[id(emotion)][1]
-            features = whole = self._chosen(emotion, lent, level=level)
+            features = whole = self._chosen(emotion, lent, level=level, rest=lent_rest)
             if model.config.emotion_pooling == "frame" and lent is not None:
                 features = stretch(lent, content.shape[1])
             if mix < 1.0:
-                features = torch.lerp(model.emotion_track(own), features, mix)
-                whole = torch.lerp(model.emotion_vector(own), whole, mix)
+                features = torch.lerp(model.emotion_track(own, rest=own_rest), features, mix)
+                whole = torch.lerp(model.emotion_vector(own, rest=own_rest), whole, mix)
         features = features.expand(-1, content.shape[1], -1)
         return dict(
             content=content, emotion=features, probabilities=model.classifier(whole)[0, 0].softmax(-1),
             track=model.classifier(features)[0].softmax(-1),
         )
 
-    def _chosen(self, emotion: Audio | str, frames: Tensor | None, *, level: str) -> Tensor:
+    def _chosen(self, emotion: Audio | str, frames: Tensor | None, *, level: str, rest: Tensor | None = None) -> Tensor:
         """(1, 1, C) features of a named emotion, or of another recording whose emotion frames are given."""
         if not isinstance(emotion, str):
-            return self.model.emotion_vector(frames)
+            return self.model.emotion_vector(frames, rest=rest)
         config = self.model.config
         return self.model.named_emotion(config.emotion_names.index(emotion), config.level_names.index(level))
 

@@ -160,8 +160,9 @@ class FeatureStream:
 class PastTrack:
     """The model's slow track without a future: what the emotion branch hears of the last 3 sigma."""
 
-    def __init__(self, track: SlowTrack):
-        self._track, self._reach = track, int(3 * track.sigma) + 1
+    def __init__(self, track: SlowTrack, *, rest: Tensor | None = None):
+        """``rest``: the speaker's :meth:`EmoFaceModel.voice_rest`, where a neutral recording of theirs is known."""
+        self._track, self._reach, self._rest = track, int(3 * track.sigma) + 1, rest
         self._past: Tensor | None = None
 
     def feed(self, x: Tensor) -> Tensor:
@@ -172,7 +173,7 @@ class PastTrack:
         frames = torch.arange(x.shape[1], device=x.device)
         lag = (frames[-count:, None] - frames[None]).to(x.dtype) / self._track.sigma
         kernel = torch.exp(-0.5 * lag.square()).masked_fill((lag < 0) | (lag > 3.0), 0.0)
-        return self._track._pool(kernel * self._track._importance(x, None)[:, None], x)
+        return self._track.moments(kernel, x, rest=self._rest)
 
 
 class EmoFaceStreamer:
@@ -186,7 +187,7 @@ class EmoFaceStreamer:
 
     Args:
         pipe: a loaded pipeline.
-        emotion, mix, level, style, head, output: as for calling it. A recording as ``emotion`` is heard here, once.
+        emotion, mix, level, style, head, output, reference: as for calling it. A recording as ``emotion`` is heard here, once.
         sample_rate: of the samples that will be fed, Hz.
         windows: what the encoder hears at a time.
 
@@ -208,15 +209,21 @@ class EmoFaceStreamer:
         style: str | None = None,
         head: int = 0,
         output: str = "fused",
+        reference: Sound | None = None,
         sample_rate: int = SAMPLE_RATE,
         windows: Windows | None = None,
     ):
         model, config = pipe.model, pipe.model.config
         style = pipe._check(mix=mix, level=level, style=style, output=output)
         self._pipe, self._output, self._head = pipe, output, pipe._head(head)
-        self._chosen, name = self._hear(emotion, level)
+        neutral = pipe._reference(reference)
+        rest = None if neutral is None else pipe._rest(neutral)
+        self._chosen, name = self._hear(emotion, level, rest)
+        lent = self._chosen is not None and not _is_name(emotion, pipe.emotions)
         self._mix = 0.0 if self._chosen is None else float(mix)
         self._settings = pipe._settings("stream", name, mix=mix, level=level, style=style, head=head, output=output, idle=False)
+        if neutral is not None:
+            self._settings["reference"] = neutral.name
         windows = windows or Windows()
         reach = _reach(model)
         self._hears = [EncoderStream(pipe.content_encoder, windows, layers=config.feature_layers)]
@@ -226,7 +233,7 @@ class EmoFaceStreamer:
                 self._hears.append(EncoderStream(pipe.emotion_encoder, windows, layers=config.feature_layers))
             self._features.append(FeatureStream(model.emotion_frames, reach))
         self._clocks = [MeshClock(config.fps) for _ in self._hears]
-        self._track = PastTrack(model.slow_track) if model.slow_track is not None else None
+        self._track = PastTrack(model.slow_track, rest=None if lent else rest) if model.slow_track is not None else None
         self._generation = Generation(
             model,
             **model.conditions(style=style, level=level),
@@ -260,7 +267,7 @@ class EmoFaceStreamer:
         self._finished = True
         return piece
 
-    def _hear(self, emotion: Sound, level: str) -> tuple[Tensor | None, str]:
+    def _hear(self, emotion: Sound, level: str, rest: Tensor | None) -> tuple[Tensor | None, str]:
         """Features of the chosen emotion (None: the speech's own) and its name."""
         pipe = self._pipe
         if isinstance(emotion, str) and emotion == "speech":
@@ -269,7 +276,7 @@ class EmoFaceStreamer:
             if _is_name(emotion, pipe.emotions):
                 return pipe._chosen(emotion, None, level=level), str(emotion)
             audio = pipe._load(emotion)
-            return pipe._chosen(audio, pipe.model.emotion_frames(pipe._encode(audio)[1]), level=level), audio.name
+            return pipe._chosen(audio, pipe.model.emotion_frames(pipe._encode(audio)[1]), level=level, rest=rest), audio.name
 
     def _accept(self, samples: np.ndarray) -> np.ndarray:
         if self._finished:

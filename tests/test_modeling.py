@@ -137,3 +137,40 @@ def test_vertex_term_follows_the_weights():
         assert model.vertex_term() is first
         model.mesh_attention.vertex_embedding.mul_(2)
         assert not torch.allclose(model.vertex_term(), first)
+
+
+@torch.no_grad()
+def test_a_voice_is_heard_against_its_own_rest():
+    """The average voice's rest changes nothing; another rest moves what is heard by its share of the difference, over time and pooled."""
+    model = tiny_model(voice_rest=True)
+    torch.manual_seed(0)
+    track = model.slow_track
+    track.rest.normal_()
+    track.rest_logit.normal_()
+    x, other = torch.randn(2, 50, 48), torch.randn(1, 1, 96)
+    average = track.rest[None, None]
+    assert torch.allclose(model.emotion_vector(x), model.emotion_vector(x, rest=average), atol=1e-6)
+    assert torch.allclose(model.emotion_track(x), model.emotion_track(x, rest=average), atol=1e-6)
+    moved = (track.rest_logit.sigmoid() * (other - average)) @ track.out.weight.T
+    assert moved.abs().max() > 0.1
+    assert torch.allclose(model.emotion_vector(x, rest=other), model.emotion_vector(x) - moved, atol=1e-5)
+    assert torch.allclose(model.emotion_track(x, rest=other), model.emotion_track(x) - moved, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_clip_at_the_average_rest_is_its_own_reference():
+    """A voice's rest is what :meth:`statistics` says of its neutral recording: mean and spread, as the pooled vector uses them."""
+    model = tiny_model(voice_rest=True)
+    x = torch.randn(1, 40, 48)
+    rest = model.voice_rest(x)
+    assert rest.shape == (1, 1, 96)
+    assert torch.allclose(model.slow_track.out(rest), model.emotion_vector(x), atol=1e-6)
+    model.slow_track.rest_logit.fill_(100.0)  # all of the voice is taken away: its neutral recording sounds like the average voice at rest
+    model.slow_track.rest.normal_()
+    assert torch.allclose(model.emotion_vector(x, rest=rest)[0, 0], model.slow_track.out(model.slow_track.rest), atol=1e-5)
+
+
+def test_models_without_rest_keep_their_weights():
+    assert not any("rest" in key for key in tiny_model().state_dict())
+    with pytest.raises(ValueError, match="slow"):
+        tiny_model(voice_rest=True, emotion_pooling="frame")

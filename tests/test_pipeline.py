@@ -210,3 +210,50 @@ def test_emotions_that_a_model_was_trained_without_are_refused_by_name(tmp_path)
     assert pipe(SPEECH, emotion="happy").emotion in EMOTIONS
     with pytest.raises(EmoFaceError, match="without 'happy' at level 'strong'.*or neutral"):
         pipe(SPEECH, emotion="happy", level="strong")
+
+
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory):
+    """A tiny model that knows what a voice's rest is."""
+    pipe = EmoFacePipeline.from_pretrained(save_tiny_model(tmp_path_factory.mktemp("rest") / "model", voice_rest=True), device="cpu")
+    torch.manual_seed(1)
+    with torch.no_grad():
+        pipe.model.slow_track.rest.normal_()
+    return pipe
+
+
+def test_a_reference_is_the_rest_of_the_voice_whose_emotion_is_heard(listener):
+    speech, other, neutral = (load_audio(path) for path in (SPEECH, OTHER, EXAMPLES / "narrator.flac"))
+    own, told = listener(speech), listener(speech, reference=neutral)
+    assert np.abs(own.emotion_probabilities - told.emotion_probabilities).max() > 1e-3
+    assert told.settings["reference"] == "narrator.flac" and "reference" not in own.settings
+    # The words do not hear it, and neither does an emotion that is asked for by name.
+    content = [listener(speech, output="content", **options).vertices for options in (dict(), dict(reference=neutral))]
+    np.testing.assert_array_equal(*content)
+    named = [listener(speech, emotion="happy", **options).vertices for options in (dict(), dict(reference=neutral))]
+    np.testing.assert_array_equal(*named)
+    # Of a recording that lends its emotion it is the lender's rest.
+    lent = listener(speech, emotion=other, reference=neutral)
+    np.testing.assert_allclose(lent.emotion_probabilities, listener(other, reference=neutral).emotion_probabilities, atol=1e-5)
+    np.testing.assert_array_equal(listener(speech, emotion=other, mix=0.0, reference=neutral).vertices, listener(speech, emotion=other, mix=0.0).vertices)
+
+
+def test_a_stream_hears_the_same_rest(listener):
+    speech, neutral = load_audio(SPEECH), load_audio(EXAMPLES / "narrator.flac")
+    changes = []
+    for reference in (None, neutral):
+        stream = EmoFaceStreamer(listener, reference=reference)
+        pieces = [stream.feed(speech.samples), stream.finish()]
+        whole = listener(speech, reference=reference)
+        changes.append((np.concatenate([p.emotion_track for p in pieces if p is not None]).mean(0), whole.emotion_track.mean(0)))
+        assert pieces[0].settings.get("reference") == (None if reference is None else "narrator.flac")
+    streamed, whole = (changes[1][i] - changes[0][i] for i in range(2))
+    assert np.abs(whole).max() > 1e-3 and np.corrcoef(streamed, whole)[0, 1] > 0.9
+
+
+def test_a_model_without_rest_refuses_a_reference_in_one_sentence(tmp_path):
+    pipe = EmoFacePipeline.from_pretrained(save_tiny_model(tmp_path / "model"), device="cpu")
+    with pytest.raises(EmoFaceError, match="without neutral reference"):
+        pipe(SPEECH, reference=OTHER)
+    with pytest.raises(EmoFaceError, match="without neutral reference"):
+        EmoFaceStreamer(pipe, reference=OTHER)

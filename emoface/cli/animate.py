@@ -21,6 +21,7 @@ def add_parser(subparsers) -> None:
     add("speech", metavar="SPEECH", help="recording: wav, mp3, flac, ogg, opus, m4a, webm, ...")
     add("-o", "--output", type=Path, required=True, metavar="OUT", help="its suffix decides the format")
     add("--emotion", default="speech", metavar="speech|NAME|FILE", help="the voice's own, a name, or another recording")
+    add("--reference", metavar="FILE", help="a neutral recording of the person whose emotion is heard: their own rest")
     add("--mix", type=float, default=1.0, help="0: the speech's own emotion ... 1: the chosen one (default)")
     add("--level", default="normal", choices=("normal", "strong"))
     add("--style", metavar="NAME", help="speaking style; the info command lists them")
@@ -38,7 +39,7 @@ def _animate(arguments: argparse.Namespace) -> None:
     report = Progress(quiet=arguments.quiet)
     report("Reading the recording", 0.0)
     # All that can be wrong with the input is found before the seconds that loading a model takes.
-    speech, emotion = read_sounds(arguments.speech, arguments.emotion, max_seconds=arguments.max_seconds)
+    speech, emotion, reference = read_sounds(arguments.speech, arguments.emotion, arguments.reference, max_seconds=arguments.max_seconds)
 
     report("Loading the model", 0.0)
     from ..pipeline import EmoFacePipeline
@@ -49,6 +50,7 @@ def _animate(arguments: argparse.Namespace) -> None:
     animation = pipe(
         speech,
         emotion=emotion,
+        reference=reference,
         mix=arguments.mix,
         level=arguments.level,
         style=arguments.style,
@@ -64,8 +66,8 @@ def _animate(arguments: argparse.Namespace) -> None:
     print(f"{arguments.output}: {animation.frame_count} frames, {animation.duration:.2f} s, sounds {heard}")
 
 
-def read_sounds(speech: str, emotion: str, *, max_seconds: float | None):
-    """The speech as Audio, and the emotion as Audio, or as given if it is a name.
+def read_sounds(speech: str, emotion: str, reference: str | None, *, max_seconds: float | None):
+    """The speech as Audio, the emotion as Audio, or as given if it is a name, and the reference as Audio or None.
 
     A file called like an emotion is reached by its path: ``./happy``.
     """
@@ -74,4 +76,5 @@ def read_sounds(speech: str, emotion: str, *, max_seconds: float | None):
     limit = max_seconds or float(os.environ.get("EMOFACE_MAX_SECONDS", MAX_SECONDS))
     audio = load_audio(speech, max_seconds=limit)
     is_file = os.sep in emotion or Path(emotion).suffix
-    return audio, load_audio(emotion, max_seconds=limit) if is_file else emotion
+    neutral = None if reference is None else load_audio(reference, max_seconds=limit)
+    return audio, load_audio(emotion, max_seconds=limit) if is_file else emotion, neutral

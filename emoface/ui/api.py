@@ -21,6 +21,7 @@ def build(context: Context) -> None:
     """Components that nobody sees; they give the endpoints their types."""
     with gr.Row(visible=False):
         speech, other = gr.Audio(type="filepath", label="speech"), gr.Audio(type="filepath", label="emotion_speech")
+        reference = gr.Audio(type="filepath", label="reference")
         emotion = gr.Dropdown(["speech", *context.emotions], value="speech", label="emotion")
         mix, head = gr.Number(1.0, label="mix"), gr.Number(0, precision=0, label="head")
         level = gr.Dropdown(list(LEVELS), value="normal", label="level")
@@ -30,7 +31,7 @@ def build(context: Context) -> None:
         file, files, summary = gr.File(label="file"), gr.File(label="files", file_count="multiple"), gr.JSON(label="summary")
         triggers = [gr.Button(visible=False) for _ in range(3)]
     limits = dict(concurrency_limit=1, concurrency_id="model")
-    triggers[0].click(_animate(context), [speech, emotion, other, mix, level, style, head, idle, format_], [file, summary], api_name="animate", **limits)
+    triggers[0].click(_animate(context), [speech, emotion, other, mix, level, style, head, idle, format_, reference], [file, summary], api_name="animate", **limits)
     triggers[1].click(_cross(context), [speech, other, level, style, head], [files, summary], api_name="cross_reconstruct", **limits)
     triggers[2].click(_importance(context), [speech, emotion, level, head], [file, summary], api_name="importance", **limits)
 
@@ -53,7 +54,8 @@ def _save(context: Context, request: gr.Request, animation: Animation, name: str
 
 def _animate(context: Context) -> Callable:
     def animate(speech: str, emotion: str = "speech", emotion_speech: str | None = None, mix: float = 1.0, level: str = "normal",
-                style: str | None = None, head: int = 0, idle: bool = False, format: str = "npz", request: gr.Request = None):
+                style: str | None = None, head: int = 0, idle: bool = False, format: str = "npz",
+                reference: str | None = None, request: gr.Request = None):
         """Turn a recording of speech into an animated 3D talking head.
 
         Args:
@@ -66,15 +68,16 @@ def _animate(context: Context) -> Callable:
             head: Which of the 24 heads speaks, 0 to 23.
             idle: Add blinks and eye movement.
             format: npz (vertices, ARKit weights, importance), glb, mp4, csv (ARKit curves), json or zip (OBJ files).
+            reference: A neutral recording of the person whose emotion is heard; the emotion is then told from that voice's own rest.
 
         Returns:
             The file, and a summary: settings, length, and the probabilities of the emotions heard.
         """
-        stages = _stages(context, request, speech, emotion_speech)
+        stages = _stages(context, request, speech, emotion_speech, reference)
         with plain_errors():
             short_enough(need(speech, "Give a sound file as speech."), limit=MAX_SECONDS)
             animation = context.engine.run("__call__", speech, emotion=emotion_speech or emotion, mix=mix, level=level, style=style,
-                                           head=int(head), idle=idle, stages=stages)
+                                           head=int(head), idle=idle, reference=reference, stages=stages)
             return _save(context, request, animation, "animation", format), describe(animation)
 
     return animate

@@ -1,0 +1,90 @@
+"""``python -m train.hearing cache`` once, then ``python -m train.hearing train``: what hears emotions, before the face is trained.
+
+``cache`` puts every labelled recording and its altered copies through the frozen encoder; ``train`` learns from that in minutes on one core,
+sets the temperature of the probabilities on the validation voices, prints the recall per corpus and writes ``OUT/hearing.pt``,
+which ``train.train`` takes as ``hearing`` in its settings. Both continue where they stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from emoface.encoders import SpeechEncoder
+from emoface.files import atomic_path
+
+from .batches import Balanced
+from .cache import Features, cache
+from .listening import logits, recall_table
+from .recordings import Recording, all_recordings, some
+from .scores import calibration_error, fit_temperature
+from .trainer import PARTS, HearingTrainer, hearing_model, read_hearing_config
+
+LAYERS = 4
+
+
+def cache_all(recordings: list[Recording], folder: Path, *, copies: int, per_voice: int | None) -> None:
+    encoder = SpeechEncoder.from_pretrained().freeze()
+    heard = [r for r in recordings if r.split == "train"]
+    voices = some(heard, 6)
+    for view in range(copies + 1):
+        chosen = recordings if view == 0 else some(heard, per_voice) if per_voice else heard
+        cache(chosen, folder, view, encoder=encoder, layers=LAYERS, voices=voices)
+
+
+def train(recordings: list[Recording], folder: Path, config_path: Path, out: Path) -> None:
+    config = read_hearing_config(config_path)
+    model = hearing_model(config, layers=LAYERS, width=SpeechEncoder.from_pretrained().width)
+    features = Features(folder, config.copies + 1, layers=LAYERS, width=model.config.feature_size)
+    data = Balanced([r for r in recordings if r.split == "train"], features, **config.sampling())
+    trainer = HearingTrainer(config, data, model, out)
+    trainer.resume()
+    best = trainer.run()
+    validation = [r for r in recordings if r.split == "validate"]
+    heard = np.concatenate(logits(best, validation, features))
+    labels = np.tile([r.label for r in validation], 2)
+    temperature = fit_temperature(labels, heard)
+    with torch.no_grad():  # calibrated probabilities are the softmax of logits over the temperature: it goes into the classifier
+        best.classifier.weight /= temperature
+        best.classifier.bias /= temperature
+    table = recall_table(best, [r for r in recordings if r.split != "train"], features)
+    report = dict(temperature=temperature, calibration_error=_errors(labels, heard, temperature), recall=table)
+    with atomic_path(out / "hearing.pt") as path:
+        torch.save(dict(averaged={key: value for key, value in best.state_dict().items() if key.split(".")[0] in PARTS}, config=asdict(config)), path)
+    with atomic_path(out / "report.json") as path:
+        path.write_text(json.dumps(report, indent=1))
+    print(json.dumps(report, indent=1))
+
+
+def _errors(labels: np.ndarray, heard: np.ndarray, temperature: float) -> dict[str, float]:
+    """Expected calibration error on the validation voices before and after."""
+    softmax = lambda x: np.exp(x - x.max(-1, keepdims=True)) / np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True)  # noqa: E731
+    return {"before": calibration_error(labels, softmax(heard)), "after": calibration_error(labels, softmax(heard / temperature))}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m train.hearing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("cache", "train"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--cache", type=Path, default=Path("data/hearing"))
+    parser.add_argument("--copies", type=int, default=2, help="for cache: altered copies per training clip")
+    parser.add_argument("--per-voice", type=int, help="for cache: copies only of so many clips per voice and emotion (default: all)")
+    parser.add_argument("--config", type=Path, default=Path("train/configs/hearing.yaml"))
+    parser.add_argument("--out", type=Path, default=Path("runs/hearing"))
+    options = parser.parse_args()
+    recordings = all_recordings(options.data)
+    if not recordings:
+        parser.error(f"There are no recordings in {options.data}; give the folder with --data (see docs/training.md).")
+    if options.what == "cache":
+        cache_all(recordings, options.cache, copies=options.copies, per_voice=options.per_voice)
+    else:
+        train(recordings, options.cache, options.config, options.out)
+
+
+if __name__ == "__main__":
+    main()

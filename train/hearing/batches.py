@@ -1,0 +1,93 @@
+"""Training batches for hearing: two copies of every clip, and sometimes a neutral recording of the same voice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emoface.animation import EMOTIONS
+from train.data import mask_of, pad
+
+from .cache import Features
+from .recordings import POSSIBLE, Recording
+
+NEUTRAL = EMOTIONS.index("neutral")
+
+
+@dataclass
+class HearingBatch:
+    """B clips, each heard twice: rows 0 … B-1 are first copies, B … 2B-1 the second ones."""
+
+    hidden: Tensor
+    """(2B, T, L, C) encoder frames."""
+    mask: Tensor
+    """(2B, T)"""
+    labels: Tensor
+    """(B,)"""
+    possible: Tensor
+    """(B, 8) true for the emotions that the clip's corpus asks of its actors."""
+    rest: Tensor
+    """(N, T', L, C) encoder frames of neutral recordings of the same voices."""
+    rest_mask: Tensor
+    rest_of: Tensor
+    """(2B,) row of ``rest`` that goes with a copy, or -1: heard without."""
+
+
+class Balanced:
+    """Draws corpus, emotion, voice and clip in this order, each evenly. The same seed and step give the same batch."""
+
+    def __init__(self, recordings: list[Recording], features: Features, *, shares: dict[str, float], clips: int, seed: int, reference: float, frames: tuple[int, int] = (45, 120), stride: int = 1):
+        """``stride``: only every n-th frame is heard (for models that hear each for itself: the rest of the excerpt says the same);
+        ``shares`` of the corpora; ``clips``: B; ``reference``: how often a copy comes with the voice's own rest; ``frames``: length
+        of the excerpts that are heard."""
+        self.features, self.clips, self.seed, self.reference, self.frames, self.stride = features, clips, seed, reference, frames, stride
+        self.views = {r.identity: v for r in recordings if (v := features.views(r.identity))}
+        self.tree: dict = {}
+        self.neutral: dict[str, list[Recording]] = {}
+        for r in recordings:
+            if r.identity in self.views:
+                self.tree.setdefault(r.corpus, {}).setdefault(r.emotion, {}).setdefault(r.speaker, []).append(r)
+                if r.emotion == "neutral":
+                    self.neutral.setdefault(r.speaker, []).append(r)
+        self.corpora = [c for c in shares if c in self.tree]
+        self.shares = np.array([shares[c] for c in self.corpora])
+
+    def _clip(self, rng: np.random.Generator) -> Recording:
+        branch = self.tree[self.corpora[rng.choice(len(self.corpora), p=self.shares / self.shares.sum())]]
+        for _ in range(2):
+            keys = list(branch)
+            branch = branch[keys[rng.integers(len(keys))]]
+        return branch[rng.integers(len(branch))]
+
+    def _excerpt(self, identity: str, view: int, rng: np.random.Generator) -> np.ndarray:
+        heard = self.features[view, identity]
+        longest = self.frames[1] if rng.random() < 0.75 else int(rng.integers(*self.frames))
+        start = int(rng.integers(max(len(heard) - longest, 0) + 1))
+        return heard[start + int(rng.integers(self.stride)) : start + longest : self.stride]
+
+    def batch(self, step: int) -> HearingBatch:
+        rng = np.random.default_rng([self.seed, step])
+        chosen = [self._clip(rng) for _ in range(self.clips)]
+        copies: list[list[np.ndarray]] = [[], []]
+        for r in chosen:
+            views = self.views[r.identity]
+            for rows, view in zip(copies, rng.permutation(views)[:2] if len(views) > 1 else views * 2):
+                rows.append(self._excerpt(r.identity, int(view), rng))
+        heard, rest, rest_of = copies[0] + copies[1], [], []
+        for r in chosen + chosen:
+            lenders = [n for n in self.neutral[r.speaker] if n.identity != r.identity]
+            if rng.random() >= self.reference or not lenders:
+                rest_of.append(-1)
+                continue
+            lender = lenders[rng.integers(len(lenders))].identity
+            rest_of.append(len(rest))
+            rest.append(self._excerpt(lender, int(rng.choice(self.views[lender])), rng))
+        rest = rest or [heard[0][:1]]
+        return HearingBatch(
+            hidden=pad(heard), mask=mask_of(heard), labels=torch.tensor([r.label for r in chosen]),
+            possible=torch.tensor([[e in POSSIBLE[r.corpus] for e in EMOTIONS] for r in chosen]), rest=pad(rest), rest_mask=mask_of(rest),
+            rest_of=torch.tensor(rest_of),
+        )

@@ -1,0 +1,186 @@
+"""Training what hears an emotion: the mix of the encoder's blocks, its convolutions, the slow track, the voice's rest and the classifier.
+
+These parts of :class:`EmoFaceModel` learn by themselves from cached features, in minutes, and are then handed to the training of the face,
+which keeps them as they are (``hearing`` in its settings). Seeded and resumable: every batch is a function of (seed, step).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+import yaml
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from emoface.configuration import EmoFaceConfig
+from emoface.files import atomic_path
+from emoface.modeling import EmoFaceModel
+
+from .batches import Balanced, HearingBatch
+
+PARTS = ("emotion_mix", "slow_track", "classifier")
+"""The parts of the model that hear the emotion."""
+
+
+@dataclass
+class HearingConfig:
+    """What ``train/configs/hearing.yaml`` may set."""
+
+    model: dict = field(default_factory=dict)
+    """Fields of ``EmoFaceConfig``; those that shape the parts must be the face's own."""
+    shares: dict = field(default_factory=lambda: {"ravdess": 0.5, "nemo": 0.5})
+    """Of the corpora in a batch."""
+    copies: int = 3
+    """Altered copies of every training clip, beside the clip itself."""
+    steps: int = 1500
+    clips: int = 24
+    """Per step, each heard twice."""
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    dropout: float = 0.3
+    label_smoothing: float = 0.05
+    consistency: float = 1.0
+    """Weight of the divergence between what two copies of one clip sound like."""
+    reference: float = 0.5
+    """How often a copy comes with a neutral recording of its voice."""
+    mask_absent: bool = True
+    """Whether emotions that a corpus does not have are left out of its clips' softmax."""
+    averaging: float = 0.99
+    stride: int = 1
+    """Only every n-th frame is heard while training; with ``model.emotion_kernel: 1`` each frame is heard for itself anyway."""
+    seed: int = 0
+
+    def sampling(self) -> dict:
+        """Arguments of :class:`Balanced`."""
+        return dict(shares=self.shares, clips=self.clips, seed=self.seed, reference=self.reference, stride=self.stride)
+
+
+def read_hearing_config(path: Path) -> HearingConfig:
+    values = yaml.safe_load(path.read_text()) or {}
+    if unknown := set(values) - set(HearingConfig.__dataclass_fields__):
+        raise SystemExit(f"{path}: unknown settings {', '.join(sorted(unknown))}; see HearingConfig in train/hearing/trainer.py.")
+    return HearingConfig(**values)
+
+
+def listen(model: EmoFaceModel, batch: HearingBatch) -> tuple[Tensor, Tensor]:
+    """F_e and logits of every copy, (2B, C) and (2B, 8)."""
+    count = len(batch.hidden)
+    longest = max(batch.hidden.shape[1], batch.rest.shape[1])
+    hidden = torch.cat([F.pad(x, (0, 0, 0, 0, 0, longest - x.shape[1])) for x in (batch.hidden, batch.rest)])
+    mask = torch.cat([F.pad(m, (0, longest - m.shape[1])) for m in (batch.mask, batch.rest_mask)])
+    with torch.autocast("cpu", torch.bfloat16):
+        frames = model.emotion_frames(hidden, mask)
+    frames = frames.float()
+    rest = model.voice_rest(frames[count:], mask[count:])
+    # Without a recording of its rest a voice is heard against the average voice's.
+    known = (batch.rest_of >= 0)[:, None, None]
+    rest = torch.where(known, rest[batch.rest_of.clamp_min(0)], model.slow_track.rest)
+    vector = model.emotion_vector(frames[:count], mask[:count], rest=rest).squeeze(1)
+    return vector, model.classifier(vector)
+
+
+def hearing_losses(model: EmoFaceModel, batch: HearingBatch, config: HearingConfig) -> tuple[Tensor, dict[str, float]]:
+    _, logits = listen(model, batch)
+    if config.mask_absent:
+        logits = logits.masked_fill(~batch.possible.repeat(2, 1), -30.0)
+    labels = batch.labels.repeat(2)
+    classification = F.cross_entropy(logits, labels)
+    if config.label_smoothing:  # over the emotions that are possible
+        possible = batch.possible.repeat(2, 1).float() if config.mask_absent else torch.ones_like(logits)
+        spread = -(F.log_softmax(logits, -1) * possible).sum(-1) / possible.sum(-1)
+        classification = (1 - config.label_smoothing) * classification + config.label_smoothing * spread.mean()
+    first, second = F.log_softmax(logits, -1).chunk(2)
+    divergence = 0.5 * (F.kl_div(first, second, log_target=True, reduction="batchmean") + F.kl_div(second, first, log_target=True, reduction="batchmean"))
+    accuracy = (logits.argmax(-1) == labels).float().mean()
+    return classification + config.consistency * divergence, dict(
+        classification=float(classification.detach()), consistency=float(divergence.detach()), accuracy=float(accuracy)
+    )
+
+
+def hearing_model(config: HearingConfig, *, layers: int, width: int) -> EmoFaceModel:
+    """A model whose hearing is to be trained; its face is not used."""
+    torch.manual_seed(config.seed)
+    return EmoFaceModel(EmoFaceConfig(**{"feature_layers": layers, "feature_size": width, "dropout": config.dropout, "voice_rest": True, **config.model}))
+
+
+class HearingTrainer:
+    def __init__(self, config: HearingConfig, data: Balanced, model: EmoFaceModel, out: Path):
+        self.config, self.data, self.model, self.out = config, data, model, out
+        out.mkdir(parents=True, exist_ok=True)
+        parameters = [p for name in PARTS for p in model.get_submodule(name).parameters()]
+        self.optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.98))
+        self.heard = nn.ModuleDict({name: model.get_submodule(name) for name in PARTS})
+        self.averaged = copy.deepcopy(self.heard).requires_grad_(False)
+        self.step = 0
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.out / "checkpoint.pt"
+
+    def save(self) -> None:
+        state = dict(
+            heard=self.heard.state_dict(), averaged=self.averaged.state_dict(), optimizer=self.optimizer.state_dict(), step=self.step,
+            config=asdict(self.config),
+        )
+        with atomic_path(self.checkpoint) as path:
+            torch.save(state, path)
+
+    def resume(self) -> None:
+        if not self.checkpoint.exists():
+            return
+        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        if state["config"] != asdict(self.config):
+            raise SystemExit(f"{self.checkpoint} was made with other settings; choose another --out or delete it.")
+        self.heard.load_state_dict(state["heard"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        print(f"Resumed at step {self.step}.")
+
+    def run(self, *, save_every: int = 250) -> EmoFaceModel:
+        """Train to the end; returns a model with the averaged weights."""
+        bar = tqdm(total=self.config.steps, initial=self.step, desc="hearing", unit="step", mininterval=10)
+        self.model.train()
+        while self.step < self.config.steps:
+            torch.manual_seed(self.config.seed * 7_368_787 + self.step)
+            values = self.train_step(self.data.batch(self.step))
+            self.step += 1
+            bar.update()
+            if self.step % 50 == 0:
+                bar.set_postfix({key: f"{value:.3f}" for key, value in values.items()})
+            if self.step % save_every == 0:
+                self.save()
+        bar.close()
+        self.save()
+        best = copy.deepcopy(self.model)
+        for name in PARTS:
+            best.get_submodule(name).load_state_dict(self.averaged[name].state_dict())
+        return best.eval()
+
+    def train_step(self, batch: HearingBatch) -> dict[str, float]:
+        """One step of the optimiser.
+
+        Raises:
+            FloatingPointError: when the loss is not finite.
+        """
+        warm = self.config.steps // 20 + 1
+        phase = max(self.step - warm, 0) / max(self.config.steps - warm, 1)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * min((self.step + 1) / warm, 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * phase)))
+        total, values = hearing_losses(self.model, batch, self.config)
+        if not torch.isfinite(total):
+            raise FloatingPointError(f"The loss is not finite at step {self.step}: lower the learning rate.")
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        nn.utils.clip_grad_norm_(self.heard.parameters(), 1.0)
+        self.optimizer.step()
+        with torch.no_grad():
+            share = 1 - min(self.config.averaging, (self.step + 1) / (self.step + 10))
+            for mean, value in zip(self.averaged.parameters(), self.heard.parameters(), strict=True):
+                mean.lerp_(value, share)
+        return values
