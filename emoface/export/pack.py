@@ -31,6 +31,7 @@ import numpy as np
 
 from ..errors import EmoFaceError
 from ..files import atomic_path
+from ..look import load_look
 
 MAGIC = b"EFP1"
 STEP = 2e-5
@@ -78,11 +79,12 @@ class View:
 
 
 def pack(tracks: Sequence[Track], views: Sequence[View], *, faces: np.ndarray, fps: float, layers: Sequence[Layer] = (),
-         colors: np.ndarray | None = None, template: np.ndarray | None = None, level: int = 4) -> bytes:
+         colors: np.ndarray | None = None, template: np.ndarray | None = None, look: int | None = None, level: int = 4) -> bytes:
     """Heads of one topology and one clock -> gzip bytes in the layout above.
 
     tracks of unequal length are cut to the shortest. colors: (V, 3) uint8. template (V, 3) sets the framing, so that it
-    does not depend on the clip; the first frame serves where it is missing. Raises EmoFaceError for empty input,
+    does not depend on the clip; the first frame serves where it is missing. look is the embedded head whose finer look is
+    shown instead of the vertices themselves; the browser makes it, so the file stays as small. Raises EmoFaceError for empty input,
     tracks of different topology, views that name a missing track or layer, and positions that are not finite.
     """
     if not tracks or min(len(track.vertices) for track in tracks) == 0:
@@ -109,6 +111,7 @@ def pack(tracks: Sequence[Track], views: Sequence[View], *, faces: np.ndarray, f
         "topology": zlib.crc32(np.ascontiguousarray(faces, "<u4").tobytes()),
         "layers": [vars(layer) for layer in layers],
         "tracks": [{"layers": {name: int(values.shape[1]) for name, values in track.heat.items()}} for track in tracks],
+        "look": None if look is None else _look(look),
         "views": [{"label": view.label, "panels": [vars(panel) for panel in view.panels]} for view in views],
     }
     text = json.dumps(header).encode()
@@ -128,6 +131,11 @@ def write_pack(path: str | os.PathLike, *args, **kwargs) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
     return path
+
+
+def _look(index: int) -> dict:
+    look = load_look(index)
+    return {"head": index, "hair": look.hair, "inverse": look.inverse.astype(float).tolist()}
 
 
 def _check_views(views: Sequence[View], tracks: Sequence[Track], known: Mapping[str, Layer]) -> None:

@@ -17,6 +17,7 @@ from threading import Lock
 import numpy as np
 
 from ..errors import Cancelled, EmoFaceError
+from ..look import Look
 from . import materials
 from .camera import CAMERAS, Camera, find_camera
 from .shading import to_linear
@@ -35,10 +36,17 @@ class Renderer:
     size is (width, height) or one number; camera a ``Camera`` or one of ``CAMERAS``; background "light", "dark" or one
     (r, g, b) in 0..255. template (V, 3) is the head that is framed and whose shadows are computed, by default the first
     frame drawn. backend is "numba", "numpy" or "auto" (numba if installed). One renderer may be used by many threads.
+
+    With a ``look`` (``emoface.look``) the vertices given are the head's own and the look is drawn: its faces, colours and
+    regions replace the arguments, and colours given for a frame are painted on its skin.
     """
 
     def __init__(self, faces, colors=None, *, size: int | tuple[int, int] = (512, 512), camera: Camera | str = "front",
-                 background: str | tuple[int, int, int] = "light", regions=None, template=None, backend: str = "auto"):
+                 background: str | tuple[int, int, int] = "light", regions=None, template=None, backend: str = "auto",
+                 look: Look | None = None):
+        self._look = look
+        if look is not None:
+            faces, colors, regions = look.faces, look.colors, look.regions
         self.faces = np.ascontiguousarray(faces, np.int32)
         if self.faces.ndim != 2 or self.faces.shape[1] != 3 or not len(self.faces):
             raise EmoFaceError(f"Faces must be triangles of shape (F, 3), not {self.faces.shape}.")
@@ -100,23 +108,31 @@ class Renderer:
             if self._ready:
                 return
             template = np.ascontiguousarray(template, np.float32)
+            self.camera = self.camera.framed(template, aspect=self.size[0] / self.size[1])
+            if self._look is not None:
+                template = self._look.vertices(template)
             count = len(template)
             _check(template, self.faces)
             if self._regions is not None and len(self._regions) != count:
                 raise EmoFaceError(f"There are {count} vertices but {len(self._regions)} region names.")
             self.faces = materials.outward(template, self.faces)
             self._two_sided = materials.two_sided(count, self.faces)
-            self._gloss = materials.gloss(count, self._regions)
-            self._openness = materials.openness(template, self.faces, self._regions, self._raster)
+            if self._look is None:
+                self._gloss = materials.gloss(count, self._regions)
+                self._openness = materials.openness(template, self.faces, self._regions, self._raster)
+            else:  # occlusion is in the look's colours
+                self._gloss, self._openness = self._look.gloss, np.ones(count, np.float32)
             if self._colors is None:
                 self._colors = np.tile(np.array(materials.CLAY, np.uint8), (count, 1))
             self._albedo = to_linear(self._colors / np.float32(255))
-            self.camera = self.camera.framed(template, aspect=self.size[0] / self.size[1])
             self._ready = True
 
     def _draw(self, vertices: np.ndarray, colors: np.ndarray | None) -> np.ndarray:
         vertices = np.ascontiguousarray(vertices, np.float32)
         self._prepare(vertices)
+        if self._look is not None:
+            vertices = self._look.vertices(vertices)
+            colors = None if colors is None else self._look.paint(colors)
         if len(vertices) != len(self._openness):
             raise EmoFaceError(f"This renderer draws {len(self._openness)} vertices, but got {len(vertices)}.")
         _check(vertices, self.faces)

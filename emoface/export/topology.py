@@ -7,6 +7,10 @@ import numpy as np
 from ..animation import Animation
 from ..errors import EmoFaceError
 from ..head import HEAD_COUNT, Head, fit_blendshapes, load_head
+from ..look import Look, load_look
+
+DETAILS = ("fine", "coarse")
+"""What is drawn or written of an embedded head: its look (``emoface.look``), or the network's own vertices."""
 
 PARTS = {"eye_": "eyes", "teeth_": "teeth", "tongue": "tongue", "brow_hair": "hair", "lashes": "hair", "neck": "skin"}
 """Beginning of a region's name -> part; every skin vertex, eye sockets included, is ``skin``."""
@@ -19,6 +23,20 @@ def find_head(template: np.ndarray, faces: np.ndarray | None = None) -> Head | N
         return None
     return next((head for head in map(load_head, range(HEAD_COUNT))
                  if np.abs(head.template - template).max() < 1e-4), None)
+
+
+def find_look(animation: Animation, detail: str = "fine") -> Look | None:
+    """The look of the embedded head that this animation moves; None for other meshes and for the detail "coarse"."""
+    if detail not in DETAILS:
+        raise EmoFaceError(f"There is no detail {detail!r}; choose {' or '.join(DETAILS)}.")
+    head = find_head(animation.template, animation.faces) if detail == "fine" else None
+    return None if head is None else load_look(head.index)
+
+
+def look_of(animation: Animation) -> int | None:
+    """The embedded head that this is, whose look the player shows; None for any other mesh."""
+    head = find_head(animation.template, animation.faces)
+    return None if head is None else head.index
 
 
 def arkit_weights(animation: Animation) -> np.ndarray:

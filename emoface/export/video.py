@@ -16,6 +16,7 @@ from .camera import Camera
 from .encode import CONTAINERS, write_preview, write_video
 from .heatmap import Heatmap, effect_scale, heatmap
 from .render import BACKGROUNDS, Renderer
+from .topology import find_look
 
 PREVIEWS = {".gif": 70, ".webp": 67}
 """Milliseconds per picture; GIF counts in hundredths of a second. Frames are picked by time, so nothing drifts."""
@@ -25,7 +26,7 @@ def save_video(animations: Animation | Sequence[Animation], path: str | os.PathL
                captions: str | Sequence[str] | None = None, size: int | tuple[int, int] | None = None,
                camera: Camera | str = "front", background: str | tuple[int, int, int] = "light",
                heat: str | Sequence[str | None] | None = None, columns: int | None = None, sound: int | None = None,
-               codec: str | None = None, backend: str = "auto",
+               codec: str | None = None, backend: str = "auto", detail: str = "fine",
                progress: Callable[[str, float], None] | None = None,
                cancel: Callable[[], bool] | None = None) -> Path:
     """Draws animations and writes one film; the format follows the suffix (.mp4 .webm .gif .webp).
@@ -33,7 +34,8 @@ def save_video(animations: Animation | Sequence[Animation], path: str | os.PathL
     Several animations play side by side on one clock, the first one's; shorter ones hold their last frame. ``captions``
     has one line per animation; ``heat`` is "importance", "effect" or None, for all or one each. ``size`` is (width,
     height) of each picture in pixels, 512 by default and 320 for previews. ``sound`` is the number of the animation
-    that is heard (the first that has sound); GIF and WebP are silent. ``codec``: "vp9" (default) or "av1" in .webm.
+    that is heard (the first that has sound); GIF and WebP are silent. ``codec``: "vp9" (default) or "av1" in .webm. ``detail``: "fine" draws the
+    look of an embedded head (hair, finer skin), "coarse" its own vertices.
 
     ``progress(stage, fraction)`` is called after each picture; when ``cancel()`` turns true, Cancelled is raised. The
     file appears complete or not at all. Raises EmoFaceError for anything that cannot be drawn or written.
@@ -54,7 +56,7 @@ def save_video(animations: Animation | Sequence[Animation], path: str | os.PathL
     painted = [animation for animation, layer in zip(animations, heat) if layer == "effect"]
     scale = max(map(effect_scale, painted), default=None)  # one scale, so that colours can be compared
     panels = [_Panel(animation, layer and heatmap(animation, layer, scale_mm=scale), size=size, camera=camera,
-                     background=background, backend=backend)
+                     background=background, backend=backend, detail=detail)
               for animation, layer in zip(animations, heat)]
     page = _Page(panels, captions, columns or (len(panels) if len(panels) <= 3 else ceil(len(panels) ** 0.5)),
                  background)
@@ -91,10 +93,10 @@ def _heard(animations: list[Animation], number: int | None) -> Animation | None:
 class _Panel:
     """One animation and the renderer that draws it."""
 
-    def __init__(self, animation: Animation, heat: Heatmap | None, **options):
+    def __init__(self, animation: Animation, heat: Heatmap | None, *, detail: str, **options):
         self.animation, self.heat = animation, heat
         self.renderer = Renderer(animation.faces, animation.colors, regions=animation.regions,
-                                 template=animation.template, **options)
+                                 template=animation.template, look=find_look(animation, detail), **options)
         self.size = self.renderer.size
 
     def pictures(self, times: np.ndarray, cancel) -> Iterator[np.ndarray]:

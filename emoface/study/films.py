@@ -37,9 +37,10 @@ class Film:
 def film_animation(animation: Animation, *, size: int, speech: str | Path) -> Film:
     """Draw an animation from the front with its own sound, or ``speech`` if it has none."""
     from ..export.render import Renderer
+    from ..export.topology import find_look
 
     renderer = Renderer(animation.faces, animation.colors, size=size, regions=animation.regions,
-                        template=animation.template)
+                        template=animation.template, look=find_look(animation))
     own = animation.audio is not None and len(animation.audio)
     audio = load_audio((animation.audio, animation.sample_rate) if own else speech)
     return Film(renderer.frames(animation.vertices), animation.frame_count, float(animation.fps), audio.samples)
@@ -120,10 +121,11 @@ def write_scene(animation: Animation, path: str | Path) -> list[Path]:
     import soundfile
 
     from ..export.pack import Panel, Track, View, write_pack
+    from ..export.topology import look_of
 
     scene, sound = Path(path).with_suffix(".efp"), Path(path).with_suffix(".wav")
     write_pack(scene, [Track(animation.vertices)], [View("", [Panel(0)])], faces=animation.faces, fps=animation.fps,
-               colors=animation.colors, template=animation.template)
+               colors=animation.colors, template=animation.template, look=look_of(animation))
     with atomic_path(sound) as temporary:
         soundfile.write(temporary, animation.audio, animation.sample_rate)
     return [scene, sound]

@@ -6,9 +6,9 @@
 const find = selector => element.querySelector(selector);
 const root = find('.efp'), stage = find('.efp-stage'), panelBox = find('.efp-panels'), message = find('.efp-message');
 const audio = find('audio'), seekBar = find('.efp-seek'), playButton = find('.efp-play'), soundButton = find('.efp-sound');
-const GREY = [0.72, 0.72, 0.74];
+const GREY = [188 / 255, 188 / 255, 192 / 255];
 const FRONT = { eye: { x: 0, y: -2, z: 0.16 }, center: { x: 0, y: 0, z: 0.08 }, up: { x: 0, y: 0, z: 1 }, projection: { type: 'orthographic' } };
-const SIZE = 2.12;   // edge of the scene's cube
+const REACH = 2.7;   // half the edge of the scene's cube, in radii of the head: shoulders and long hair have room in it
 // Ends and middle of the "plasma" colour map: ordered by lightness, and far from skin and grey.
 const PLASMA = [[13, 8, 135], [84, 2, 163], [139, 10, 165], [185, 50, 137], [219, 92, 104], [244, 136, 73], [254, 188, 43], [240, 249, 33]];
 const colormap = Float32Array.from({ length: 768 }, (_, i) => {
@@ -34,7 +34,7 @@ async function unpack(address) {
   let offset = 8 + length;
   const take = (Type, count) => { const part = new Type(buffer, offset, count); offset += Math.ceil(part.byteLength / 4) * 4; return part; };
   const faces = take(header.index_bytes === 4 ? Uint32Array : Uint16Array, 3 * M);
-  const colors = Float32Array.from(take(Uint8Array, 3 * V), value => value / 255);
+  const colors = take(Uint8Array, 3 * V);
   const tracks = header.tracks.map(({ layers }) => {
     const size = 3 * V, bytes = take(Uint8Array, 2 * T * size), half = T * size, positions = new Int16Array(half);
     for (let i = 0; i < half; i++) {
@@ -49,96 +49,219 @@ async function unpack(address) {
     }
     return { positions, heat };
   });
-  return { header, faces, colors, tracks };
+  return { header, tracks, mesh: header.look ? await dressed(header) : bare(header, faces, colors) };
+}
+
+/* ---- what is shown: the vertices of the animation themselves, or a finer look that is linear in them (emoface/look.py) ---------------- */
+
+const linear = Float32Array.from({ length: 256 }, (_, i) => i / 255 <= 0.04045 ? i / 255 / 12.92 : ((i / 255 + 0.055) / 1.055) ** 2.4);
+const srgb = Float32Array.from({ length: 4096 }, (_, i) => i / 4095 <= 0.0031308 ? i / 4095 * 12.92 : 1.055 * (i / 4095) ** (1 / 2.4) - 0.055);
+const toLinear = bytes => Float32Array.from(bytes, byte => linear[byte]);
+
+const bare = (header, faces, colors) =>
+  ({ count: header.vertices, skin: Infinity, faces, albedo: toLinear(colors), gloss: new Float32Array(header.vertices).fill(0.12), look: null });
+
+/** Arrays of one file of the look, loaded once per page. */
+const lookFile = name => (emoface.looks ??= {})[name] ??= (async () => {
+  const answer = await fetch(served(props.look_url) + name + '.efl');
+  if (!answer.ok) throw new Error('The head could not be downloaded (HTTP ' + answer.status + '). Reload the page.');
+  const buffer = await new Response(answer.body.pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
+  const length = new DataView(buffer).getUint32(4, true), header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
+  const types = { uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, float32: Float32Array }, out = { about: header.about };
+  let offset = 8 + length;
+  for (const [array, kind, shape] of header.arrays) {
+    out[array] = new types[kind](buffer, offset, shape.reduce((a, b) => a * b, 1));
+    offset += Math.ceil(out[array].byteLength / 4) * 4;
+  }
+  return out;
+})().catch(error => { delete emoface.looks[name]; throw error; });
+
+async function dressed(header) {
+  const { head, hair, inverse } = header.look;
+  const [base, locks, own] = await Promise.all([lookFile('base'), lookFile('hair_' + hair), lookFile('head_' + String(head).padStart(2, '0'))]);
+  if (base.about.topology !== header.topology || base.about.vertices !== header.vertices) throw new Error('This animation was made for another version of the head. Animate again.');
+  const join = (Type, a, b) => { const all = new Type(a.length + b.length); all.set(a); all.set(b, a.length); return all; };
+  const count = base.counts.length + locks.counts.length, faces = [];
+  for (let f = 0; f < base.faces.length / 3; f++) {
+    if (own.shown[f >> 3] & 128 >> (f & 7)) faces.push(base.faces[3 * f], base.faces[3 * f + 1], base.faces[3 * f + 2]);
+  }
+  for (const corner of locks.faces) faces.push(corner + base.counts.length);
+  const look = { counts: join(Uint8Array, base.counts, locks.counts), indices: join(Uint16Array, base.indices, locks.indices),
+                 weights: join(Float32Array, base.weights, locks.weights), offset: Float32Array.from(own.offset, value => value * 1e-5),
+                 anchors: base.about.anchors, inverse };
+  return { count, skin: base.about.skin_count, faces: Uint32Array.from(faces), albedo: toLinear(own.colors),
+           gloss: Float32Array.from(join(Uint8Array, base.gloss, locks.gloss), value => value / 255), look };
+}
+
+/** Heads' vertices (planar, metres over the radius) -> shown ones: matrix @ vertices + frame @ offset. */
+function refine(mesh, coarse, shown, radius) {
+  const V = coarse.length / 3, D = mesh.count;
+  if (!mesh.look) { shown.set(coarse); return; }
+  const { counts, indices, weights, offset, anchors, inverse } = mesh.look, frame = new Float64Array(9);
+  for (let i = 0; i < 3; i++) for (let j = 0; j < 3; j++) {
+    let sum = 0;
+    for (let k = 0; k < 3; k++) sum += (coarse[i * V + anchors[k + 1]] - coarse[i * V + anchors[0]]) * inverse[k][j];
+    frame[3 * i + j] = sum;   // the radius is in it already: offsets are metres
+  }
+  const [a, b, c, d, e, f, g, h, l] = frame;
+  for (let v = 0, at = 0; v < D; v++) {
+    let x = 0, y = 0, z = 0;
+    for (let n = counts[v]; n > 0; n--, at++) {
+      const from = indices[at], weight = weights[at];
+      x += weight * coarse[from]; y += weight * coarse[V + from]; z += weight * coarse[2 * V + from];
+    }
+    const p = offset[3 * v], q = offset[3 * v + 1], r = offset[3 * v + 2];
+    shown[v] = x + a * p + b * q + c * r;
+    shown[D + v] = y + d * p + e * q + f * r;
+    shown[2 * D + v] = z + g * p + h * q + l * r;
+  }
+}
+
+function smoothNormals(faces, shown, normals) {
+  const D = shown.length / 3;
+  normals.fill(0);
+  for (let f = 0; f < faces.length; f += 3) {
+    const a = faces[f], b = faces[f + 1], c = faces[f + 2];
+    const ux = shown[b] - shown[a], uy = shown[D + b] - shown[D + a], uz = shown[2 * D + b] - shown[2 * D + a];
+    const vx = shown[c] - shown[a], vy = shown[D + c] - shown[D + a], vz = shown[2 * D + c] - shown[2 * D + a];
+    const x = uy * vz - uz * vy, y = uz * vx - ux * vz, z = ux * vy - uy * vx;
+    normals[3 * a] += x; normals[3 * a + 1] += y; normals[3 * a + 2] += z;
+    normals[3 * b] += x; normals[3 * b + 1] += y; normals[3 * b + 2] += z;
+    normals[3 * c] += x; normals[3 * c + 1] += y; normals[3 * c + 2] += z;
+  }
+  for (let i = 0; i < normals.length; i += 3) {
+    const inverse = 1 / (Math.sqrt(normals[i] ** 2 + normals[i + 1] ** 2 + normals[i + 2] ** 2) || 1);
+    normals[i] *= inverse; normals[i + 1] *= inverse; normals[i + 2] *= inverse;
+  }
+}
+
+/** Axes of a camera (right, up, toward the viewer) in the head's axes, from Plotly's (x right, y away, z up). */
+function cameraAxes({ eye, center, up }) {
+  const unit = v => { const n = Math.hypot(...v) || 1; return v.map(x => x / n); };
+  const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+  const back = unit([eye.x - center.x, eye.y - center.y, eye.z - center.z]), right = unit(cross([up.x, up.y, up.z], back));
+  return [right, cross(back, right), back].map(([x, y, z]) => [x, z, -y]);
+}
+
+/** Light every vertex as the films do (export/shading.py: one studio that travels with the camera); ``props.light`` are its LIGHTS. */
+function light(mesh, normals, albedo, axes, rgb) {
+  const [key, keyColor, fill, fillColor, rim, rimColor, half, sky, ground, wrap, [highlight]] = props.light, { gloss } = mesh;
+  const turned = direction => [0, 1, 2].map(k => direction[0] * axes[0][k] + direction[1] * axes[1][k] + direction[2] * axes[2][k]);
+  const [kx, ky, kz] = turned(key), [fx, fy, fz] = turned(fill), [rx, ry, rz] = turned(rim), [hx, hy, hz] = turned(half), [ux, uy, uz] = axes[1], [vx, vy, vz] = axes[2];
+  for (let i = 0, p = 0; p < rgb.length; i++, p += 3) {
+    const x = normals[p], y = normals[p + 1], z = normals[p + 2], shine = gloss[i] * gloss[i];
+    const atKey = x * kx + y * ky + z * kz, atFill = x * fx + y * fy + z * fz, up = 0.5 + 0.5 * (x * ux + y * uy + z * uz);
+    const facing = Math.min(Math.max(1 - (x * vx + y * vy + z * vz), 0), 1), atHalf = x * hx + y * hy + z * hz;
+    const edge = facing * facing * Math.max(x * rx + y * ry + z * rz + 0.25, 0);
+    const spark = atHalf > 0.5 ? highlight * (0.05 + 0.85 * shine) * atHalf ** (12 + 320 * shine) : 0;
+    for (let k = 0; k < 3; k++) {
+      const w = wrap[k], sum = Math.max((atKey + w) / (1 + w), 0) * keyColor[k] + Math.max((atFill + w) / (1 + w), 0) * fillColor[k]
+        + ground[k] + up * (sky[k] - ground[k]) + edge * rimColor[k];
+      let value = albedo[p + k] * sum + spark;
+      if (value > 0.75) value = 0.75 + 0.25 * (1 - Math.exp((0.75 - value) * 4));
+      rgb[p + k] = srgb[Math.min(4095, value * 4095 + 0.5 | 0)];
+    }
+  }
 }
 
 /* ---- one panel: a Plotly mesh, drawn fast where its internals allow, through Plotly.restyle where not ------------- */
 
-/** Positions of frame t in Plotly's axes (x right, y away from the viewer, z up) and the colours of layer `name`. */
+/** The shown vertices of frame t in Plotly's axes (x right, y away from the viewer, z up) and their colours in the light of the camera. */
 function fillFrame(panel, t) {
-  const { header, colors, tracks } = scene, V = header.vertices, track = tracks[panel.track], scale = header.step / header.radius;
-  const { x, y, z, rgb } = panel.buffers, from = 3 * V * t, q = track.positions;
-  for (let i = 0; i < V; i++) {
-    x[i] = q[from + i] * scale;
-    z[i] = q[from + V + i] * scale;
-    y[i] = -q[from + 2 * V + i] * scale;
-  }
-  const name = layerOf(panel), heat = name && track.heat[name];
+  const { header, tracks, mesh } = scene, V = header.vertices, D = mesh.count, track = tracks[panel.track];
+  const { coarse, shown, normals, albedo, rgb, x, y, z } = panel.buffers, scale = header.step / header.radius;
+  const from = 3 * V * t, q = track.positions;
+  for (let i = 0; i < 3 * V; i++) coarse[i] = q[from + i] * scale;
+  refine(mesh, coarse, shown);
+  smoothNormals(mesh.faces, shown, normals);
+  paint(panel, t);
+  light(mesh, normals, albedo, panel.axes = cameraAxes(eyeOf(panel)), rgb);
+  for (let i = 0; i < D; i++) { x[i] = shown[i]; y[i] = -shown[2 * D + i]; z[i] = shown[D + i]; }
+}
+
+/** Colours before light: the head's own, or on its skin those of a layer; a fine vertex mixes its coarse ones. */
+function paint(panel, t) {
+  const { mesh, tracks } = scene, { albedo, heatColors } = panel.buffers, name = layerOf(panel), heat = name && tracks[panel.track].heat[name];
   if (!heat) {
-    if (panel.painted !== 'skin') { rgb.set(colors); panel.painted = 'skin'; return true; }
-    return false;
+    if (panel.painted !== 'skin') { albedo.set(mesh.albedo); panel.painted = 'skin'; }
+    return;
   }
   const base = heat.skin * t;
-  for (let i = 0; i < V; i++) {
-    const code = i < heat.skin ? heat.codes[base + i] : -1, at = 3 * (code - 1);
-    for (let k = 0; k < 3; k++) rgb[3 * i + k] = code > 0 ? colormap[Math.round(at / 3 / 254 * 255) * 3 + k] : code === 0 ? GREY[k] : colors[3 * i + k];
+  for (let i = 0; i < heat.skin; i++) {
+    const code = heat.codes[base + i];
+    for (let k = 0; k < 3; k++) heatColors[3 * i + k] = code > 0 ? colormap[Math.round((code - 1) / 254 * 255) * 3 + k] : GREY[k];
   }
+  if (panel.painted !== name) albedo.set(mesh.albedo);
   panel.painted = name;
-  return true;
+  const shownSkin = Math.min(mesh.skin, mesh.look ? mesh.skin : heat.skin);
+  for (let v = 0, at = 0; v < shownSkin; v++) {
+    let r = 0, g = 0, b = 0;
+    if (mesh.look) for (let n = mesh.look.counts[v]; n > 0; n--, at++) {
+      const j = 3 * mesh.look.indices[at], weight = mesh.look.weights[at];
+      r += weight * heatColors[j]; g += weight * heatColors[j + 1]; b += weight * heatColors[j + 2];
+    } else { r = heatColors[3 * v]; g = heatColors[3 * v + 1]; b = heatColors[3 * v + 2]; }
+    albedo[3 * v] = linear[r * 255 + 0.5 | 0]; albedo[3 * v + 1] = linear[g * 255 + 0.5 | 0]; albedo[3 * v + 2] = linear[b * 255 + 0.5 | 0];
+  }
 }
+const eyeOf = panel => panel.plot._fullLayout?.scene?._scene?.getCamera?.() || camera;
 const cssColors = rgb => Array.from({ length: rgb.length / 3 }, (_, i) =>
   'rgb(' + Math.round(255 * rgb[3 * i]) + ',' + Math.round(255 * rgb[3 * i + 1]) + ',' + Math.round(255 * rgb[3 * i + 2]) + ')');
 
 /** Handles on gl-mesh3d's vertex buffers, or null: these are Plotly's private parts, so everything is checked. */
 function fastPath(panel) {
-  const glScene = panel.plot._fullLayout?.scene?._scene, mesh = glScene && Object.values(glScene.traces)[0]?.mesh, M = scene.header.triangles;
-  const buffers = mesh && [mesh.trianglePositions, mesh.triangleNormals, mesh.triangleColors];
-  if (props.fast === false || !buffers || !glScene.dataScale || !glScene.glplot?.redraw || mesh.triangleCount !== M || !buffers.every(b => b && b.update)) return null;
+  const glScene = panel.plot._fullLayout?.scene?._scene, mesh = glScene && Object.values(glScene.traces)[0]?.mesh, M = scene.mesh.faces.length / 3;
+  const buffers = mesh && [mesh.trianglePositions, mesh.triangleNormals, mesh.triangleColors, mesh.triangleUVs, mesh.triangleIds];
+  if (props.fast === false || !buffers || !glScene.dataScale || !glScene.glplot?.redraw || !(mesh.triangleCount > 0) || !buffers.every(b => b && b.update)) return null;
   mesh.drawPick = null;   // nobody picks vertices; the hidden pass would double the work of every frame
-  return { glScene, mesh, corners: new Float32Array(9 * M), normals: new Float32Array(9 * M), colors: new Float32Array(12 * M).fill(1),
-           scaled: new Float32Array(3 * scene.header.vertices), smooth: new Float32Array(3 * scene.header.vertices), colored: false };
+  return { glScene, mesh, corners: new Float32Array(9 * M), colors: new Float32Array(12 * M).fill(1) };
 }
 
-function drawFast(panel, repaint) {
-  const { glScene, mesh, corners, normals, colors, scaled, smooth } = panel.fast, { x, y, z, rgb } = panel.buffers;
-  const { faces, header } = scene, [sx, sy, sz] = glScene.dataScale;   // differs per axis and changes on restyle
-  for (let i = 0, p = 0; i < header.vertices; i++) { scaled[p++] = x[i] * sx; scaled[p++] = y[i] * sy; scaled[p++] = z[i] * sz; }
-  smooth.fill(0);
+/** The plot was built with a placeholder (Plotly takes long over big meshes): all its buffers grow to the real mesh here. */
+function growBuffers(fast, M) {
+  const { mesh } = fast;
+  fast.grown = mesh;
+  mesh.triangleNormals.update(new Float32Array(9 * M).fill(1));
+  mesh.triangleUVs.update(new Float32Array(6 * M));
+  mesh.triangleIds.update(new Uint32Array(3 * M));
+}
+
+function drawFast(panel) {
+  const { glScene, mesh, corners, colors } = panel.fast, { x, y, z, rgb } = panel.buffers, { faces, look } = scene.mesh;
+  const [sx, sy, sz] = glScene.dataScale, [ax, ay, az] = panel.axes[2];   // the scale differs per axis and changes on restyle
+  let p = 0, q = 0;
   for (let f = 0; f < faces.length; f += 3) {
-    const a = 3 * faces[f], b = 3 * faces[f + 1], c = 3 * faces[f + 2];
-    const ux = scaled[b] - scaled[a], uy = scaled[b + 1] - scaled[a + 1], uz = scaled[b + 2] - scaled[a + 2];
-    const vx = scaled[c] - scaled[a], vy = scaled[c + 1] - scaled[a + 1], vz = scaled[c + 2] - scaled[a + 2];
-    const nx = uy * vz - uz * vy, ny = uz * vx - ux * vz, nz = ux * vy - uy * vx;
-    smooth[a] += nx; smooth[a + 1] += ny; smooth[a + 2] += nz;
-    smooth[b] += nx; smooth[b + 1] += ny; smooth[b + 2] += nz;
-    smooth[c] += nx; smooth[c + 1] += ny; smooth[c + 2] += nz;
-  }
-  for (let i = 0; i < smooth.length; i += 3) {
-    const inverse = 1 / (Math.hypot(smooth[i], smooth[i + 1], smooth[i + 2]) || 1);
-    smooth[i] *= inverse; smooth[i + 1] *= inverse; smooth[i + 2] *= inverse;
-  }
-  for (let f = 0, p = 0; f < faces.length; f += 3) for (let corner = 2; corner >= 0; corner--, p += 3) {   // gl-mesh3d turns corners round
-    const v = 3 * faces[f + corner];
-    corners[p] = scaled[v]; corners[p + 1] = scaled[v + 1]; corners[p + 2] = scaled[v + 2];
-    normals[p] = smooth[v]; normals[p + 1] = smooth[v + 1]; normals[p + 2] = smooth[v + 2];
-  }
-  mesh.trianglePositions.update(corners);
-  mesh.triangleNormals.update(normals);
-  if (repaint || !panel.fast.colored) {
-    for (let f = 0, p = 0; f < faces.length; f += 3) for (let corner = 2; corner >= 0; corner--, p += 4) {
-      const v = 3 * faces[f + corner];
-      colors[p] = rgb[v]; colors[p + 1] = rgb[v + 1]; colors[p + 2] = rgb[v + 2];
+    const a = faces[f], b = faces[f + 1], c = faces[f + 2];
+    if (look) {   // what is turned away is hidden by what is not: half the work of a processor that has to draw (y and z are Plotly's)
+      const ux = x[b] - x[a], uy = z[b] - z[a], uz = y[a] - y[b], vx = x[c] - x[a], vy = z[c] - z[a], vz = y[a] - y[c];
+      if ((uy * vz - uz * vy) * ax + (uz * vx - ux * vz) * ay + (ux * vy - uy * vx) * az <= 0) continue;
     }
-    mesh.triangleColors.update(colors);
-    panel.fast.colored = true;
+    for (let corner = 2; corner >= 0; corner--, p += 3, q += 4) {   // gl-mesh3d turns corners round
+      const v = corner === 2 ? c : corner === 1 ? b : a;
+      corners[p] = x[v] * sx; corners[p + 1] = y[v] * sy; corners[p + 2] = z[v] * sz;
+      colors[q] = rgb[3 * v]; colors[q + 1] = rgb[3 * v + 1]; colors[q + 2] = rgb[3 * v + 2];
+    }
   }
+  if (mesh !== panel.fast.grown) growBuffers(panel.fast, faces.length / 3);
+  mesh.trianglePositions.update(corners.subarray(0, p));
+  mesh.triangleColors.update(colors.subarray(0, q));
+  mesh.triangleCount = p / 9;
   glScene.glplot.redraw();
 }
 
 function drawPanel(panel, t) {
-  const repaint = fillFrame(panel, t);
-  if (panel.fast === undefined) panel.fast = fastPath(panel);
+  fillFrame(panel, t);
   if (panel.fast) {
-    try { return drawFast(panel, repaint); }
-    catch (error) { console.warn('EmoFace: fast drawing is off', error); panel.fast = null; panel.stale = true; }
+    try { return drawFast(panel); }
+    catch (error) { console.warn('EmoFace: fast drawing is off', error); panel.fast = null; panel.stub = true; }
   }
   if (panel.busy) { scene.dirty = true; return; }   // a slow restyle is still running: this frame is dropped, the next one is drawn
   panel.busy = true;
-  const { x, y, z, rgb } = panel.buffers, change = { x: [x.slice()], y: [y.slice()], z: [z.slice()] };
-  if (repaint || panel.stale) change.vertexcolor = [cssColors(rgb)];
-  panel.stale = false;
+  const { x, y, z, rgb } = panel.buffers, change = { x: [x.slice()], y: [y.slice()], z: [z.slice()], vertexcolor: [cssColors(rgb)] };
+  if (panel.stub) Object.assign(change, Object.fromEntries(Object.entries(corners(scene.mesh.faces)).map(([name, list]) => [name, [list]])));
+  panel.stub = false;
   Plotly.restyle(panel.plot, change, [0]).finally(() => { panel.busy = false; });
 }
+const corners = faces => Object.fromEntries(['i', 'j', 'k'].map((name, c) => [name, Array.from({ length: faces.length / 3 }, (_, f) => faces[3 * f + c])]));
 
 /* ---- the scene ----------------------------------------------------------------------------------------------------- */
 
@@ -167,29 +290,32 @@ function tick() {
       lateness.push(Math.max(0, audio.currentTime - (scene.shown + 1) / scene.header.fps) * 1000 / audio.playbackRate);
       if (lateness.length > 2000) lateness.shift();
     }
+    if (scene.panels.some(turnedAway)) scene.dirty = true;   // the light travels with the camera
     if (t !== scene.shown || scene.dirty) draw(t);
   }
   requestAnimationFrame(tick);
 }
+
+const turnedAway = panel => panel.fast && panel.axes && Math.abs(cameraAxes(eyeOf(panel))[2].reduce((sum, x, k) => sum + x * panel.axes[2][k], -1)) > 1e-6;
 
 function say(text, bad = false) {
   message.textContent = text;
   message.classList.toggle('bad', bad);
 }
 
-function figure(panel) {
-  const { header, faces } = scene, M = header.triangles, [i, j, k] = [0, 1, 2].map(c => Array.from({ length: M }, (_, f) => faces[3 * f + c]));
+/** Plotly's picture of a panel; a ``stub`` has only one triangle, which the fast way of drawing replaces. */
+function figure(panel, stub) {
   // An axis with "visible: false" still has its labels and ticks turned into triangles, which takes as long as all the rest: empty them instead.
-  const axis = { range: [-1.06, 1.06], autorange: false, title: { text: '' }, tickmode: 'array', tickvals: [], showticklabels: false, showgrid: false,
+  const axis = { range: [-REACH, REACH], autorange: false, title: { text: '' }, tickmode: 'array', tickvals: [], showticklabels: false, showgrid: false,
                  zeroline: false, showline: false, showbackground: false, showspikes: false };
   const { x, y, z, rgb } = panel.buffers;
+  const data = stub ? { x: [0, 1e-3, 0], y: [0, 0, 0], z: [0, 0, 1e-3], i: [0], j: [1], k: [2], vertexcolor: Array(3).fill('#888') }
+    : { x: x.slice(), y: y.slice(), z: z.slice(), ...corners(scene.mesh.faces), vertexcolor: cssColors(rgb) };
   return [
-    [{ type: 'mesh3d', x: x.slice(), y: y.slice(), z: z.slice(), i, j, k, vertexcolor: cssColors(rgb), hoverinfo: 'skip', showscale: false,
-       lighting: { ambient: 0.52, diffuse: 0.58, specular: 0.15, roughness: 0.45, fresnel: 0.5, vertexnormalsepsilon: 0, facenormalsepsilon: 0 },
-       lightposition: { x: -0.7, y: 0.2, z: -1.003 } }   // clip space, at the camera's left: the light follows the viewer
-    ],
+    [{ type: 'mesh3d', ...data, hoverinfo: 'skip', showscale: false,   // the light is in the colours
+       lighting: { ambient: 1, diffuse: 0, specular: 0, roughness: 1, fresnel: 0, vertexnormalsepsilon: 0, facenormalsepsilon: 0 } }],
     { autosize: true, margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: 'rgba(0,0,0,0)', uirevision: 'face', hovermode: false,
-      scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: 'manual', aspectratio: { x: SIZE, y: SIZE, z: SIZE }, dragmode: 'turntable', hovermode: false, camera: structuredClone(camera) } },
+      scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: 'manual', aspectratio: { x: 2 * REACH, y: 2 * REACH, z: 2 * REACH }, dragmode: 'turntable', hovermode: false, camera: structuredClone(camera) } },
     { displayModeBar: false, responsive: false, plotGlPixelRatio: Math.max(1, Math.min(window.devicePixelRatio || 1, 1.5)), scrollZoom: false, doubleClick: false },
   ];
 }
@@ -244,7 +370,7 @@ function clearPanels() {
 async function build(view) {
   clearPanels();
   const job = building;
-  const V = scene.header.vertices, panels = [];
+  const V = scene.header.vertices, D = scene.mesh.count, floats = size => new Float32Array(size), panels = [];
   stage.dataset.count = view.panels.length;
   for (const spec of view.panels) {
     const box = document.createElement('figure'), plot = document.createElement('div'), caption = document.createElement('figcaption');
@@ -254,14 +380,17 @@ async function build(view) {
     bar.className = 'efp-scale';
     box.append(plot, caption, bar);
     panelBox.append(box);
-    panels.push({ plot, caption, bar, buffers: { x: new Float32Array(V), y: new Float32Array(V), z: new Float32Array(V), rgb: new Float32Array(3 * V) } });
+    panels.push({ plot, caption, bar, buffers: { coarse: floats(3 * V), heatColors: floats(3 * V), x: floats(D), y: floats(D), z: floats(D),
+                  shown: floats(3 * D), normals: floats(3 * D), albedo: floats(3 * D), rgb: floats(3 * D) } });
   }
   scene.panels = [];
   describe(panels, view);
   for (const panel of panels) {
-    fillFrame(panel, frameAt(audio.currentTime || 0));
-    await newPlot(panel.plot, figure(panel));
+    if (props.fast === false) fillFrame(panel, frameAt(audio.currentTime || 0));
+    await newPlot(panel.plot, figure(panel, props.fast !== false));
     if (job !== building) return panels.forEach(({ plot }) => Plotly.purge(plot));
+    panel.fast = fastPath(panel);
+    panel.stub = props.fast !== false && !panel.fast;
     linkCamera(panel);
     panel.plot.querySelector('canvas')?.addEventListener('webglcontextlost', () => say('The browser took the 3D view away (too many open pages use it). Close some and reload this page.', true));
   }
@@ -357,7 +486,7 @@ async function show(value) {
     Plotly = window.Plotly;
     audio.pause();
     for (const url of scene?.sounds || []) URL.revokeObjectURL(url);
-    const old = scene, same = old && old.header.topology === next.header.topology && old.header.vertices === next.header.vertices;
+    const old = scene, same = old && old.mesh.faces.length === next.mesh.faces.length && old.mesh.count === next.mesh.count && old.mesh.faces.every((v, i) => v === next.mesh.faces[i]);
     const panels = old?.panels || [];
     scene = Object.assign(next, { panels, shown: -1, drawn: 0, dirty: true, duration: next.header.frames / next.header.fps, run: value.run, sounds: sounds.map(sound => URL.createObjectURL(sound)) });
     offer(find('.efp-track'), find('.efp-soundfield'), value.sounds.map(({ label }, at) => [String(at), label]), '0');

@@ -10,6 +10,9 @@ from urllib.parse import quote
 import gradio as gr
 from gradio.data_classes import FileData
 
+from ..export.shading import LIGHTS
+from ..look import FOLDER as LOOKS
+
 HERE = Path(__file__).parent
 
 
@@ -20,6 +23,7 @@ def static_url(path: Path) -> str:
 
 
 PLOTLY_3D_URL = static_url(HERE / "plotly" / "plotly-gl3d.min.js")
+LOOK_URL = static_url(LOOKS) + "/"
 
 
 def script(name: str) -> str:
@@ -41,7 +45,8 @@ class FacePlayer(gr.HTML):
                  js_on_load: str | None = None, **kwargs: Any):
         super().__init__(value, html_template=(HERE / "player.html").read_text("utf-8"),
                          css_template=(HERE / "player.css").read_text("utf-8"), js_on_load=script("player"),
-                         player_id=player_id, empty=empty, count=count, fast=fast, plotly_url=plotly_url, apply_default_css=False, **kwargs)
+                         player_id=player_id, empty=empty, count=count, fast=fast, plotly_url=plotly_url,
+                         look_url=LOOK_URL, light=LIGHTS.tolist(), apply_default_css=False, **kwargs)
 
     def preprocess(self, payload: dict | None) -> dict | None:
         return payload

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..animation import Animation
 from ..export.pack import Layer, Panel, Track, View, write_pack
+from ..export.topology import look_of
 from .plots import MOVING_MM
 
 WEIGHT, EFFECT = "weight", "effect"
@@ -38,7 +39,7 @@ def write(path: Path, animations: Sequence[Animation], views: Sequence[View], *,
     shown = [Track(a.vertices, heat(a) if i in painted else {}) for i, a in enumerate(animations)]
     first = animations[0]
     return write_pack(path, shown, views, faces=first.faces, fps=first.fps, layers=layers([animations[i] for i in painted]) if painted else [],
-                      colors=first.colors, template=first.template)
+                      colors=first.colors, template=first.template, look=look_of(first))
 
 
 def single(path: Path, animation: Animation, *, caption: str = "") -> Path:

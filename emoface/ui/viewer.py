@@ -48,7 +48,7 @@ def write_scene(animations: Sequence[Animation], captions: Sequence[str], stem: 
     tracks = [Track(_hold(animation.vertices, longest), _maps(animation, longest)) for animation in animations]
     view = View("View", [Panel(index, caption) for index, caption in enumerate(captions)])
     packed = write_pack(stem.with_suffix(".efp"), tracks, [view], faces=first.faces, fps=first.fps,
-                        layers=scenes.layers(painted) if painted else [], colors=first.colors, template=first.template)
+                        layers=scenes.layers(painted) if painted else [], colors=first.colors, template=first.template, look=scenes.look_of(first))
     heard = next((animation for animation in animations if animation.audio is not None), None)
     rate = heard.sample_rate if heard else SILENCE_RATE
     # The player's clock is its sound, so there always is one, and it lasts as long as the longest face moves.

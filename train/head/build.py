@@ -17,6 +17,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from emoface.head import ASSET  # noqa: E402
 from train.head import colors, expressions, eyes, hair, identities, lips, makehuman, neck, regions, shapes, teeth  # noqa: E402
 from train.head.parts import Part, Placement, RigidMotion  # noqa: E402
 from train.head.topology import QuadMesh, triangulate  # noqa: E402
@@ -285,6 +286,10 @@ def main() -> None:
     arguments = parser.parse_args()
     save(build(arguments.ict), arguments.output)
     print(f"{arguments.output.name}: {arguments.output.stat().st_size / 1e6:.2f} MB")
+    if arguments.output.resolve() == ASSET:  # what is shown is made from it
+        from train.head import look
+
+        look.build()
     if arguments.sheets:
         from train.head.sheets import draw_all
 

@@ -10,6 +10,7 @@ from emoface.export.camera import Camera
 from emoface.export.render import Renderer
 from emoface.export.sheet import contact_sheet
 from emoface.head import HEAD_COUNT, Head, load_head
+from emoface.look import load_look
 
 from .poses import EMOTIONS, VISEMES, pose_weights
 
@@ -25,7 +26,7 @@ WHOLE_TURNED = Camera(yaw=38)
 
 def pictures(head: Head, poses: list[dict], camera: Camera, size: int | tuple[int, int]) -> np.ndarray:
     weights = np.stack([pose_weights(p, head.blendshape_names) for p in poses])
-    renderer = Renderer(head.faces, head.colors, regions=head.regions, template=head.template, camera=camera, size=size)
+    renderer = Renderer(head.faces, template=head.template, camera=camera, size=size, look=load_look(head.index))
     return renderer.render(head.pose(weights))
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from emoface.export.render import Camera, Renderer
 from emoface.head import HEAD_COUNT, load_head
+from emoface.look import load_look
 
 SIZE = 112
 
@@ -20,7 +21,7 @@ SIZE = 112
 def picture(index: int) -> np.ndarray:
     """(SIZE, SIZE, 3) uint8 of one head at rest, a little from the side."""
     head = load_head(index)
-    renderer = Renderer(head.faces, head.colors, regions=head.regions, size=2 * SIZE, camera=Camera(yaw=18, pitch=3), template=head.template)
+    renderer = Renderer(head.faces, size=2 * SIZE, camera=Camera(yaw=18, pitch=3), template=head.template, look=load_look(index))
     return np.asarray(Image.fromarray(renderer.render(head.template)).resize((SIZE, SIZE), Image.LANCZOS))
 
 

@@ -1,0 +1,190 @@
+"""Builds ``assets/head/look``: what is shown of the heads in ``head.npz`` (see ``emoface/look.py``).
+
+    python -m train.head.look
+
+Deterministic, needs nothing but ``head.npz``; ``train.build_head`` runs it at its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_matrix, vstack
+from scipy.spatial import cKDTree
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from emoface.export import materials, raster_numba  # noqa: E402
+from emoface.export.shading import vertex_normals  # noqa: E402
+from emoface.head import ASSET  # noqa: E402
+from emoface.look import FOLDER, OFFSET_STEP, topology, write_arrays  # noqa: E402
+from train.head import bust, complexion, locks, look_brows, look_eyes  # noqa: E402
+from train.head.people import PEOPLE  # noqa: E402
+from train.head.shown import HIDDEN, Heads, Piece, rows_of  # noqa: E402
+
+REPLACED = ("eye_left", "eye_right", "brow_hair_left", "brow_hair_right", "lashes_left", "lashes_right", "neck_base")
+"""Parts of the coarse head that the look draws in its own way; all others are shown as they are."""
+DIRECTIONS, PIXELS, BIAS = 96, 512, 1.8e-3
+NEVER_HIDDEN = ("eye", "lips", "teeth", "tongue", "mouth", "gum", "lashes", "brow", "tears", "bust", "shirt", "neck_")
+
+
+def skin_piece(heads: Heads) -> Piece:
+    matrix = heads.refined.matrix.tocsr()
+    names = heads.names[np.asarray(matrix.argmax(1)).ravel()]
+    wide = csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], len(heads.average.template)))
+    return Piece(names, wide, heads.refined.faces, complexion.skin_colors(heads))
+
+
+def mouth_piece(heads: Heads) -> Piece:
+    """Teeth, gums, tongue and whatever else the coarse head has, vertex for vertex."""
+    head = heads.average
+    own = np.flatnonzero(head.mask("parts") & ~np.isin(head.regions, REPLACED))
+    place = np.full(len(head.template), -1)
+    place[own] = np.arange(len(own))
+    faces = head.faces[np.isin(head.faces, own).all(1)]
+    rows = rows_of(own[:, None], np.ones((len(own), 1)), len(head.template))
+    return Piece(head.regions[own], rows, place[faces], [h.colors[own].astype(float) for h in heads.all])
+
+
+def hair_piece(heads: Heads, style: str, hair: locks.Locks, anchors: np.ndarray) -> Piece:
+    """Locks stand still on the skull. Each head's are moved by how its scalp differs from the average one at the root,
+    and, for ends far from it, by how the skin beside them differs."""
+    base = heads.average.skin_template
+    wearers = [head for head in heads.all if PEOPLE[head.index].hair == style]
+    root = np.zeros((len(wearers), len(hair.roots), 3))
+    beside = root.copy()
+    if len(hair.roots):
+        moved = [head.skin_template - base for head in wearers]
+        skull = np.flatnonzero(np.isin(heads.names, ("scalp", "neck", "forehead")) & (base[:, 1] > -0.1))
+        root = _carried(base, skull, hair.roots * 1e-3, moved, count=6, soft=4e-3)
+        beside = _carried(base, np.flatnonzero(~np.isin(heads.names, HIDDEN)), hair.vertices * 1e-3, moved, count=12, soft=8e-3)
+    share = np.clip(np.linalg.norm(hair.vertices - hair.roots, axis=1) / 90, 0, 1)[:, None]
+    places = {head.index: hair.vertices * 1e-3 + a * (1 - share) + b * share for head, a, b in zip(wearers, root, beside)}
+    rows = rows_of(np.full((len(hair.roots), 1), anchors[0]), np.ones((len(hair.roots), 1)), len(heads.average.template))
+    colors = [np.clip(np.outer(hair.shade, person.hair_color), 0, 255) for person in PEOPLE]
+    return Piece(np.full(len(hair.roots), "hair"), rows, hair.faces, colors, places)
+
+
+def _carried(base: np.ndarray, among: np.ndarray, points: np.ndarray, moved: list[np.ndarray], *, count: int, soft: float) -> np.ndarray:
+    """(heads, n, 3) weighted mean of how the nearest ``count`` vertices ``among`` the skin are moved on each head."""
+    distance, near = cKDTree(base[among]).query(points, k=count)
+    weight = 1 / (distance + soft) ** 2
+    weight /= weight.sum(1, keepdims=True)
+    return np.stack([np.einsum("nk,nkd->nd", weight, offsets[among][near]) for offsets in moved])
+
+
+def skull_anchors(heads: Heads) -> np.ndarray:
+    """Four vertices of the skull, far apart, that no shape moves: right, left, top, back."""
+    head = heads.average
+    still = np.flatnonzero((heads.names == "scalp") & ~head.blendshapes.any((0, 2)))
+    p = head.skin_template[still]
+    upper = p[:, 1] > 0.03
+    picks = [np.where(upper, p[:, 0], 9).argmin(), np.where(upper, p[:, 0], -9).argmax(), p[:, 1].argmax(), p[:, 2].argmin()]
+    return still[picks]
+
+
+def openness(vertices: np.ndarray, faces: np.ndarray, *, two_sided: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(D,) share of the light from all around that reaches each vertex, cosine-weighted, and (D,) whether any does."""
+    vertices = np.ascontiguousarray(vertices - vertices.mean(0), np.float32)
+    radius = float(np.linalg.norm(vertices, axis=1).max())
+    normals = vertex_normals(vertices, faces)
+    reached, total, seen = (np.zeros(len(vertices), np.float32) for _ in range(3))
+    k = np.arange(DIRECTIONS) + 0.5
+    polar, turn = np.arccos(1 - 2 * k / DIRECTIONS), np.pi * (1 + 5**0.5) * k
+    for z in np.stack([np.cos(turn) * np.sin(polar), np.cos(polar), np.sin(turn) * np.sin(polar)], 1):
+        x = np.cross(z, [1, 0, 0] if abs(z[0]) < 0.9 else [0, 1, 0])
+        x /= np.linalg.norm(x)
+        turned = vertices @ np.stack([x, np.cross(z, x), z]).astype(np.float32).T
+        turned[:, :2] = (turned[:, :2] / radius + 1) * (PIXELS / 2)
+        depth = raster_numba.depth(np.ascontiguousarray(turned), faces.astype(np.int32), PIXELS, PIXELS)
+        column, row = np.clip(turned[:, :2].astype(np.int64), 0, PIXELS - 1).T
+        free = turned[:, 2] >= depth[row, column] - BIAS
+        cosine = normals @ z.astype(np.float32)
+        cosine = np.where(two_sided, np.abs(cosine), cosine)
+        weight = np.maximum(cosine, 0) * (1.25 + 0.75 * z[1])  # more light comes from above
+        reached += weight * free
+        total += weight
+        seen += free & (cosine > 0)
+    return reached / np.maximum(total, 1e-6), seen > 0
+
+
+LEAST = {"eye_socket": 0.20, "eye_": 0.45, "teeth": 0.55, "gum": 0.5, "tongue": 0.45, "lips": 0.55, "mouth_cavity": 0.10,
+         "brow_hair": 0.75, "lashes": 0.8, "tears": 0.9, "eyelid": 0.45, "hair": 0.22}
+"""Occlusion is baked at rest, with closed lips and open eyes: what motion uncovers must not stay black."""
+TINT = np.array([0.50, 0.66, 0.70])
+"""Exponents of occlusion in the three channels of sRGB: light that bounces on skin in a hollow comes back redder."""
+
+
+def build(folder: Path = FOLDER, only: list[int] | None = None) -> None:
+    heads = Heads()
+    anchors = skull_anchors(heads)
+    front = look_brows.Front(heads)
+    pieces = [skin_piece(heads), *look_eyes.eyeballs(heads), *look_eyes.lashes(heads), *look_eyes.tear_lines(heads),
+              *look_brows.brows(heads, front), mouth_piece(heads), bust.bust(heads)]
+    skull = locks.Skull(heads)
+    hairs = {name: hair_piece(heads, name, locks.STYLES[name](skull), anchors) for name in sorted({s.hair for s in PEOPLE})
+             if only is None or any(PEOPLE[i].hair == name for i in only)}
+    folder.mkdir(parents=True, exist_ok=True)
+    regions = np.concatenate([p.regions for p in pieces])
+    names = sorted({*regions})
+    starts = np.cumsum([0] + [len(p.regions) for p in pieces])
+    faces = np.concatenate([p.faces + at for p, at in zip(pieces, starts)])
+    base = vstack([p.rows for p in pieces]).tocsr()
+    about = {"topology": topology(heads.average.faces), "head": zlib.crc32(ASSET.read_bytes()), "regions": names,
+             "skin_count": len(pieces[0].regions), "anchors": anchors.tolist(), "vertices": len(heads.average.template)}
+    write_arrays(folder / "base.efl", {**_rows(base), "faces": faces.astype(np.uint16), "gloss": _gloss(regions),
+                                       "regions": np.searchsorted(names, regions).astype(np.uint8)}, about)
+    for name, piece in hairs.items():
+        write_arrays(folder / f"hair_{name}.efl", {**_rows(piece.rows), "faces": piece.faces.astype(np.uint16), "gloss": _gloss(piece.regions)}, {})
+    for head, style in zip(heads.all, PEOPLE):
+        if only is None or head.index in only:
+            _person(folder, head, style.hair, [*pieces, hairs[style.hair]], faces)
+
+
+def _person(folder: Path, head, hair: str, pieces: list[Piece], base_faces: np.ndarray) -> None:
+    places = np.concatenate([p.place(head) for p in pieces]).astype(np.float32)
+    rows = vstack([p.rows for p in pieces]).tocsr()
+    regions = np.concatenate([p.regions for p in pieces])
+    start = len(places) - len(pieces[-1].regions)
+    faces = np.concatenate([base_faces, pieces[-1].faces.astype(int) + start])
+    flat = materials.two_sided(len(places), faces)
+    both = np.zeros(len(places), bool)
+    both[faces[flat].ravel()] = True
+    open_, seen = openness(places, faces, two_sided=both)
+    open_ = materials._smooth(open_, faces)
+    open_ = np.maximum(np.clip(open_ / 0.92, 0, 1), materials._lookup(regions, LEAST, 0.12))
+    hideable = ~np.array([any(str(name).startswith(part) for part in NEVER_HIDDEN) for name in regions])
+    shown = ~(hideable & ~seen)[base_faces].all(1)
+    colors = np.concatenate([p.colors[head.index] for p in pieces]) * open_[:, None] ** TINT
+    offset = np.rint((places - rows @ head.template) / OFFSET_STEP)
+    offset[np.abs(offset) < 2] = 0
+    write_arrays(folder / f"head_{head.index:02d}.efl",
+                 {"colors": np.round(np.clip(colors, 0, 255)).astype(np.uint8), "offset": offset.astype(np.int16),
+                  "shown": np.packbits(shown)}, {"hair": hair})
+
+
+def _rows(rows: csr_matrix) -> dict[str, np.ndarray]:
+    rows = rows.tocsr()
+    return {"counts": np.diff(rows.indptr).astype(np.uint8), "indices": rows.indices.astype(np.uint16),
+            "weights": rows.data.astype(np.float32)}
+
+
+def _gloss(regions: np.ndarray) -> np.ndarray:
+    return np.round(255 * materials.gloss(len(regions), regions)).astype(np.uint8) if len(regions) else np.zeros(0, np.uint8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=FOLDER)
+    arguments = parser.parse_args()
+    build(arguments.output)
+    print(f"{arguments.output.name}: {sum(f.stat().st_size for f in arguments.output.glob('*.efl')) / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Round eyes, lashes and the wet line along the lower lid, as they are shown."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .people import PEOPLE
+from .shown import SIDES, Heads, Piece, blend, noise, rows_of, smoothstep
+
+IRIS, PUPIL = 22.5, 8.6  # half angles in degrees
+POLAR = (2.5, 5, 7.4, 8.9, 11, 13.5, 16, 18.5, 20.5, 21.9, 23.2, 25, 28, 32, 37, 43, 50, 60, 74, 92, 125)
+SECTORS = 48
+BULGE = 0.028
+"""How far the cornea stands out, as a share of the ball's radius."""
+
+
+def ball() -> tuple[np.ndarray, np.ndarray]:
+    """Unit directions (n, 3) from the middle of the ball, pole at +z, and triangles."""
+    turn = np.linspace(0, 2 * np.pi, SECTORS, endpoint=False)
+    circle = np.stack([np.cos(turn), np.sin(turn)], 1)
+    rings = [np.column_stack([np.sin(p) * circle, np.full(SECTORS, np.cos(p))]) for p in np.radians(POLAR)]
+    points = np.concatenate([[[0, 0, 1.0]], *rings, [[0, 0, -1.0]]])
+    here, after = np.arange(SECTORS), (np.arange(SECTORS) + 1) % SECTORS
+    faces = [np.stack([0 * here, 1 + here, 1 + after], 1)]
+    for ring in range(len(POLAR) - 1):
+        a, b = 1 + ring * SECTORS + here, 1 + ring * SECTORS + after
+        faces += [np.stack([a, a + SECTORS, b + SECTORS], 1), np.stack([a, b + SECTORS, b], 1)]
+    last = 1 + (len(POLAR) - 1) * SECTORS
+    faces.append(np.stack([np.full(SECTORS, len(points) - 1), last + after, last + here], 1))
+    return points, np.concatenate(faces)
+
+
+def eyeballs(heads: Heads) -> list[Piece]:
+    """Each rides on four vertices of the head's own coarse ball, so it turns exactly as that does."""
+    points, faces = ball()
+    angle = np.degrees(np.arccos(np.clip(points[:, 2], -1, 1)))
+    radius = 1 + BULGE * smoothstep(IRIS + 3 - angle, 0, IRIS)
+    pieces = []
+    for side, center in zip(SIDES, heads.average.eye_centers):
+        own = np.flatnonzero(heads.average.regions == f"eye_{side}")
+        rest = heads.average.template[own] - center
+        four = own[[rest[:, 2].argmax(), rest[:, 2].argmin(), rest[:, 0].argmax(), rest[:, 1].argmax()]]
+        corners = np.column_stack([heads.average.template[four], np.ones(4)])
+        size = np.linalg.norm(rest, axis=1).mean()
+        targets = np.column_stack([center + size * points * radius[:, None], np.ones(len(points))])
+        weights = np.linalg.solve(corners.T, targets.T).T
+        rows = rows_of(np.tile(four, (len(points), 1)), weights, len(heads.average.template))
+        pieces.append(Piece(np.full(len(points), f"eye_{side}"), rows, faces,
+                            [_colors(points, angle, np.array(style.iris, float), seed) for seed, style in enumerate(PEOPLE)]))
+    return pieces
+
+
+def _colors(points: np.ndarray, angle: np.ndarray, iris: np.ndarray, seed: int) -> np.ndarray:
+    """(n, 3): veined sclera, a dark soft limbal ring, fibres round a lighter collar, pupil, shade of the upper lid."""
+    turn = np.arctan2(points[:, 1], points[:, 0])
+    inside = (angle - PUPIL) / (IRIS - PUPIL)
+    colors = np.tile(np.array([228.0, 222, 216]), (len(points), 1))
+    colors = blend(colors, (206, 158, 146), 0.75 * smoothstep(angle, 36, 66))
+    colors = blend(colors, (206, 150, 140), 0.18 * np.clip(noise(points, 0.09, seed), 0, 1) * smoothstep(angle, 26, 40))
+    circle = np.column_stack([np.cos(turn), np.sin(turn), 0 * turn])
+    fibres = 0.5 * noise(circle, 0.16, seed) + 0.5 * noise(circle, 0.07, seed + 50)
+    light = 1.0 + 0.34 * fibres - 0.30 * np.sin(turn) * smoothstep(inside, 0, 0.7)  # light gathers opposite to the lamp
+    collar = np.exp(-(((inside - 0.30) / 0.16) ** 2))
+    tint = iris * (light + 0.25 * collar)[:, None] * (1 - 0.42 * smoothstep(inside, 0.55, 0.95))[:, None]
+    tint = blend(tint, iris * 0.5 + np.array([60, 42, 20]), 0.35 * collar)
+    colors = blend(colors, np.clip(tint * 1.12, 0, 255), smoothstep(IRIS + 0.4 - angle, -0.6, 0.6))
+    ring = np.exp(-(((angle - IRIS + 0.6) / 1.5) ** 2))
+    colors = blend(colors, iris * 0.22, 0.8 * ring)
+    colors = blend(colors, (8, 7, 8), smoothstep(PUPIL - angle, -0.4, 0.4))
+    return colors * (1 - 0.42 * smoothstep(points[:, 1], 0.06, 0.42))[:, None]
+
+
+def lashes(heads: Heads) -> list[Piece]:
+    """Soft wedges that grow together at the root: long ones on the upper lid, short and sparse ones on the lower."""
+    return [_lash_row(heads, side, upper) for side in SIDES for upper in (True, False)]
+
+
+def _lash_row(heads: Heads, side: str, upper: bool) -> Piece:
+    head, sign = heads.average, 1 if side == "left" else -1
+    line = heads.lid_line(side, 1, upper)
+    count, length, wide = (30, 7.2, 1.1) if upper else (16, 3.0, 0.42)
+    walked = np.r_[0, np.cumsum(np.linalg.norm(np.diff(head.template[line], axis=0), axis=1))]
+    walked /= walked[-1]
+    stations = np.linspace(0.10, 0.99, count) if upper else np.linspace(0.35, 0.95, count)
+    half = (stations[1] - stations[0]) / 2 * wide
+    indices, weights, away, faces, along = [], [], [], [], []
+    for number, s in enumerate(stations):
+        fan = 0.95 * (s - 0.40)
+        grow = np.array([sign * fan, 0.42 if upper else -0.62, 0.86])
+        grow /= np.linalg.norm(grow)
+        curl = np.array([sign * 0.12 * fan, 0.42 if upper else -0.10, -0.12])
+        reach = length * (0.35 + 0.65 * np.sin(np.pi * min(s, 0.999) ** 1.25)) * (1 - 0.12 * (number % 3 == 1))
+        for at, out in ((s - half, 0.0), (s + half, 0.0), (s - half * 0.55, 0.5), (s + half * 0.55, 0.5), (s, 1.0)):
+            k = int(np.clip(np.searchsorted(walked, at) - 1, 0, len(line) - 2))
+            share = np.clip((at - walked[k]) / (walked[k + 1] - walked[k]), 0, 1)
+            indices.append(line[k: k + 2])
+            weights.append([1 - share, share])
+            away.append(reach * (out * grow + out**2 * curl))
+            along.append(out)
+        first = 5 * number
+        blade = np.array([[0, 1, 3], [0, 3, 2], [2, 3, 4]]) + first
+        faces += [blade, blade[:, ::-1]]
+    rows = rows_of(np.array(indices), np.array(weights), len(head.template))
+    away = np.array(away) * 1e-3
+    places = [np.asarray(rows @ h.template) + away for h in heads.all]
+    shade = np.clip(np.array(along), 0, 1)[:, None]
+    colors = []
+    for person in PEOPLE:
+        dark = np.minimum(person.brows, 70) * 0.55
+        colors.append(np.tile(dark, (len(along), 1)) * (1 + 0.3 * shade))
+    return Piece(np.full(len(along), f"lashes_{side}"), rows, np.concatenate(faces), colors, places)
+
+
+def tear_lines(heads: Heads) -> list[Piece]:
+    """A thin wet bead where the lower lid meets the ball."""
+    pieces = []
+    for side in SIDES:
+        line = heads.lid_line(side, 0, upper=False)[1:-1]
+        inner = heads.lid_line(side, 1, upper=False)[1:-1]
+        n = len(line)
+        # across: on the lid's edge, on the bead, on the ball
+        indices = np.concatenate([np.column_stack([line, inner])] * 3)
+        share = np.repeat([0.55, 0.15, 0.0], n)
+        weights = np.column_stack([1 - share, share])
+        rows = rows_of(indices, weights, len(heads.average.template))
+        ends = np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 0.5
+        out = np.concatenate([np.outer(ends, v) for v in ([0, 0.05, 0.10], [0, 0.30, 0.22], [0, 0.55, -0.25])]) * 1e-3
+        places = [np.asarray(rows @ h.template) + out for h in heads.all]
+        a = np.arange(n - 1)
+        faces = np.concatenate([np.stack([a + n * k, a + n * k + 1, a + n * k + n + 1, a + n * k, a + n * k + n + 1, a + n * k + n], 1)
+                                .reshape(-1, 3) for k in range(2)])
+        p = places[0]
+        if np.cross(p[faces[:, 1]] - p[faces[:, 0]], p[faces[:, 2]] - p[faces[:, 0]])[:, 2].mean() < 0:
+            faces = faces[:, ::-1]
+        colors = []
+        for h in heads.all:
+            tone = np.median(h.colors[: h.skin_count][heads.names == "neck"], axis=0).astype(float)
+            colors.append(np.tile(tone * [0.98, 0.80, 0.77], (3 * n, 1)))
+        pieces.append(Piece(np.full(3 * n, "tears"), rows, faces, colors, places))
+    return pieces
