@@ -81,10 +81,12 @@ def _carried(base: np.ndarray, among: np.ndarray, points: np.ndarray, moved: lis
 def skull_anchors(heads: Heads) -> np.ndarray:
     """Four vertices of the skull, far apart, that no shape moves: right, left, top, back."""
     head = heads.average
-    still = np.flatnonzero((heads.names == "scalp") & ~head.blendshapes.any((0, 2)))
+    moved = np.linalg.norm(head.blendshapes, axis=2).max(0)
+    still = np.flatnonzero((heads.names == "scalp") & (moved < 1e-4))
     p = head.skin_template[still]
     upper = p[:, 1] > 0.03
     picks = [np.where(upper, p[:, 0], 9).argmin(), np.where(upper, p[:, 0], -9).argmax(), p[:, 1].argmax(), p[:, 2].argmin()]
+    assert len(set(picks)) == 4
     return still[picks]
 
 
