@@ -31,6 +31,9 @@ MASK_GROUPS: dict[str, tuple[str, ...]] = {
 }
 """Names of several regions at once; ``visible_skin``, ``skin`` and ``parts`` are known too."""
 
+LIP_CORNER_RING = 6
+"""Of ``lip_rings``: MediaPipe's corners 61 and 291 lie on the outer edge of the red of the lips."""
+
 _HIDDEN = ("mouth_cavity", "eye_socket_left", "eye_socket_right")
 _SIDES = ("Left", "Right")
 
@@ -83,6 +86,13 @@ class Head:
     def skin_faces(self) -> np.ndarray:
         """(f, 3) triangles of the skin alone."""
         return self.faces[(self.faces < self.skin_count).all(1)]
+
+    @property
+    def lip_corners(self) -> tuple[int, int]:
+        """Skin vertices where the outer lips end, the person's right (-x) and left: the mouth's width is their distance."""
+        ring = self.lip_rings[LIP_CORNER_RING].astype(np.int64)
+        x = self.template[ring, 0]
+        return int(ring[x.argmin()]), int(ring[x.argmax()])
 
     @property
     def lip_line(self) -> np.ndarray:

@@ -49,6 +49,7 @@ def tracks(samples: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "content": content,
         "loudness": level,
+        "accent": np.zeros(count),
         "envelope": np.ones(count),
         "activity": activity,
         "closure": np.zeros(count),
@@ -69,9 +70,9 @@ def expression(emotion: int, level: int) -> np.ndarray:
 def write_corpus(folder) -> Corpus:
     """A few clips of every source."""
     (folder / "audio").mkdir(parents=True)
-    wanted = [("grid", split, 0, 0, 3.0) for split in ("train", "train", "val", "val", "test_others")]
-    wanted += [("ljspeech", split, 0, 0, 2.0) for split in ("train", "val")]
-    for split in ("train", "val"):
+    wanted = [("grid", split, 0, 0, 3.0) for split in ("train", "train", "val", "val", "test", "test", "test_others")]
+    wanted += [("ljspeech", split, 0, 0, 2.0) for split in ("train", "val", "test")]
+    for split in ("train", "val", "test"):
         labels = [(e, level) for e in range(8) for level in range(2) if (e, level) != (0, 1)]
         wanted += [("ravdess", split, e, level, 1.7 + 0.1 * level) for e, level in labels]
     entries, times, targets, frames = [], {}, [], {name: [] for name in FRAME_TRACKS}
@@ -83,13 +84,15 @@ def write_corpus(folder) -> Corpus:
         found = tracks(samples)
         target = expression(emotion, level)
         weights = compose(
-            *(found[k] for k in ("content", "envelope", "closure")), target, emotion, level, activity=found["activity"]
+            *(found[k] for k in ("content", "envelope", "closure")), target, emotion, level, activity=found["activity"], accent=found["accent"]
         )
         aperture = average_head_lips().aperture(weights)
         real = source == "grid"
         found["measured_aperture"] = found["measured_aperture_raw"] = (
             aperture if real else np.full(len(aperture), np.nan)
         )
+        width = average_head_lips().width_change(weights)
+        found["measured_width"] = found["measured_width_raw"] = width if real else np.full(len(width), np.nan)
         for key in FRAME_TRACKS:
             frames[key].append(found[key])
         targets.append(target)

@@ -16,7 +16,7 @@ from train.corpus.channels import COUNT, FPS, INDEX, NAMES, columns, vector
 from train.corpus.clip import Clip
 from train.corpus.coarticulation import Phone, speech_motion, speech_of, spoken_runs
 from train.corpus.compose import AMPLITUDE, EYE_CLOSED, WIDEST_MM, compose
-from train.corpus.drive import Capture, drive, lip_gap_mm, resting_scores
+from train.corpus.drive import Capture, Rest, drive, lip_gap_mm, resting_face
 from train.corpus.emotion import EMOTIONS, PROTOTYPES, EmotionTargets
 from train.corpus.envelope import emotion_envelope, loudness_track, speech_activity, speech_interval
 from train.corpus.lips import EYE_DISTANCE_MM, average_head_lips
@@ -50,7 +50,7 @@ def speech_clip(text: str = "AA B AE M IY S P OW T AY") -> Clip:
     content, closure = speech_motion(phones, loudness, average_head_lips())
     return Clip(
         identity="clip", source="ravdess", split="train", speaker="a", style="a", motion="modelled", samples=samples,
-        sample_rate=RATE, content=content, loudness=loudness, envelope=emotion_envelope(loudness, (start, end)),
+        sample_rate=RATE, content=content, loudness=loudness, accent=np.linspace(0, 1, count), envelope=emotion_envelope(loudness, (start, end)),
         activity=speech_activity(count, (start, end)), closure=closure, speech=(start, end), phones=phones,
     )
 
@@ -136,18 +136,18 @@ def test_measured_gap_is_scaled_by_the_eye_distance():
 # -- real motion -------------------------------------------------------------------------------------------------------
 
 
-def capture_of(gap_mm: np.ndarray) -> Capture:
+def capture_of(gap_mm: np.ndarray, width_mm: np.ndarray | None = None) -> Capture:
     scores = np.zeros((len(gap_mm), COUNT))
     scores[:, INDEX["jawOpen"]] = 0.02 + gap_mm / 60
     scores[:, columns("browDown")] = 0.3
-    return Capture(scores, gap_mm, np.ones(len(gap_mm), bool), 25.0)
+    return Capture(scores, gap_mm, np.ones(len(gap_mm), bool), 25.0, np.full(len(gap_mm), 40.0) if width_mm is None else width_mm)
 
 
 def test_real_motion_follows_the_measured_gap_and_seals_closures():
     gap = 6 + 5.6 * np.sin(np.arange(75) / 4)
     rest = np.zeros(COUNT)
     rest[INDEX["jawOpen"]], rest[columns("browDown")] = 0.02, 0.3
-    motion = drive(capture_of(gap), rest, np.arange(90) / FPS, average_head_lips())
+    motion = drive(capture_of(gap), Rest(rest, 40.0), np.arange(90) / FPS, average_head_lips())
     opened = aperture(motion.weights)
     open_frames = motion.measured > 3
     assert np.abs(opened - motion.measured)[open_frames].mean() < 0.3
@@ -156,19 +156,35 @@ def test_real_motion_follows_the_measured_gap_and_seals_closures():
     assert np.all(motion.weights[:, columns("eyeBlink", "eyeLookDown")] == 0)
 
 
+def test_the_mouth_is_as_wide_as_the_videos():
+    """Without the lock the target's width follows the video with r .68."""
+    gap = 6 + 5 * np.sin(np.arange(75) / 4)
+    width = 40.0 * (1 + 0.08 * np.sin(np.arange(75) / 5))
+    lips = average_head_lips()
+    motion = drive(capture_of(gap, width), Rest(np.zeros(COUNT), 40.0), np.arange(90) / FPS, lips)
+    inside = slice(3, -3)
+    np.testing.assert_allclose(motion.width_raw[inside], (np.interp(np.arange(90) / FPS, np.arange(75) / 25, width) / 40 - 1)[inside] * lips.width_rest_mm)
+    opened = ~motion.sealed
+    opened[[0, 1, 2, -1, -2, -3]] = False
+    assert np.corrcoef(lips.width_change(motion.weights)[opened], motion.width[opened])[0, 1] > 0.99
+    assert np.abs(lips.width_change(motion.weights) - motion.width)[opened].mean() < 0.3
+    assert np.abs(np.maximum(aperture(motion.weights), 0) - motion.measured)[opened & (motion.measured > 2)].mean() < 0.3
+
+
 def test_lost_faces_are_bridged():
     gap = 6 + 5 * np.sin(np.arange(75) / 4)
     capture = capture_of(gap)
     capture.scores[30:33], capture.gap_mm[30:33], capture.detected[30:33] = 0, np.nan, False
-    motion = drive(capture, np.zeros(COUNT), np.arange(90) / FPS, average_head_lips())
+    motion = drive(capture, Rest(np.zeros(COUNT), 40.0), np.arange(90) / FPS, average_head_lips())
     assert np.isfinite(motion.weights).all() and np.isfinite(motion.measured_raw).all()
 
 
 def test_rest_is_the_median_of_silence():
     capture = capture_of(np.full(10, 5.0))
-    assert resting_scores([capture], [np.arange(10) < 4])[INDEX["browDownLeft"]] == pytest.approx(0.3)
+    rest = resting_face([capture], [np.arange(10) < 4])
+    assert rest.scores[INDEX["browDownLeft"]] == pytest.approx(0.3) and rest.width_mm == pytest.approx(40.0)
     with pytest.raises(ValueError, match="resting face"):
-        resting_scores([capture], [np.zeros(10, bool)])
+        resting_face([capture], [np.zeros(10, bool)])
 
 
 # -- modelled motion ---------------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ class Oracle:
             emotion,
             level,
             activity=found["activity"],
+            accent=found["accent"],
         )
 
     def __call__(self, speech, *, emotion="speech", level="normal"):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Sequence
 
 import numpy as np
-from scipy.signal import fftconvolve, resample_poly
+from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
 from .channels import FPS
-from .clip import TRACKS, Clip
+from .clip import TRACKS, Clip, read_audio
 from .coarticulation import Phone
 from .smoothing import frame_count, resample
 
@@ -17,8 +20,8 @@ SPEEDS = tuple(np.round(np.arange(0.88, 1.141, 0.02), 2))
 EDGE_FADE_S = 0.2
 
 
-def augmented(clip: Clip, copy: int, *, seed: int = 0) -> Clip:
-    """Copy number ``copy`` (1, 2, ...) of a clip; the same arguments always give the same result."""
+def augmented(clip: Clip, copy: int, *, seed: int = 0, voices: Sequence[Path] = ()) -> Clip:
+    """Copy number ``copy`` (1, 2, ...) of a clip; the same arguments always give the same result. ``voices``: recordings to babble with."""
     rng = np.random.default_rng([seed, zlib.crc32(clip.identity.encode()), copy])
     changes: dict = {}
     out = clip
@@ -27,7 +30,7 @@ def augmented(clip: Clip, copy: int, *, seed: int = 0) -> Clip:
     out = _at_speed(out, float(rng.choice(SPEEDS)), changes)
     if rng.random() < 1 / 3:
         out = _padded(out, *rng.uniform(0.3, 2.0, 2), changes)
-    samples = _recorded(out.samples, out.sample_rate, rng, changes)
+    samples = _recorded(out.samples, out.sample_rate, rng, changes, voices)
     return replace(out, identity=f"{clip.identity}.a{copy}", copy_of=clip.identity, samples=samples, changes=changes)
 
 
@@ -85,7 +88,7 @@ def _padded(clip: Clip, before: float, after: float, changes: dict) -> Clip:
     def pad(name: str, value: np.ndarray) -> np.ndarray:
         if name == "envelope":  # the expression stays
             return np.pad(value, (head, extra), mode="edge")
-        if name in ("measured", "measured_raw"):  # nothing was measured there
+        if name in ("measured", "measured_raw", "width", "width_raw"):  # nothing was measured there
             return np.pad(value, (head, extra), constant_values=np.nan)
         out = np.pad(value, [(head, extra)] + [(0, 0)] * (value.ndim - 1))
         if name == "content":
@@ -98,14 +101,19 @@ def _padded(clip: Clip, before: float, after: float, changes: dict) -> Clip:
     return replace(clip, samples=samples, **_tracks(clip, pad), **_times(clip, 1.0, head / FPS))
 
 
-def _recorded(samples: np.ndarray, rate: int, rng: np.random.Generator, changes: dict) -> np.ndarray:
-    """Reverberation, spectral tilt, noise and level of another room and microphone."""
+def _recorded(samples: np.ndarray, rate: int, rng: np.random.Generator, changes: dict, voices: Sequence[Path]) -> np.ndarray:
+    """Reverberation, spectral tilt, other voices, noise, band and level of another room and microphone."""
     speech_power = float(np.mean(samples[np.abs(samples) > 1e-4] ** 2)) if np.any(np.abs(samples) > 1e-4) else 1e-6
     out = samples.astype(np.float64)
     if rng.random() < 0.5:
         out = _reverberant(out, rate, rng, changes)
     if rng.random() < 0.7:
         out = _tilted(out, rate, float(rng.uniform(-4, 4)), changes)
+    if len(voices) and rng.random() < 0.4:
+        out = _among_voices(out, rate, speech_power, rng, changes, voices)
+    if rng.random() < 0.12:
+        out = sosfilt(butter(4, (300, 3400), "bandpass", fs=rate, output="sos"), out)
+        changes["telephone"] = True
     snr = float(rng.uniform(10, 40)) if rng.random() < 0.75 else 60.0
     noise = _noise(len(out), float(rng.uniform(0, 1)), rng)
     out = out + noise * np.sqrt(speech_power * 10 ** (-snr / 10))
@@ -113,6 +121,26 @@ def _recorded(samples: np.ndarray, rate: int, rng: np.random.Generator, changes:
     out *= 10 ** (level / 20) / max(np.abs(out).max(), 1e-6)
     changes.update(snr_db=round(snr, 1), peak_dbfs=round(level, 1))
     return out.astype(np.float32)
+
+
+def _among_voices(
+    samples: np.ndarray, rate: int, speech_power: float, rng: np.random.Generator, changes: dict, voices: Sequence[Path]
+) -> np.ndarray:
+    """Babble: several other people speak in the background, from 5 to 25 dB softer."""
+    crowd = np.zeros(len(samples))
+    for i in rng.choice(len(voices), size=int(rng.integers(3, 9))):
+        voice = _voice(voices[i])
+        crowd += np.resize(np.roll(voice, int(rng.integers(len(voice)))), len(samples))
+    snr = float(rng.uniform(5, 25))
+    changes["babble_db"] = round(snr, 1)
+    return samples + crowd * np.sqrt(speech_power * 10 ** (-snr / 10) / max(np.mean(crowd**2), 1e-12))
+
+
+@lru_cache(maxsize=128)
+def _voice(path: Path) -> np.ndarray:
+    """A recording at unit power."""
+    samples, _ = read_audio(path)
+    return samples / max(float(np.std(samples)), 1e-6)
 
 
 def _reverberant(samples: np.ndarray, rate: int, rng: np.random.Generator, changes: dict) -> np.ndarray:

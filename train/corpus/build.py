@@ -18,14 +18,14 @@ import numpy as np
 from tqdm import tqdm
 
 from .augment import augmented
-from .clip import Clip
+from .clip import Clip, split_of
 from .grid import grid_clips
 from .lips import average_head_lips
-from .speech import ljspeech_clips, ravdess_clips
+from .speech import RAVDESS_TRAIN_ACTORS, ljspeech_clips, ravdess_clips
 from .store import merge, write_part
 from .tts import tts_clips
 
-COPIES = dict(grid=2, ravdess=1, ljspeech=1, tts=1)
+COPIES = dict(grid=2, ravdess=1, ljspeech=2, tts=1)
 BATCH = 32
 
 
@@ -53,11 +53,12 @@ def build(data: Path, out: Path, *, sources=tuple(COPIES), processes: int = 2, l
     (out / "audio").mkdir(exist_ok=True)
     _check_same_recipe(parts / "recipe.txt", seed)
     rejected: list[str] = []
+    voices = babble_voices(data)
     clips = chain.from_iterable(islice(g, limit) for g in _generators(data, out, sources, rejected))
     done: list[str] = []
     with ProcessPoolExecutor(processes) as pool, tqdm(unit="clip", desc="clips") as bar:
         while batch := list(islice(clips, BATCH)):
-            for identities in pool.map(_write_clip, batch, [out] * len(batch), [seed] * len(batch)):
+            for identities in pool.map(_write_clip, batch, [out] * len(batch), [seed] * len(batch), [voices] * len(batch)):
                 done += identities
                 bar.update()
     return merge(out, done, rejected)
@@ -86,13 +87,20 @@ def _check_same_recipe(path: Path, seed: int) -> None:
     path.write_text(digest.hexdigest())
 
 
-def _write_clip(clip: Clip, out: Path, seed: int) -> list[str]:
+def babble_voices(data: Path, count: int = 96) -> list[Path]:
+    """Recordings that speak in the background of augmented copies: training speakers only, evenly chosen by name."""
+    files = [p for p in sorted((data / "ravdess_audio").glob("*.ogg")) if int(p.stem[-2:]) in RAVDESS_TRAIN_ACTORS]
+    files += [p for i, p in enumerate(sorted((data / "ljspeech_audio").glob("*.ogg"))) if split_of(i) == "train"]
+    return files[:: max(len(files) // count, 1)][:count]
+
+
+def _write_clip(clip: Clip, out: Path, seed: int, voices: list[Path]) -> list[str]:
     """Store a clip and its copies; returns their identities."""
     copies = COPIES[clip.source] if clip.split == "train" else 0
     identities = [clip.identity] + [f"{clip.identity}.a{i}" for i in range(1, copies + 1)]
     for i, identity in enumerate(identities):
         if not (out / "parts" / f"{identity}.npz").exists():
-            write_part(augmented(clip, i, seed=seed) if i else clip, out)
+            write_part(augmented(clip, i, seed=seed, voices=voices) if i else clip, out)
     return identities
 
 

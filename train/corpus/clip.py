@@ -11,7 +11,7 @@ import soundfile
 from .channels import COUNT
 from .coarticulation import Phone
 
-TRACKS = ("loudness", "envelope", "activity", "closure", "measured", "measured_raw")
+TRACKS = ("loudness", "accent", "envelope", "activity", "closure", "measured", "measured_raw", "width", "width_raw")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Clip:
     source: str
     """``grid``, ``ravdess``, ``ljspeech`` or ``tts``."""
     split: str
-    """``train``, ``val``, or ``test_others`` (never trained on)."""
+    """``train``; ``val`` (to choose by); ``test`` and ``test_others`` (to report on)."""
     speaker: str
     style: str
     motion: str
@@ -33,6 +33,8 @@ class Clip:
     content: np.ndarray
     """(T, 52) ARKit weights of the speech alone."""
     loudness: np.ndarray
+    accent: np.ndarray
+    """(T,) stress of the voice in [0, 1], see ``emoface.prosody``; the modelled upper face follows it."""
     envelope: np.ndarray
     activity: np.ndarray
     closure: np.ndarray
@@ -40,6 +42,9 @@ class Clip:
     measured: np.ndarray | None = None
     """(T,) measured aperture in mm, smoothed; None where motion is modelled."""
     measured_raw: np.ndarray | None = None
+    width: np.ndarray | None = None
+    """(T,) measured change of the mouth's width in mm of our head, smoothed; None where motion is modelled."""
+    width_raw: np.ndarray | None = None
     target: np.ndarray = field(default_factory=lambda: np.zeros(COUNT))
     """(52,) expression of this clip."""
     emotion: str = "neutral"
@@ -50,6 +55,11 @@ class Clip:
     copy_of: str | None = None
     changes: dict = field(default_factory=dict)
     """What augmentation did, for the record."""
+
+
+def split_of(i: int) -> str:
+    """Of ten clips in a row one is for choosing (``val``) and one for reporting (``test``)."""
+    return {0: "test", 5: "val"}.get(i % 10, "train")
 
 
 def read_audio(path: Path) -> tuple[np.ndarray, int]:

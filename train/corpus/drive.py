@@ -38,6 +38,18 @@ class Capture:
     detected: np.ndarray
     """(T,) whether a face was found."""
     fps: float
+    width_mm: np.ndarray
+    """(T,) distance of landmarks 61-291, scaled likewise."""
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A speaker's resting face."""
+
+    scores: np.ndarray
+    """(52,)"""
+    width_mm: float
+    """Of the mouth."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +64,23 @@ class DrivenMotion:
     """(T,) measured aperture in mm, interpolated to 30 fps and nothing else."""
     measured: np.ndarray
     """(T,) the same, smoothed."""
+    width: np.ndarray
+    """(T,) measured change of the mouth's width, smoothed, in mm of our head (see :func:`lock_width`)."""
+    width_raw: np.ndarray
 
 
-def lip_gap_mm(landmarks: np.ndarray, landmark_index: np.ndarray, aspect: float) -> np.ndarray:
-    """(T,) distance of landmarks 13-14 in mm, for an eye distance (33-263) as the head's.
+INNER_LIPS, CORNERS = (13, 14), (61, 291)
+"""MediaPipe's landmarks of the gap and of the width of the mouth."""
+
+
+def lip_gap_mm(landmarks: np.ndarray, landmark_index: np.ndarray, aspect: float, *, between: tuple[int, int] = INNER_LIPS) -> np.ndarray:
+    """(T,) distance of two landmarks in mm, for an eye distance (33-263) as the head's.
 
     ``landmarks`` (T, L, 3) are in normalised image coordinates, any common scale; ``aspect`` is width over height.
     """
     column = {int(k): i for i, k in enumerate(landmark_index)}
     points = landmarks[:, :, :2].astype(np.float64) * np.array([aspect, 1.0])
-    gap = np.linalg.norm(points[:, column[13]] - points[:, column[14]], axis=1)
+    gap = np.linalg.norm(points[:, column[between[0]]] - points[:, column[between[1]]], axis=1)
     eyes = np.linalg.norm(points[:, column[33]] - points[:, column[263]], axis=1)
     return gap / np.where(eyes > 0, eyes, np.nan) * EYE_DISTANCE_MM
 
@@ -75,35 +94,38 @@ def to_our_order(scores: np.ndarray, names: list[str]) -> np.ndarray:
     return out
 
 
-def resting_scores(captures: list[Capture], silent: list[np.ndarray]) -> np.ndarray:
-    """(52,) median of a speaker's silent frames; never take it from emotional clips."""
-    frames = [c.scores[s & c.detected] for c, s in zip(captures, silent)]
-    frames = np.concatenate(frames)
+def resting_face(captures: list[Capture], silent: list[np.ndarray]) -> Rest:
+    """Median of a speaker's silent frames; never take it from emotional clips."""
+    frames = np.concatenate([np.column_stack([c.scores, c.width_mm])[s & c.detected] for c, s in zip(captures, silent)])
     if len(frames) == 0:
         raise ValueError("No silent frame with a face: the resting face of this speaker is unknown.")
-    return np.median(frames, axis=0)
+    median = np.median(frames, axis=0)
+    return Rest(median[:-1], float(median[-1]))
 
 
-def drive(capture: Capture, rest: np.ndarray, times: np.ndarray, lips: LipResponse) -> DrivenMotion:
-    """Weights at ``times`` (seconds): gaps filled, smoothed, rest removed, gains, seal restored, aperture locked."""
+def drive(capture: Capture, rest: Rest, times: np.ndarray, lips: LipResponse) -> DrivenMotion:
+    """Weights at ``times`` (seconds): gaps filled, smoothed, rest removed, gains, seal restored, width and aperture locked."""
     valid = capture.detected & np.isfinite(capture.gap_mm)
     source_times = np.arange(len(valid)) / capture.fps
-    tracks = fill_gaps(np.column_stack([capture.scores, capture.gap_mm]), valid)
-    blinking = tracks[:, columns("eyeBlink")].max(1) > rest[columns("eyeBlink")].max() + 0.2
+    tracks = fill_gaps(np.column_stack([capture.scores, capture.gap_mm, capture.width_mm]), valid)
+    blinking = tracks[:, columns("eyeBlink")].max(1) > rest.scores[columns("eyeBlink")].max() + 0.2
     blinking = binary_dilation(blinking, iterations=3)
     if not blinking.all():
         tracks[:, _EYE_SURROUND] = fill_gaps(tracks[:, _EYE_SURROUND], ~blinking)
 
     smooth = rts_smooth(tracks, MOUTH_RATIO)
     smooth[:, _BROW] = rts_smooth(tracks[:, _BROW], BROW_RATIO)
-    weights = resample(_scale(smooth[:, :COUNT], rest), source_times, times)
+    weights = resample(_scale(smooth[:, :COUNT], rest.scores), source_times, times)
     raw_gap = resample(tracks[:, COUNT], source_times, times)
     gap = resample(np.maximum(smooth[:, COUNT], 0), source_times, times)
     # A closure may last one video frame: look at the nearest one, not between two.
     nearest = np.clip(np.round(times * capture.fps), 0, len(valid) - 1).astype(int)
     sealed = np.minimum(tracks[nearest, COUNT], gap) < SEAL_BELOW_MM
-    lock_aperture(weights, gap, sealed, lips)
-    return DrivenMotion(weights, sealed, raw_gap, gap)
+    width_raw, width = ((resample(track[:, COUNT + 1], source_times, times) / rest.width_mm - 1) * lips.width_rest_mm for track in (tracks, smooth))
+    for _ in range(3):  # each moves the other a little
+        lock_width(weights, width, lips)
+        lock_aperture(weights, gap, sealed, lips)
+    return DrivenMotion(weights, sealed, raw_gap, gap, width, width_raw)
 
 
 def _scale(scores: np.ndarray, rest: np.ndarray) -> np.ndarray:
@@ -118,6 +140,24 @@ def _scale(scores: np.ndarray, rest: np.ndarray) -> np.ndarray:
     weights[:, columns("noseSneer")] = weights[:, columns("browDown")] * bared
     weights[:, GAZE_AND_TONGUE + columns("eyeBlink")] = 0.0
     return np.clip(weights, 0, 1)
+
+
+def lock_width(weights: np.ndarray, change_mm: np.ndarray, lips: LipResponse) -> None:
+    """Make the head's mouth as much wider or narrower as the measured one, in place.
+
+    ``change_mm`` (T,) is the measured change in proportion to the speaker's own mouth, times the width of ours: a wider mouth
+    travels farther to be as round. Narrower: less stretch, then more pucker; wider: less pucker, then more stretch.
+    """
+    pucker, stretch = INDEX["mouthPucker"], columns("mouthStretch")
+    pucker_mm, stretch_mm = lips.width_per_unit_mm[pucker], lips.width_per_unit_mm[stretch].sum()
+    missing = change_mm - lips.width_change(weights)
+    narrower, wider = np.minimum(missing, 0), np.maximum(missing, 0)
+    given_up = np.minimum(weights[:, stretch].mean(1), -narrower / stretch_mm)
+    weights[:, stretch] = np.maximum(weights[:, stretch] - given_up[:, None], 0)
+    weights[:, pucker] = np.clip(weights[:, pucker] + (narrower + given_up * stretch_mm) / pucker_mm, 0, 1)
+    given_up = np.minimum(weights[:, pucker], -wider / pucker_mm)
+    weights[:, pucker] -= given_up
+    weights[:, stretch] = np.clip(weights[:, stretch] + ((wider + given_up * pucker_mm) / stretch_mm)[:, None], 0, 1)
 
 
 def lock_aperture(weights: np.ndarray, gap_mm: np.ndarray, sealed: np.ndarray, lips: LipResponse) -> None:

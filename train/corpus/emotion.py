@@ -11,9 +11,9 @@ from .channels import vector
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 LEVELS = ("normal", "strong")
-INTENSITY = (0.66, 1.0)
+INTENSITY = (0.75, 1.0)
 # Share of the measured clip in the target; the rest is the prototype of its emotion, scaled by the clip's evidence.
-EVIDENCE = 0.25
+EVIDENCE = 0.20
 EVIDENCE_GAIN = 1.15
 
 # ARKit weight per OpenFace action-unit point (0-5) above the actor's own neutral.
@@ -65,6 +65,11 @@ PROTOTYPES = {
 }
 
 
+def at_level(target: np.ndarray, said: int, wanted: int) -> np.ndarray:
+    """The expression (52,) of a clip said at one level as it would be at another."""
+    return np.clip(target * (INTENSITY[wanted] / INTENSITY[said]), 0, 1)
+
+
 def parse_ravdess_name(clip: str) -> dict:
     """Fields of ``MODALITY-CHANNEL-EMOTION-INTENSITY-STATEMENT-TAKE-ACTOR``; level 0 normal, 1 strong."""
     parts = [int(x) for x in clip.split("-")]
@@ -83,7 +88,7 @@ def read_action_units(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
 class EmotionTargets:
     """Maps each RAVDESS clip to its (52,) expression."""
 
-    def __init__(self, names: list[str], units: dict[str, np.ndarray], *, population_actors=range(1, 21)):
+    def __init__(self, names: list[str], units: dict[str, np.ndarray], *, population_actors=range(1, 19)):
         self._matrix = np.stack([vector(dict([ACTION_UNITS[n]] if n in ACTION_UNITS else [])) for n in names])
         self._measured_columns = self._matrix.any(axis=0)
         self._units = units
@@ -97,8 +102,8 @@ class EmotionTargets:
         self._population = {key: np.mean(group, axis=0) for key, group in grouped.items()}
 
     @classmethod
-    def from_file(cls, path: Path) -> "EmotionTargets":
-        return cls(*read_action_units(path))
+    def from_file(cls, path: Path, *, population_actors=range(1, 19)) -> "EmotionTargets":
+        return cls(*read_action_units(path), population_actors=population_actors)
 
     def _neutral_of_actors(self) -> dict[int, np.ndarray]:
         grouped: dict[int, list] = {}

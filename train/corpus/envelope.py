@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from emoface.prosody import HOP, PROSODY, RATE, prosody
+
 from .channels import FPS
 
 
@@ -57,9 +59,17 @@ def loudness_track(samples: np.ndarray, sample_rate: int, count: int, speech: tu
     return out / max(out.max(), 1e-6)
 
 
+def accent_track(samples: np.ndarray, sample_rate: int, count: int) -> np.ndarray:
+    """(T,) stress of the voice in [0, 1], see ``emoface.prosody``."""
+    if sample_rate != RATE:
+        raise ValueError(f"The corpus is at {RATE} Hz, not {sample_rate}.")
+    track = prosody(samples)[:, PROSODY.index("accent")]
+    return np.interp(np.arange(count) / FPS, np.arange(len(track)) * HOP / RATE, track)
+
+
 def emotion_envelope(loudness: np.ndarray, speech: tuple[float, float]) -> np.ndarray:
-    """(T,) how much of the emotion shows: .45 in silence (actors carry it already), full in speech, by loudness."""
+    """(T,) how much of the emotion shows: .55 in silence (actors carry it already), full in speech, a little by loudness."""
     t = np.arange(len(loudness)) / FPS
     onset = 0.5 - 0.5 * np.cos(np.pi * np.clip((t - (speech[0] - 0.40)) / 0.40, 0, 1))
     offset = 0.5 + 0.5 * np.cos(np.pi * np.clip((t - (speech[1] + 0.10)) / 0.60, 0, 1))
-    return (0.45 + 0.55 * onset * offset) * (0.78 + 0.22 * loudness)
+    return (0.55 + 0.45 * onset * offset) * (0.90 + 0.10 * loudness)

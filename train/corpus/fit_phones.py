@@ -17,11 +17,11 @@ from tqdm import tqdm
 from emoface.files import atomic_path
 
 from .channels import FPS, INDEX, NAMES, columns
-from .clip import read_audio
+from .clip import read_audio, split_of
 from .coarticulation import (
     LIP_SHAPE, NEUTRAL_AMPLITUDE, PHONE_SHAPES_FILE, PHONES, VISEME_OF_PHONE, VISEME_SHAPES, dominance,
 )
-from .drive import drive, resting_scores
+from .drive import drive, resting_face
 from .grid import SILENCE_WORDS, read_captures, silent_frames, speech_of_words
 from .lips import average_head_lips
 from .phones import Aligner, align_cached, read_word_table
@@ -52,8 +52,8 @@ def training_frames(data: Path, cache: Path, limit: int) -> tuple[np.ndarray, np
     captures, words = read_captures(data / "grid_s1_motion.npz"), read_word_table(data / "grid_s1_words.tsv")
     names, lips, aligner = sorted(captures), average_head_lips(), Aligner()
     silent = [silent_frames(captures[n], speech_of_words(words[n])) for n in names]
-    rest = resting_scores([captures[n] for n in names], silent)
-    training = [n for i, n in enumerate(names) if i % 10]
+    rest = resting_face([captures[n] for n in names], silent)
+    training = [n for i, n in enumerate(names) if split_of(i) == "train"]
     dominances, weights = [], []
     for name in tqdm(training[:: max(len(training) // limit, 1)][:limit], unit="clip"):
         samples, rate = read_audio(data / "grid_s1_audio" / f"{name}.ogg")

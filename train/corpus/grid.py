@@ -8,9 +8,9 @@ from typing import Iterator
 import numpy as np
 
 from .channels import FPS
-from .clip import Clip, read_audio
-from .drive import Capture, drive, lip_gap_mm, measured_closure, resting_scores, to_our_order
-from .envelope import emotion_envelope, loudness_track, speech_activity, speech_interval
+from .clip import Clip, read_audio, split_of
+from .drive import CORNERS, Capture, Rest, drive, lip_gap_mm, measured_closure, resting_face, to_our_order
+from .envelope import accent_track, emotion_envelope, loudness_track, speech_activity, speech_interval
 from .lips import LipResponse
 from .phones import read_word_table
 from .smoothing import frame_count
@@ -28,9 +28,10 @@ def read_captures(path: Path) -> dict[str, Capture]:
         offset, names = file["offset"], [str(x) for x in file["blendshape_names"]]
         scores = to_our_order(file["blendshapes"].astype(np.float64), names)
         gap = lip_gap_mm(file["landmarks"] / LANDMARK_SCALE, file["landmark_index"], ASPECT)
+        width = lip_gap_mm(file["landmarks"] / LANDMARK_SCALE, file["landmark_index"], ASPECT, between=CORNERS)
         detected, fps, clips = file["detected"].astype(bool), file["fps"], file["clip"]
     return {
-        str(clip): Capture(scores[a:b], gap[a:b], detected[a:b], float(rate))
+        str(clip): Capture(scores[a:b], gap[a:b], detected[a:b], float(rate), width[a:b])
         for clip, a, b, rate in zip(clips, offset[:-1], offset[1:], fps)
     }
 
@@ -45,20 +46,20 @@ def silent_frames(capture: Capture, speech: tuple[float, float]) -> np.ndarray:
 
 
 def grid_clips(data: Path, lips: LipResponse, rejected: list[str]) -> Iterator[Clip]:
-    """All clips of s1 (every tenth by name is ``val``), then the five other speakers (``test_others``)."""
+    """All clips of s1 (split by :func:`split_of` in the order of their names), then the five other speakers (``test_others``)."""
     captures, words = read_captures(data / "grid_s1_motion.npz"), read_word_table(data / "grid_s1_words.tsv")
     speech = {clip: speech_of_words(rows) for clip, rows in words.items() if clip in captures}
-    rest = resting_scores([captures[c] for c in speech], [silent_frames(captures[c], speech[c]) for c in speech])
+    rest = resting_face([captures[c] for c in speech], [silent_frames(captures[c], speech[c]) for c in speech])
     for i, name in enumerate(sorted(captures)):
         audio = data / "grid_s1_audio" / f"{name}.ogg"
-        split = "val" if i % 10 == 0 else "train"
+        split = split_of(i)
         clip = _clip(f"grid_s1_{name}", audio, captures[name], rest, words.get(name), "s1", split, lips, rejected)
         if clip:
             yield clip
     for name, capture in sorted(read_captures(data / "grid_others_motion.npz").items()):
         audio = data / "grid_others_audio" / f"{name}.ogg"
         samples, rate = read_audio(audio)
-        rest = resting_scores([capture], [silent_frames(capture, speech_interval(samples, rate))])
+        rest = resting_face([capture], [silent_frames(capture, speech_interval(samples, rate))])
         clip = _clip(f"grid_other_{name}", audio, capture, rest, None, f"other_{name}", "test_others", lips, rejected)
         if clip:
             yield clip
@@ -85,6 +86,7 @@ def _clip(identity, audio, capture, rest, words, speaker, split, lips, rejected)
         identity=identity, source="grid", split=split, speaker=speaker, style="grid_" + speaker, motion="real",
         samples=samples, sample_rate=rate, content=motion.weights, loudness=loudness,
         envelope=emotion_envelope(loudness, speech), activity=activity,
-        closure=measured_closure(motion.sealed, activity), measured=motion.measured, measured_raw=motion.measured_raw,
+        accent=accent_track(samples, rate, count), closure=measured_closure(motion.sealed, activity), measured=motion.measured,
+        measured_raw=motion.measured_raw, width=motion.width, width_raw=motion.width_raw,
         speech=speech, words=[(s, e, w) for s, e, w in words or [] if w not in SILENCE_WORDS],
     )

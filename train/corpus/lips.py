@@ -1,4 +1,4 @@
-"""Lip aperture of the head as a linear function of the ARKit weights."""
+"""Lip aperture and mouth width of the head as linear functions of the ARKit weights."""
 
 from __future__ import annotations
 
@@ -20,10 +20,18 @@ class LipResponse:
     rest_mm: float
     per_unit_mm: np.ndarray
     """(52,) millimetres per unit weight."""
+    width_rest_mm: float
+    """Distance of the lip corners at rest."""
+    width_per_unit_mm: np.ndarray
+    """(52,) change of that distance per unit weight."""
 
     def aperture(self, weights: np.ndarray) -> np.ndarray:
         """Signed aperture in millimetres, (T,), of ARKit weights (T, 52)."""
         return self.rest_mm + weights @ self.per_unit_mm
+
+    def width_change(self, weights: np.ndarray) -> np.ndarray:
+        """Change of the mouth's width in millimetres, (T,), of ARKit weights (T, 52)."""
+        return weights @ self.width_per_unit_mm
 
     @property
     def jaw_mm(self) -> float:
@@ -42,7 +50,10 @@ def lip_response(head) -> LipResponse:
     upper, lower = np.asarray(head.lip_pairs).T
     rest = 1000 * np.mean(head.template[upper, 1] - head.template[lower, 1])
     per_unit = 1000 * np.mean(head.blendshapes[:, upper, 1] - head.blendshapes[:, lower, 1], axis=1)
-    return LipResponse(float(rest), per_unit.astype(np.float64))
+    right, left = head.lip_corners
+    width = 1000 * (head.template[left, 0] - head.template[right, 0])
+    width_per_unit = 1000 * (head.blendshapes[:, left, 0] - head.blendshapes[:, right, 0])
+    return LipResponse(float(rest), per_unit.astype(np.float64), float(width), width_per_unit.astype(np.float64))
 
 
 @lru_cache(maxsize=1)

@@ -10,10 +10,12 @@ import numpy as np
 from emoface.errors import EmoFaceError
 
 from .compose import compose
+from .emotion import at_level
 from .lips import LipResponse
 
 FRAME_TRACKS = (
-    "content", "loudness", "envelope", "activity", "closure", "measured_aperture", "measured_aperture_raw"
+    "content", "loudness", "accent", "envelope", "activity", "closure", "measured_aperture", "measured_aperture_raw", "measured_width",
+    "measured_width_raw",
 )
 
 
@@ -53,14 +55,12 @@ class Corpus:
     def audio_path(self, i: int) -> Path:
         return self.folder / self.clips[i]["audio"]
 
-    def weights(self, content: int, emotion: int | None = None, *, lips: LipResponse | None = None) -> np.ndarray:
-        """(T, 52) float32 weights of clip ``content`` said with the emotion of clip ``emotion`` (None: its own)."""
+    def weights(self, content: int, emotion: int | None = None, *, level: int | None = None, lips: LipResponse | None = None) -> np.ndarray:
+        """(T, 52) float32 weights of clip ``content`` said with the emotion of clip ``emotion`` (None: its own), at a level (None: its own)."""
         source = content if emotion is None else emotion
-        if source == content and not self.targets[source].any():
-            # Neutral, or filmed with its emotion: nothing is to be added.
-            return np.clip(self.track(content, "content"), 0, 1).astype(np.float32)
         clip = self.clips[source]
         return compose(
             self.track(content, "content"), self.track(content, "envelope"), self.track(content, "closure"),
-            self.targets[source], clip["emotion"], clip["level"], activity=self.track(content, "activity"), lips=lips,
+            self.targets[source] if level is None else at_level(self.targets[source], clip["level"], level), clip["emotion"],
+            clip["level"] if level is None else level, activity=self.track(content, "activity"), accent=self.track(content, "accent"), lips=lips,
         )

@@ -56,6 +56,8 @@ def merge(out: Path, identities: list[str], rejected: list[str]) -> dict:
     joined = {name: np.concatenate(rows) for name, rows in arrays.items()}
     joined["measured_aperture"] = joined.pop("measured")
     joined["measured_aperture_raw"] = joined.pop("measured_raw")
+    joined["measured_width"] = joined.pop("width")
+    joined["measured_width_raw"] = joined.pop("width_raw")
     with atomic_path(out / "motion.npz") as path:
         np.savez(path, offset=offset, names=np.array(NAMES), **joined)
     with atomic_path(out / "emotion.npz") as path:

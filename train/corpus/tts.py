@@ -12,7 +12,7 @@ import numpy as np
 
 from emoface.errors import EmoFaceError
 
-from .clip import Clip, read_audio
+from .clip import Clip, read_audio, split_of
 from .coarticulation import Phone
 from .lips import LipResponse
 from .phones import arpabet
@@ -25,7 +25,7 @@ CLIPS_PER_VOICE = 84
 
 
 def tts_clips(data: Path, lips: LipResponse, rejected: list[str]) -> Iterator[Clip]:
-    """``CLIPS_PER_VOICE`` sentences by each voice at different speeds; every tenth is ``val``."""
+    """``CLIPS_PER_VOICE`` sentences by each voice at different speeds; split by :func:`split_of`."""
     if shutil.which("flite") is None:
         raise EmoFaceError("The program flite is missing: apt-get install flite, or leave 'tts' out of --sources.")
     texts = [*SENTENCES, *unspoken_ljspeech(data)]
@@ -38,7 +38,7 @@ def tts_clips(data: Path, lips: LipResponse, rejected: list[str]) -> Iterator[Cl
                 rejected.append(f"{identity}: no phones")
                 continue
             yield Clip(
-                identity=identity, source="tts", split="val" if i % 10 == 0 else "train", speaker=f"tts_{voice}",
+                identity=identity, source="tts", split=split_of(i), speaker=f"tts_{voice}",
                 style=f"tts_{voice}", text=text, **animate(samples, rate, phones, lips),
             )
 

@@ -75,11 +75,11 @@ class EvalClip:
 def corpus_clips(corpus: Corpus, action_units: dict[str, np.ndarray], *, every: int = 1) -> dict[str, list[EvalClip]]:
     """The measured clips of a corpus (or every n-th of them) by the name of their set; empty sets are left out."""
     chosen = {
-        GRID: corpus.select(source="grid", split="val"),
+        GRID: corpus.select(source="grid", split="test"),
         GRID_OTHERS: corpus.select(source="grid", split="test_others"),
-        RAVDESS: corpus.select(source="ravdess", split="val"),
-        LJSPEECH: corpus.select(source="ljspeech", split="val"),
-        TTS: corpus.select(source="tts", split="val"),
+        RAVDESS: corpus.select(source="ravdess", split="test"),
+        LJSPEECH: corpus.select(source="ljspeech", split="test"),
+        TTS: corpus.select(source="tts", split="test"),
     }
     aligner = Aligner()
     return {

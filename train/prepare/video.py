@@ -22,9 +22,9 @@ from emoface.errors import EmoFaceError
 from emoface.files import atomic_path
 from train.corpus.channels import FPS
 from train.corpus.clip import Clip
-from train.corpus.drive import Capture, drive, lip_gap_mm, measured_closure, resting_scores, to_our_order
+from train.corpus.drive import CORNERS, INNER_LIPS, Capture, Rest, drive, lip_gap_mm, measured_closure, resting_face, to_our_order
 from train.corpus.emotion import parse_ravdess_name
-from train.corpus.envelope import emotion_envelope, loudness_track, speech_activity, speech_interval
+from train.corpus.envelope import accent_track, emotion_envelope, loudness_track, speech_activity, speech_interval
 from train.corpus.grid import silent_frames
 from train.corpus.lips import average_head_lips
 from train.corpus.smoothing import frame_count, resample
@@ -38,7 +38,7 @@ LANDMARKER_URL = (
 )
 LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 SUFFIXES = (".mp4", ".mov", ".mpg", ".mpeg", ".avi", ".mkv", ".webm", ".flv", ".m4v")
-LANDMARKS = (13, 14, 33, 263)  # inner lips, outer eye corners
+LANDMARKS = (13, 14, 33, 263, *CORNERS)  # inner lips, outer eye corners, lip corners
 MOST_MISSING, WIDEST_YAW_DEGREES = 0.25, 25.0
 RAVDESS_NAME = re.compile(r"\d\d(-\d\d){6}")
 
@@ -159,13 +159,13 @@ def measure(video: Path, target: Path, model: Path) -> None:
     fps = float(1 / np.median(np.diff(times)))
     blank = (np.zeros(52), np.full((len(LANDMARKS), 3), np.nan), np.eye(4))
     rows = [np.stack([x if x is not None else b for x in column]) for column, b in zip((scores, points, poses), blank)]
-    gap = lip_gap_mm(rows[1], np.array(LANDMARKS), size[0] / size[1])
+    gap, width = (lip_gap_mm(rows[1], np.array(LANDMARKS), size[0] / size[1], between=pair) for pair in (INNER_LIPS, CORNERS))
     # Variable frame rates: put everything on an even clock; a frame counts as seen if its nearest one is.
     even = np.arange(int(round(times[-1] * fps)) + 1) / fps
     nearest = np.abs(times[None] - even[:, None]).argmin(axis=1) if len(times) < 20000 else np.searchsorted(times, even)
     with atomic_path(target) as path:
         np.savez(
-            path, scores=resample(rows[0], times, even)[:, :] * detected[nearest, None], gap_mm=gap[nearest],
+            path, scores=resample(rows[0], times, even)[:, :] * detected[nearest, None], gap_mm=gap[nearest], width_mm=width[nearest],
             detected=detected[nearest], pose=rows[2][nearest], fps=fps,
         )
 
@@ -200,7 +200,7 @@ def _detect(image: np.ndarray, model: str) -> tuple:
 
 def read_capture(path: Path) -> Capture:
     with np.load(path, allow_pickle=False) as file:
-        return Capture(file["scores"], file["gap_mm"], file["detected"], float(file["fps"]))
+        return Capture(file["scores"], file["gap_mm"], file["detected"], float(file["fps"]), file["width_mm"])
 
 
 def _reason_to_reject(path: Path) -> str | None:
@@ -217,8 +217,8 @@ def _reason_to_reject(path: Path) -> str | None:
 
 def _resting_faces(
     jobs: dict[str, Path], captures: dict[str, Capture], max_seconds: float, reasons: dict[str, str]
-) -> dict[str, np.ndarray]:
-    """Resting scores by speaker, from neutral clips only: the rest of an emotional clip contains the emotion."""
+) -> dict[str, Rest]:
+    """Resting face by speaker, from neutral clips only: the rest of an emotional clip contains the emotion."""
     grouped: dict[str, list] = {}
     labels = _labels(jobs)
     for name, capture in captures.items():
@@ -233,7 +233,7 @@ def _resting_faces(
     for name in captures:
         if name not in reasons and speaker_of(jobs[name]) not in grouped:
             reasons[name] = "its speaker has no neutral clip, so the resting face is unknown"
-    return {speaker: resting_scores(*map(list, zip(*pairs))) for speaker, pairs in grouped.items()}
+    return {speaker: resting_face(*map(list, zip(*pairs))) for speaker, pairs in grouped.items()}
 
 
 def _labels(jobs: dict[str, Path]) -> dict[str, dict]:
@@ -260,7 +260,7 @@ def _labels(jobs: dict[str, Path]) -> dict[str, dict]:
 
 
 def _write(
-    out: Path, name: str, video: Path, capture: Capture, rest: np.ndarray, label: dict, max_seconds: float
+    out: Path, name: str, video: Path, capture: Capture, rest: Rest, label: dict, max_seconds: float
 ) -> None:
     """Drive the head with a video's measurements and store the clip."""
     audio = load_audio(video, max_seconds=max_seconds)
@@ -273,7 +273,8 @@ def _write(
     clip = Clip(
         identity=name, source="video", speaker=speaker, style=speaker, motion="real", samples=samples, sample_rate=rate,
         content=motion.weights, loudness=loudness, envelope=emotion_envelope(loudness, speech), activity=activity,
-        closure=measured_closure(motion.sealed, activity), measured=motion.measured, measured_raw=motion.measured_raw,
+        accent=accent_track(samples, rate, count), closure=measured_closure(motion.sealed, activity), measured=motion.measured,
+        measured_raw=motion.measured_raw, width=motion.width, width_raw=motion.width_raw,
         speech=speech, phones=aligned(samples, label["text"], out / "alignments" / f"{name}.json"), **label,
     )
     write_part(clip, out)

@@ -54,7 +54,7 @@ def measure_head() -> None:
 def measure_corpus(folder: Path) -> None:
     corpus, lips = Corpus(folder), average_head_lips()
     print("GRID targets against the unfiltered video | n | mean abs. error mm | r | p95 ratio | closed at b/p/m % (raw) | silence closed % (raw)")
-    for split in ("train", "val", "test_others"):
+    for split in ("train", "val", "test", "test_others"):
         rows = [_against_video(corpus, i, lips) for i in corpus.select(source="grid", split=split, copy_of=None)]
         error, r, ratio = np.mean([row[:3] for row in rows], axis=0)
         closed = [np.concatenate(parts) for parts in zip(*(row[3:] for row in rows))]
@@ -79,7 +79,7 @@ def _against_video(corpus: Corpus, i: int, lips) -> tuple:
 def _phone_shapes(corpus: Corpus) -> None:
     """The coarticulation model on GRID clips that its phone shapes were not fitted to."""
     lips, aligner, rows, modelled, real = average_head_lips(), Aligner(), [], [], []
-    for i, clip in zip(corpus.select(source="grid", split="val"), corpus_clips(corpus, {})[GRID]):
+    for i, clip in zip(corpus.select(source="grid", split="test"), corpus_clips(corpus, {})[GRID]):
         phones = aligned_words(corpus, i, clip.samples, corpus.times(i)["words"], aligner)
         if phones:
             made = animate(clip.samples, clip.rate, phones, lips)
