@@ -25,6 +25,9 @@ class EmoFaceConfig(PretrainedConfig):
             reach the lips), ``"frame"`` every frame (the paper).
         emotion_window: width of that slow track, seconds (standard deviation of the Gaussian).
         voice_rest: whether the slow track was trained to hear a voice against its own rest (a neutral ``reference`` recording).
+        emotion_commitment: how much of the emotion heard is replaced by the typical features of what it is most likely to be, 0 ... 1
+            (ours; the paper's is 0). A voice between two emotions otherwise gets a face between them, which nobody can name.
+        prosody: whether the emotion branch is also told the loudness, pitch and accents of the speech (``emoface.prosody``).
         hidden_size: d of the decoders. attention_heads, feedforward_size, period, window: the FaceFormer decoder; self-attention
             sees at most the last ``window`` frames.
         motion_unit: metres per unit of the decoders' vertex layers.
@@ -69,6 +72,8 @@ class EmoFaceConfig(PretrainedConfig):
         emotion_pooling: str = "slow",
         emotion_window: float = 0.75,
         voice_rest: bool = False,
+        emotion_commitment: float = 0.0,
+        prosody: bool = False,
         hidden_size: int = 128,
         attention_heads: int = 4,
         feedforward_size: int = 256,
@@ -111,6 +116,7 @@ class EmoFaceConfig(PretrainedConfig):
         if voice_rest and emotion_pooling != "slow":
             raise ValueError("voice_rest needs emotion_pooling 'slow'.")
         self.emotion_pooling, self.emotion_window, self.voice_rest = emotion_pooling, emotion_window, voice_rest
+        self.emotion_commitment, self.prosody = emotion_commitment, prosody
         self.hidden_size, self.attention_heads, self.feedforward_size = hidden_size, attention_heads, feedforward_size
         self.period, self.window, self.dropout = period, window, dropout
         self.style_names, self.level_names, self.emotion_names = list(style_names), list(level_names), list(emotion_names)

@@ -19,6 +19,7 @@ from .decoder import BranchDecoder, BranchLoop
 from .errors import EmoFaceError
 from .low_pass import LowPass
 from .mesh_attention import MeshAttention
+from .prosody import PROSODY
 from .spiral import spirals as build_spirals
 
 
@@ -54,6 +55,10 @@ class FeatureMix(nn.Module):
         heard = channels_first(blocks.flatten(2)) if self.stacked else mixed
         inner = F.gelu(self.spread(heard)) * inside
         return ((mixed + self.gather(F.dropout(inner, self.dropout, self.training))) * inside).transpose(1, 2)
+
+
+SHARPNESS = 3.0
+"""Power to which :meth:`EmoFaceModel.committed` raises the probabilities of the emotions."""
 
 
 def stretch(track: Tensor, frames: int) -> Tensor:
@@ -165,6 +170,7 @@ class EmoFaceModel(PreTrainedModel):
         slow = config.emotion_pooling == "slow"
         self.slow_track = SlowTrack(size=c, sigma=config.emotion_window * config.fps, voice_rest=config.voice_rest) if slow else None
         self.classifier = nn.Linear(c, len(config.emotion_names))
+        self.prosody_in = nn.Sequential(nn.Linear(len(PROSODY), 32), nn.GELU(), nn.Linear(32, c)) if config.prosody else None
         branch = dict(
             vertex_count=s, feature_size=c, hidden_size=config.hidden_size, attention_heads=config.attention_heads,
             feedforward_size=config.feedforward_size, style_count=len(config.style_names), period=config.period,
@@ -231,6 +237,27 @@ class EmoFaceModel(PreTrainedModel):
         """F_e: (B, T, L, C) -> (B, T, C), or (B, 1, C) for the whole clip when ``pooled``."""
         x = self.emotion_frames(hidden, mask)
         return self.emotion_vector(x, mask) if pooled else self.emotion_track(x, mask)
+
+    def committed(self, features: Tensor) -> Tensor:
+        """F_e nearer to the typical features of the emotion that it most likely is: (..., C) -> (..., C).
+
+        ``(1 - k) F + k sum_e q_e mu_e`` with ``k = emotion_commitment``, ``mu_e`` the mean over levels of the stored emotions' features
+        and ``q`` the probabilities heard, sharpened: ``q_e ~ p_e ** 3``.
+        """
+        share = self.config.emotion_commitment
+        if not share:
+            return features
+        stored = self.emotion_prototypes.ne(0).any(-1).any(-1)
+        typical = self.emotion_prototypes.mean(1).to(features.dtype)
+        logits = self.classifier(features).masked_fill(~stored, -torch.inf)
+        likely = (SHARPNESS * logits.log_softmax(-1)).softmax(-1)
+        return torch.lerp(features, likely @ typical, share)
+
+    def with_prosody(self, features: Tensor, prosody: Tensor | None) -> Tensor:
+        """What the emotion branch gets: F_e (B, T, C) and how this very speech is said (B, T, 3), see ``emoface.prosody``."""
+        if self.prosody_in is None or prosody is None:
+            return features
+        return features + self.prosody_in(prosody.to(features.dtype))
 
     def named_emotions(self, level: int | None = None) -> list[str]:
         """Emotions that the training data held (at a level, or at any): only these can be asked for by name."""

@@ -17,10 +17,12 @@ from .encoders import SpeechEncoder, frame_count
 from .errors import Cancelled, EmoFaceError, ModelError
 from .head import Head, fit_blendshapes, load_head
 from .modeling import EmoFaceModel, Frames, stretch
+from .prosody import on_mesh_clock, prosody
 
 Sound = Union[str, Path, tuple, Audio]
 Progress = Callable[[str, float], None]
 OUTPUTS = ("fused", "content", "emotion")
+MOST_INTENSE = 1.5
 
 
 class EmoFacePipeline:
@@ -96,6 +98,7 @@ class EmoFacePipeline:
         output: str = "fused",
         idle: bool = False,
         initial_offset: np.ndarray | None = None,
+        intensity: float = 1.0,
         reference: Sound | None = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
@@ -110,6 +113,7 @@ class EmoFacePipeline:
             level: ``"normal"`` or ``"strong"``. style: a training speaker's name; None for the default.
             head: 0 ... 23, who speaks. output: ``"fused"``, or ``"content"`` / ``"emotion"`` for one branch alone.
             idle: add blinks and small gaze shifts (never part of a measurement).
+            intensity: how much of the expression is shown: 0 the same words without feeling, 1 as the level has it, up to 1.5.
             initial_offset: (S, 3) metres, the frame before the first, for clips that do not start at rest.
             reference: a neutral recording of the person whose emotion is heard (who speaks, or who speaks in the recording given as
                 ``emotion``): that voice's own rest, from which its emotion is then told. A few seconds of any words will do.
@@ -120,7 +124,7 @@ class EmoFacePipeline:
         """
         return self.batch(
             [(speech, emotion)], mix=mix, level=level, style=style, head=head, output=output, idle=idle,
-            initial_offset=initial_offset, reference=reference, progress=progress, cancel=cancel,
+            initial_offset=initial_offset, intensity=intensity, reference=reference, progress=progress, cancel=cancel,
         )[0]
 
     def cross_reconstruct(self, a: Sound, b: Sound, **options) -> list[list[Animation]]:
@@ -143,12 +147,13 @@ class EmoFacePipeline:
         output: str = "fused",
         idle: bool = False,
         initial_offset: np.ndarray | None = None,
+        intensity: float = 1.0,
         reference: Sound | None = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> list[Animation]:
         """Animate several ``(speech, emotion)`` jobs; every recording is encoded once and all rows share one decoding loop."""
-        style = self._check(mix=mix, level=level, style=style, output=output)
+        style = self._check(mix=mix, level=level, style=style, output=output, intensity=intensity)
         shown = self._head(head)
         report = progress or (lambda stage, fraction: None)
 
@@ -169,14 +174,17 @@ class EmoFacePipeline:
 
         report("Feeling", 0.3)
         rows = [self._features(s, e, heard, mix=mix, level=level, rest=rest) for s, e in zip(speeches, emotions)]
-        options = dict(mix=mix, level=level, style=style, head=head, output=output, idle=idle)
+        still = [self._features(s, "neutral", heard, mix=1.0, level=level, rest=None) for s in speeches] if intensity != 1.0 else []
+        options = dict(mix=mix, level=level, style=style, head=head, output=output, idle=idle, intensity=intensity)
         settings = [self._settings(s.name, e if isinstance(e, str) else e.name, **options) for s, e in zip(speeches, emotions)]
         if neutral is not None:
             settings = [{**given, "reference": neutral.name} for given in settings]
         motions = self._decode(
-            rows, output=output, style=style, level=level, initial_offset=initial_offset,
+            rows + still, output=output, style=style, level=level, initial_offset=initial_offset,
             progress=lambda f: report("Moving the face", 0.35 + 0.45 * f), cancel=cancel,
         )
+        if still:
+            motions = [_at_intensity(*pair, intensity) for pair in zip(motions, motions[len(rows) :])]
         animations = []
         for i, (speech, motion, row) in enumerate(zip(speeches, motions, rows)):
             report("Finishing", 0.8 + 0.2 * i / len(rows))
@@ -198,7 +206,7 @@ class EmoFacePipeline:
             raise EmoFaceError("This model was trained without neutral reference recordings: leave the reference out.")
         return self._load(sound)
 
-    def _check(self, *, mix: float, level: str, style: str | None, output: str) -> str:
+    def _check(self, *, mix: float, level: str, style: str | None, output: str, intensity: float = 1.0) -> str:
         """Refuse options that do not exist; returns the style that is meant."""
         config = self.model.config
         style = style if style is not None else config.default_style
@@ -207,6 +215,10 @@ class EmoFacePipeline:
         _choice("output", output, OUTPUTS)
         if not (isinstance(mix, (int, float)) and 0.0 <= mix <= 1.0):
             raise EmoFaceError(f"The mix is {mix!r}: give a number from 0 (the speech's own emotion) to 1 (the chosen one).")
+        if not (isinstance(intensity, (int, float)) and 0.0 <= intensity <= MOST_INTENSE):
+            raise EmoFaceError(f"The intensity is {intensity!r}: give a number from 0 (no expression) to {MOST_INTENSE} (1: as the level has it).")
+        if intensity != 1.0 and "neutral" not in self.emotions:
+            raise EmoFaceError("This model does not know a neutral face, so the intensity of its expressions cannot be changed: leave it at 1.")
         return style
 
     def _head(self, index: int) -> Head | None:
@@ -259,9 +271,17 @@ class EmoFacePipeline:
                 whole = torch.lerp(model.emotion_vector(own, rest=own_rest), whole, mix)
         features = features.expand(-1, content.shape[1], -1)
         return dict(
-            content=content, emotion=features, probabilities=model.classifier(whole)[0, 0].softmax(-1),
+            content=content, emotion=self._shown_emotion(features, speech), probabilities=model.classifier(whole)[0, 0].softmax(-1),
             track=model.classifier(features)[0].softmax(-1),
         )
+
+    def _shown_emotion(self, features: Tensor, speech: Audio) -> Tensor:
+        """What the emotion branch gets: F_e (1, T, C) on the speech's clock, and how the speech is said."""
+        features = self.model.committed(features)
+        if self.model.prosody_in is None:
+            return features
+        said = on_mesh_clock(prosody(speech.samples), features.shape[1], self.model.config.fps)
+        return self.model.with_prosody(features, torch.from_numpy(said)[None].to(features.device))
 
     def _chosen(self, emotion: Audio | str, frames: Tensor | None, *, level: str, rest: Tensor | None = None) -> Tensor:
         """(1, 1, C) features of a named emotion, or of another recording whose emotion frames are given."""
@@ -270,11 +290,11 @@ class EmoFacePipeline:
         config = self.model.config
         return self.model.named_emotion(config.emotion_names.index(emotion), config.level_names.index(level))
 
-    def _settings(self, speech: str, emotion: str, *, mix: float, level: str, style: str, head: int, output: str, idle: bool) -> dict:
+    def _settings(self, speech: str, emotion: str, *, mix: float, level: str, style: str, head: int, output: str, idle: bool, intensity: float = 1.0) -> dict:
         """What ``Animation.settings`` echoes."""
         return dict(
             model=self.name, speech=speech, emotion=emotion, mix=float(mix), level=level, style=style, head=int(head), output=output,
-            idle=bool(idle),
+            idle=bool(idle), intensity=float(intensity),
         )
 
     def _decode(self, rows: list[dict], *, output: str, style: str, level: str, initial_offset, progress, cancel) -> list[dict]:
@@ -349,6 +369,13 @@ class EmoFacePipeline:
             vertices=vertices, template=head.template, faces=head.faces, skin_count=head.skin_count, regions=head.regions,
             blendshapes=weights, blendshape_names=head.blendshape_names, colors=head.colors, **common,
         )
+
+
+def _at_intensity(felt: dict, neutral: dict, intensity: float) -> dict:
+    """The line from the same words without feeling (0) through the expression (1), vertex by vertex: every part of an expression grows
+    evenly, and lips that are shut on both ends stay shut."""
+    offsets = neutral["offsets"] + np.float32(intensity) * (felt["offsets"] - neutral["offsets"])
+    return {**felt, "offsets": offsets, "effect": np.float32(intensity) * felt["effect"]}
 
 
 def _is_name(emotion, names: Sequence[str]) -> bool:

@@ -82,6 +82,12 @@ def prosody(samples: np.ndarray) -> np.ndarray:
     return ProsodyStream().feed(samples, last=True)
 
 
+def on_mesh_clock(track: np.ndarray, frames: int, fps: float = 30.0) -> np.ndarray:
+    """(m, 3) at 50 per second -> (frames, 3) at times ``t / fps``."""
+    at, times = np.arange(frames) / fps, np.arange(len(track)) * HOP / RATE
+    return np.stack([np.interp(at, times, column) for column in track.T], 1).astype(np.float32)
+
+
 def _decibels(windows: np.ndarray) -> np.ndarray:
     """Level of the middle 40 ms of each window."""
     middle = windows[:, WINDOW // 2 - HOP : WINDOW // 2 + HOP]

@@ -25,6 +25,7 @@ from .errors import AudioError, EmoFaceError
 from .hearing import HighPass, StreamLevel, at_level
 from .modeling import EmoFaceModel, Generation, SlowTrack
 from .pipeline import EmoFacePipeline, Sound, _is_name
+from .prosody import PROSODY, ProsodyStream
 
 # log10 mel power below which Whisper's loudness reference does not start (clean speech reaches 1.1 to 1.3).
 _FIRST_REFERENCE = 0.0
@@ -157,6 +158,27 @@ class FeatureStream:
         return features
 
 
+class ProsodyClock:
+    """Prosody of a stream on the mesh's clock, kept until its frames are asked for."""
+
+    def __init__(self, fps: int):
+        self._stream, self._fps = ProsodyStream(), fps
+        self._track, self._first, self._taken = np.zeros((0, len(PROSODY)), np.float32), 0, 0
+
+    def feed(self, samples: np.ndarray, *, last: bool) -> None:
+        self._track = np.concatenate([self._track, self._stream.feed(samples, last=last)])
+
+    def take(self, count: int) -> Tensor:
+        """(1, count, 3) of the next mesh frames; the encoders look farther ahead, so their prosody is known."""
+        times = (self._taken + np.arange(count)) / self._fps
+        known = (self._first + np.arange(len(self._track))) / FRAME_RATE
+        rows = np.stack([np.interp(times, known, column) for column in self._track.T], 1)
+        self._taken += count
+        gone = max(int(self._taken / self._fps * FRAME_RATE) - 1 - self._first, 0)
+        self._track, self._first = self._track[gone:], self._first + gone
+        return torch.from_numpy(rows.astype(np.float32))[None]
+
+
 class PastTrack:
     """The model's slow track without a future: what the emotion branch hears of the last 3 sigma."""
 
@@ -241,6 +263,7 @@ class EmoFaceStreamer:
         self._resampler = None
         if sample_rate != SAMPLE_RATE:
             self._resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32")
+        self._said = ProsodyClock(config.fps) if model.prosody_in is not None else None
         self._audio = np.zeros(0, np.float32)  # samples whose frames have not come out yet
         self._heard, self._shown, self._finished = 0, 0, False
         self.look_ahead = windows.ahead + (reach + 1) / config.fps
@@ -297,6 +320,8 @@ class EmoFaceStreamer:
         self._heard += len(samples)
         self._audio = np.concatenate([self._audio, samples])
         sound = torch.from_numpy(samples)
+        if self._said is not None:
+            self._said.feed(samples, last=last)
         # One hop at a time, whatever the size of the piece: so the result cannot depend on it.
         pieces = []
         for hop in zip(*(stream.feed(sound, last=last) for stream in self._hears)):
@@ -321,7 +346,10 @@ class EmoFaceStreamer:
             emotion = self._chosen.expand(-1, content.shape[1], -1)
         else:
             emotion = own if self._chosen is None else torch.lerp(own, self._chosen, self._mix)
-        part = self._generation.feed(content, emotion)
+        shown = self._pipe.model.committed(emotion)
+        if self._said is not None:
+            shown = self._pipe.model.with_prosody(shown, self._said.take(content.shape[1]).to(shown.device))
+        part = self._generation.feed(content, shown)
         offsets, effect = self._pipe._shown(part, self._output)
         track = self._pipe.model.classifier(emotion)[0].softmax(-1)
         motion = {

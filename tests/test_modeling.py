@@ -174,3 +174,26 @@ def test_models_without_rest_keep_their_weights():
     assert not any("rest" in key for key in tiny_model().state_dict())
     with pytest.raises(ValueError, match="slow"):
         tiny_model(voice_rest=True, emotion_pooling="frame")
+
+
+def test_commitment_moves_towards_the_likeliest_emotion():
+    model = tiny_model(emotion_commitment=0.7)
+    torch.manual_seed(0)
+    model.emotion_prototypes.normal_()
+    model.emotion_prototypes[3] = 0  # an emotion that the training data did not hold
+    features = torch.randn(2, 5, 48)
+    probabilities = model.classifier(features).softmax(-1).clone()
+    probabilities[..., 3] = 0
+    sharp = probabilities**3 / (probabilities**3).sum(-1, keepdim=True)
+    typical = model.emotion_prototypes.mean(1)
+    expected = 0.3 * features + 0.7 * torch.einsum("bte,ec->btc", sharp, typical)
+    assert torch.allclose(model.committed(features), expected, atol=1e-5)
+    assert torch.equal(tiny_model().committed(features), features), "the paper's model shows what it hears"
+
+
+@torch.no_grad()
+def test_prosody_reaches_the_emotion_branch_only_where_it_is_configured():
+    features, said = torch.randn(1, 4, 48), torch.rand(1, 4, 3)
+    told = tiny_model(prosody=True)
+    assert torch.equal(tiny_model().with_prosody(features, said), features)
+    assert torch.allclose(told.with_prosody(features, said), features + told.prosody_in(said))

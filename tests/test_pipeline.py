@@ -87,6 +87,16 @@ def test_levels_differ(pipe):
     assert move[1] > move[0]
 
 
+@pytest.mark.parametrize("emotion", ["angry", "speech", OTHER])
+def test_intensity_is_the_line_from_neutral_through_the_expression(pipe, emotion):
+    neutral = pipe(SPEECH, emotion="neutral").vertices[:, :4326]
+    full = pipe(SPEECH, emotion=emotion).vertices[:, :4326]
+    for intensity in (0.0, 0.5, 1.5):
+        shown = pipe(SPEECH, emotion=emotion, intensity=intensity)
+        assert np.allclose(shown.vertices[:, :4326], neutral + intensity * (full - neutral), atol=2e-5)
+        assert shown.settings["intensity"] == intensity
+
+
 def test_mix_goes_from_own_to_chosen(pipe, animation):
     own, half, chosen = (pipe(SPEECH, emotion="angry", mix=m).vertices for m in (0.0, 0.5, 1.0))
     assert np.allclose(own, animation.vertices, atol=1e-5)

@@ -42,10 +42,14 @@ class Batch:
     """(B,) true where the speech motion was measured, not modelled."""
     motions: tuple[Motion, Motion]
     """Targets M_{c,e1} and M_{c,e2}."""
+    heard: tuple[Tensor, Tensor] | None = None
+    """(B, T, C) F_e of both sources on the content's clock, where hearing is frozen and was done before; ``sources`` are empty then."""
+    prosody: Tensor | None = None
+    """(B, T, 3) of the content, see ``emoface.prosody``."""
 
     def to(self, device) -> "Batch":
         def move(value):
-            return tuple(map(move, value)) if isinstance(value, tuple) else value.to(device)
+            return tuple(map(move, value)) if isinstance(value, tuple) else value if value is None else value.to(device)
 
         return Batch(**{f.name: move(getattr(self, f.name)) for f in fields(self)})
 
@@ -70,6 +74,16 @@ DEFAULT_STYLE = 0.4
 """How often other people's words are spoken in the default style: that is what most users will do."""
 
 
+@dataclass(frozen=True)
+class Heard:
+    """F_e of every clip of a corpus, heard once because what hears it is frozen."""
+
+    track: np.ndarray
+    """(F, C) frame by frame, clips as in the corpus."""
+    vector: np.ndarray
+    """(N, C) of whole clips."""
+
+
 class Sampler:
     """Draws batches for ever; the same seed and step give the same batch, so training can resume exactly."""
 
@@ -83,6 +97,10 @@ class Sampler:
             raise ValueError(f"kinds may hold {', '.join(KINDS)}, not {', '.join(sorted(kinds.keys() - KINDS.keys()))}.")
         self.corpus, self.styles, self.basis, self.budget, self.seed, self.longest = corpus, styles, basis, frames, seed, longest
         self.features = np.load(corpus.folder / "features.npy", mmap_mode="r")
+        prosody = corpus.folder / "prosody.npy"
+        self.prosody = np.load(prosody, mmap_mode="r") if prosody.exists() else None
+        self.emotion_heard: Heard | None = None
+        """Set where hearing is frozen: batches then hold F_e instead of what it is made from."""
         clips = corpus.clips
         usable = [i for i, c in enumerate(clips) if c["split"] == split]
         # The recordings as they were count as much as their two altered copies together.
@@ -157,7 +175,7 @@ class Sampler:
             speech = self._fill(rng, first, pool, frames)
             e1 = self._emotion(rng) if kind == "grid_cross" else self._neutral(rng)
             e2 = self._emotion(rng)
-        style = clips[first]["style"]
+        style = clips[first]["style"] if len(self.styles) > 1 else self.styles[0]
         if style != self.styles[0] and rng.random() < DEFAULT_STYLE:
             style = self.styles[0]
         # Neutral is the first emotion of half of all items; the classifier must not take that for its frequency.
@@ -173,26 +191,50 @@ class Sampler:
         items = [self._item(rng, frames) for _ in range(size)]
         corpus, clips = self.corpus, self.corpus.clips
         content = [np.concatenate([self.heard(i) for i in item["speech"]])[:frames] for item in items]
-        sources, masks, pooled, emotions, levels, motions = [], [], [], [], [], []
+        sources, masks, pooled, emotions, levels, motions, features = [], [], [], [], [], [], []
         for which in range(2):
-            heard, own, weights = [], [], []
-            for item, speech in zip(items, content):
+            heard, own, weights, chosen_levels = [], [], [], []
+            label = [item["lenders"][which] if item["lenders"][which] is not None else item["speech"][0] for item in items]
+            for item, speech, lent in zip(items, content, label):
                 lender = item["lenders"][which]
                 own.append(lender is None)
                 heard.append(speech if lender is None else self.heard(lender))
-                weights.append(np.concatenate([corpus.weights(i, lender) for i in item["speech"]])[:frames])
-            label = [item["lenders"][which] if item["lenders"][which] is not None else item["speech"][0] for item in items]
-            sources.append(pad(heard))
-            masks.append(mask_of(heard))
+                level = self._level(rng, lent)
+                chosen_levels.append(level)
+                weights.append(np.concatenate([corpus.weights(i, lender, level=level) for i in item["speech"]])[:frames])
             # A quarter of the self items also hear one vector, so both ways of listening learn from every recording.
             pooled.append(torch.tensor([not o or rng.random() < 0.25 for o in own]))
+            if self.emotion_heard is None:
+                sources.append(pad(heard))
+                masks.append(mask_of(heard))
+            else:
+                features.append(pad([
+                    self._emotion_features(item, lent, whole, len(speech))
+                    for item, lent, whole, speech in zip(items, label, pooled[-1].tolist(), content)
+                ]))
             known = [item["counts"][which] for item in items]
             emotions.append(torch.tensor([EMOTIONS.index(clips[i]["emotion"]) if k else -1 for i, k in zip(label, known)]))
-            levels.append(torch.tensor([clips[i]["level"] for i in label]))
+            levels.append(torch.tensor(chosen_levels))
             motions.append(BasisMotion(pad(weights), self.basis))
         return Batch(
             content=pad(content), mask=mask_of(content), sources=tuple(sources), source_masks=tuple(masks), pooled=tuple(pooled),
             emotions=tuple(emotions), levels=tuple(levels), style=torch.tensor([item["style"] for item in items]),
             real=torch.tensor([clips[item["speech"][0]]["motion"] == "real" for item in items]),
-            motions=tuple(motions),
+            motions=tuple(motions), heard=tuple(features) or None,
+            prosody=None if self.prosody is None else pad([self._rows(self.prosody, item["speech"])[:frames] for item in items]),
         )
+
+    def _rows(self, array: np.ndarray, speech: list[int]) -> np.ndarray:
+        """Frames of several clips one after the other."""
+        return np.concatenate([array[self.corpus.offset[i] : self.corpus.offset[i + 1]] for i in speech])
+
+    def _emotion_features(self, item: dict, lender: int, whole: bool, frames: int) -> np.ndarray:
+        """(frames, C): the track of the speech itself, or one vector of the recording that lends its emotion."""
+        if whole:
+            return np.repeat(self.emotion_heard.vector[lender][None], frames, axis=0)
+        return self._rows(self.emotion_heard.track, item["speech"])[:frames]
+
+    def _level(self, rng: np.random.Generator, lender: int) -> int:
+        """Half of the time the clip's own level, half of the time any: the level asked for must count, whatever the voice sounds like."""
+        own = self.corpus.clips[lender]["level"]
+        return own if rng.random() < 0.5 or self.corpus.clips[lender]["emotion"] == "neutral" else int(rng.integers(2))

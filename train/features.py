@@ -1,6 +1,6 @@
 """Encode every recording of a corpus once: ``python -m train.features --corpus data/corpus``.
 
-Writes ``features.npy`` (frames of all clips x L x C, float16, on the mesh's 30 fps) beside ``clips.json``. Stopping and starting again
+Writes ``features.npy`` (frames of all clips x L x C, float16, on the mesh's 30 fps) and ``prosody.npy`` beside ``clips.json``. Stopping and starting again
 goes on where it stopped.
 """
 
@@ -16,6 +16,8 @@ import torch
 from tqdm import tqdm
 
 from emoface.encoders import SpeechEncoder
+from emoface.files import atomic_path
+from emoface.prosody import on_mesh_clock, prosody
 
 
 def cache_features(corpus: Path, *, layers: int = 4, encoder: SpeechEncoder | None = None) -> Path:
@@ -50,11 +52,24 @@ def cache_features(corpus: Path, *, layers: int = 4, encoder: SpeechEncoder | No
     return path
 
 
+def cache_prosody(corpus: Path) -> Path:
+    """Prosody of all clips, (frames of all clips, 3) float16 on the mesh's clock; returns the path of the array."""
+    clips = json.loads((corpus / "clips.json").read_text())
+    rows = []
+    for clip in tqdm(clips, desc="prosody", unit="clip"):
+        samples, _ = soundfile.read(corpus / clip["audio"], dtype="float32")
+        rows.append(on_mesh_clock(prosody(samples), clip["frames"]))
+    with atomic_path(corpus / "prosody.npy") as path:
+        np.save(path, np.concatenate(rows).astype(np.float16))
+    return corpus / "prosody.npy"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"))
     parser.add_argument("--layers", type=int, default=4, help="how many of the encoder's last blocks to keep")
     args = parser.parse_args()
+    print(cache_prosody(args.corpus))
     print(cache_features(args.corpus, layers=args.layers))
 
 

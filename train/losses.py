@@ -36,6 +36,9 @@ class LossWeights:
     """0: the second emotion is not computed at all, for none of the terms."""
     velocity: float = 500.0
     classification: float = 0.0001
+    branches: float = 1.0
+    """Share of the intermediate supervision (the paper: 1, each branch as much as the fused face). Fusion is a weighted mean of the branches,
+    so where both must be the whole face alone, a smile that only one of them knows can never be shown in full."""
     lip_gap: float = 0.0
     """Beyond the paper: L1 on the height of the lips' gap, from corner to corner and once more in the middle, so that closures are worth
     something to the loss."""
@@ -45,6 +48,16 @@ class LossWeights:
     lip_seal: float = 0.0
     """Beyond the paper: squared error of the gap, in mm2, wherever along the lips the truth is shut. Corners count as much as the middle:
     a smile over a P, B or M otherwise bares the teeth at both sides of a closed middle."""
+    width: float = 0.0
+    """Beyond the paper: squared error of the mouth's width, in mm2, of measured motion; it is one hundredth of what the jaw moves, and a
+    vertex loss does not see it."""
+    expression: float = 0.0
+    """Beyond the paper: squared error of the fused face's ARKit weights. Brows move a tenth of what the jaw moves, but are half of what
+    people read; in weights they count alike, and the optimum is the expected expression, not a weaker one."""
+    contrast: float = 0.0
+    """Beyond the paper: the same of the difference between the two emotions on one speech."""
+    smoothness: float = 0.0
+    """Beyond the paper: squared distance, in mm2, of a vertex's error from its neighbours' mean: torn skin."""
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -53,9 +66,27 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return (values.flatten(2).mean(-1) * weight).sum() / weight.sum().clamp_min(1.0)
 
 
-def reconstruction(fused: Tensor, content: Tensor, emotion: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+def reconstruction(fused: Tensor, content: Tensor, emotion: Tensor, truth: Tensor, mask: Tensor, *, branches: float = 1.0) -> Tensor:
     """Fused + content-branch + emotion-branch L1; the last two are the intermediate supervision. (B, T, N, 3) each."""
-    return sum(masked_mean((offsets - truth).abs(), mask) for offsets in (fused, content, emotion))
+    whole = masked_mean((fused - truth).abs(), mask)
+    return whole + branches * sum(masked_mean((offsets - truth).abs(), mask) for offsets in (content, emotion)) if branches else whole
+
+
+def mouth_width(predicted: Tensor, truth: Tensor, corners: Tensor, mask: Tensor) -> Tensor:
+    """Squared error of the distance of the lip corners (2,), right then left, mm2."""
+    error = 1e3 * (predicted - truth)[:, :, corners, 0].diff(dim=-1)
+    return masked_mean(error.square(), mask)
+
+
+def expression(error: Tensor, importance: Tensor, mask: Tensor) -> Tensor:
+    """Mean square of errors in ARKit weights (B, T, K), by channel (K,)."""
+    return masked_mean(importance * error.square(), mask)
+
+
+def roughness(error: Tensor, laplacian: Tensor, mask: Tensor) -> Tensor:
+    """Squared distance of each vertex's error (B, T, N, 3) from its neighbours' mean, mm2, in every fourth frame; laplacian (N, N)."""
+    error, mask = error[:, ::4], mask[:, ::4]
+    return masked_mean((1e3 * torch.einsum("nm,btmx->btnx", laplacian, error)).square(), mask)
 
 
 def velocity(predicted: Tensor, truth: Tensor, mask: Tensor) -> Tensor:

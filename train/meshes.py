@@ -30,6 +30,7 @@ from emoface.modeling import EmoFaceModel
 from .corpus.coarticulation import Phone
 from .corpus.reader import Corpus
 from .data import Batch, mask_of, pad
+from .drawing import VertexSampler
 from .motion import DenseMotion
 from .named_emotions import set_named_emotions
 from .prepare.pairs import FEATURE_RATE, TimeMap, feature_map, phone_map, same_sentence_pairs, warp, warp_weights
@@ -168,7 +169,7 @@ class MeshTask:
         )
         self.model = EmoFaceModel.from_topology(model, faces=faces, template=template)
         self.steps_per_epoch = max(len(self.train) // self.size, 1)
-        self.importance = self.lip_pairs = None
+        self.importance = self.lip_pairs = self.channel_importance = None
         self.lips, self.upper = self._masks(data)
 
     @staticmethod
@@ -241,6 +242,14 @@ class MeshTask:
         device = next(encoder.parameters()).device
         rows = [encoder.frame_features(s.to(device), n, layers=1)[0] for s, n in zip(sounds, frames)]
         return nn.utils.rnn.pad_sequence(rows, batch_first=True).unsqueeze(2)
+
+    def begin(self, model: EmoFaceModel, *, frozen: list[str], folder: Path) -> None:
+        """Nothing to do: what hears the speech learns."""
+
+    def vertex_sampler(self, *, sample: int | None, seed: int) -> VertexSampler:
+        return VertexSampler(
+            self.model.faces.numpy(), self.model.config.vertex_count, sample=sample, seed=seed, smoothing=self.model.config.attention_smoothing
+        )
 
     def prepare(self, batch: SoundBatch) -> Batch:
         """Run the encoders of this step."""

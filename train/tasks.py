@@ -8,15 +8,18 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from emoface.animation import EMOTIONS
 from emoface.configuration import EmoFaceConfig
+from emoface.files import atomic_path
 from emoface.head import lip_aperture_mm, load_head
 from emoface.modeling import EmoFaceModel, Frames
 
 from .basis_head import learn_in_basis, merged
 from .corpus.reader import Corpus
-from .data import KINDS, Batch, Sampler
+from .data import KINDS, Batch, Heard, Sampler
+from .drawing import VertexSampler
 from .losses import LipPairs
 from .named_emotions import set_named_emotions
 
@@ -29,6 +32,12 @@ class Task(Protocol):
     importance: Tensor | None
     lip_pairs: LipPairs | None
 
+    channel_importance: Tensor | None
+
+    def begin(self, model: EmoFaceModel, *, frozen: list[str], folder: Path) -> None:
+        """Called once when all weights are there that training starts with."""
+
+    def vertex_sampler(self, *, sample: int | None, seed: int) -> VertexSampler: ...
     def batch(self, step: int) -> Batch: ...
     def prepare(self, batch: Batch) -> Batch: ...
     def modules(self) -> list[nn.Module]:
@@ -42,7 +51,7 @@ class Task(Protocol):
 
 
 DATA_SETTINGS = {
-    "corpus": {"kind", "corpus", "frames_per_batch", "longest", "kinds", "validation_clips"},
+    "corpus": {"kind", "corpus", "frames_per_batch", "longest", "kinds", "validation_clips", "styles"},
     "meshes": {"kind", "folder", "mesh", "masks", "batch_size", "content_encoder", "emotion_encoder"},
 }
 """What ``data`` may hold, for each ``kind``."""
@@ -59,6 +68,36 @@ def make_task(config) -> Task:
     raise SystemExit(f"data.kind must be {' or '.join(DATA_SETTINGS)}, not {kind!r}.")
 
 
+HEARING = ("emotion_mix", "slow_track", "classifier")
+"""The parts of the model that hear the emotion."""
+
+
+def load_hearing(model: EmoFaceModel, path: Path) -> None:
+    """Put in what ``python -m train.hearing`` learned.
+
+    Raises:
+        SystemExit: the file is missing or made for another model.
+    """
+    if not path.exists():
+        raise SystemExit(f"There is no {path}: train it first with python -m train.hearing (see docs/training.md).")
+    given = torch.load(path, map_location="cpu", weights_only=True)["averaged"]
+    own = {key: value for key, value in model.state_dict().items() if key.split(".")[0] in HEARING}
+    if {k: v.shape for k, v in given.items()} != {k: v.shape for k, v in own.items()}:
+        raise SystemExit(f"{path} was trained for a model of another shape: train it again.")
+    model.load_state_dict(given, strict=False)
+
+
+_UPPER_FACE = ("brow", "eyeSquint", "eyeWide", "cheekSquint", "noseSneer")
+_EXPRESSIVE_MOUTH = ("mouthSmile", "mouthFrown", "mouthStretch", "mouthDimple", "mouthUpperUp", "mouthLowerDown")
+
+
+def _channel_importance(name: str) -> float:
+    """Of an ARKit shape's weight in the loss ``expression``: what people read a feeling from; the lips have losses of their own."""
+    if name.startswith("eyeLook") or name == "tongueOut":
+        return 0.0
+    return 1.0 if name.startswith(_UPPER_FACE) else 0.6 if name.startswith(_EXPRESSIVE_MOUTH) else 0.15
+
+
 class CorpusTask:
     """The embedded model: frozen encoder, cached features, motion in the head's ARKit basis."""
 
@@ -68,7 +107,10 @@ class CorpusTask:
         data = dict(config.data)
         self.corpus = Corpus(Path(data["corpus"]))
         train = [c for c in self.corpus.clips if c["split"] == "train"]
-        speakers = sorted({c["style"] for c in train}, key=lambda s: ("grid" not in s and s != "s1", s))
+        styles = data.get("styles", "speakers")
+        if styles not in ("speakers", "one"):
+            raise SystemExit(f"data.styles must be speakers or one, not {styles!r}.")
+        speakers = sorted({c["style"] for c in train}, key=lambda s: ("grid" not in s and s != "s1", s)) if styles == "speakers" else ["default"]
         self.head = load_head(0)
         self.basis = torch.tensor(self.head.blendshapes, dtype=torch.float32)
         model_config = EmoFaceConfig(
@@ -87,6 +129,46 @@ class CorpusTask:
         self.lip_pairs = LipPairs(*(torch.from_numpy(pairs.astype(np.int64)) for pairs in (self.head.lip_pairs, self.head.lip_line)))
         self.importance = self._importance()
         self.validation_clips = int(data.get("validation_clips", 24))
+        self.channel_importance = torch.tensor([_channel_importance(name) for name in self.head.blendshape_names])
+
+    def begin(self, model: EmoFaceModel, *, frozen: list[str], folder: Path) -> None:
+        """Where hearing is frozen every clip is heard once, here, and named emotions are known from the start."""
+        if not set(HEARING) <= set(frozen):
+            return
+        self.sampler.emotion_heard = self._hear(merged(model).eval(), folder / "heard.npz")
+        self.store_named_emotions(model)
+
+    @torch.inference_mode()
+    def _hear(self, model: EmoFaceModel, path: Path) -> Heard:
+        """F_e of all clips, kept in a file beside the weights of what heard them."""
+        weights = np.concatenate([p.detach().flatten().numpy() for name in HEARING for p in model.get_submodule(name).parameters()])
+        if path.exists():
+            with np.load(path, allow_pickle=False) as file:
+                if np.array_equal(file["weights"], weights):
+                    return Heard(file["track"], file["vector"])
+        track = np.zeros((len(self.sampler.features), model.config.feature_size), np.float16)
+        vector = np.zeros((len(self.corpus), model.config.feature_size), np.float32)
+        for i in tqdm(range(len(self.corpus)), desc="hearing", unit="clip", mininterval=10):
+            frames = model.emotion_frames(torch.from_numpy(np.asarray(self.sampler.heard(i), np.float32))[None])
+            track[self.corpus.offset[i] : self.corpus.offset[i + 1]] = model.emotion_track(frames)[0].half().numpy()
+            vector[i] = model.emotion_vector(frames)[0, 0].numpy()
+        with atomic_path(path) as temporary:
+            np.savez(temporary, weights=weights, track=track, vector=vector)
+        return Heard(track, vector)
+
+    def _markers(self) -> np.ndarray:
+        """Vertices from which every shape's weight can be read: every second of the brows, every tenth of the rest of the face."""
+        head = self.head
+        face = np.isin(head.regions[: head.skin_count], ("forehead", "nose", "cheek_left", "cheek_right", "eyelid_left", "eyelid_right", "jaw", "chin", "mouth_ring"))
+        return np.concatenate([np.flatnonzero(head.mask("brows")[: head.skin_count])[::2], np.flatnonzero(face)[::10]])
+
+    def vertex_sampler(self, *, sample: int | None, seed: int) -> VertexSampler:
+        head, skin = self.head, self.head.skin_count
+        return VertexSampler(
+            head.skin_faces, skin, sample=sample, seed=seed, importance=self.importance, pairs=self.lip_pairs, corners=head.lip_corners,
+            fixed=np.concatenate([head.lip_rings[:3].ravel(), self._markers()]), smoothing=self.model.config.attention_smoothing, basis=self.basis,
+            visible=head.mask("visible_skin")[:skin],
+        )
 
     def _importance(self) -> Tensor:
         """How often a vertex is looked at: by how much it moves; the inside of the mouth and the eye sockets less."""
@@ -98,8 +180,9 @@ class CorpusTask:
         covariance = centred.T @ centred / len(weights)
         moved = torch.einsum("ksx,kl,lsx->s", self.basis, covariance, self.basis).clamp_min(0).sqrt()
         importance = (moved / moved.max()).clamp_min(0.06)
-        hidden = self.head.mask("mouth_cavity") | self.head.mask("eye_socket")
-        importance[torch.from_numpy(hidden[: self.head.skin_count])] *= 0.3
+        # The inside of the mouth is seen between open lips, and must not come through closed ones.
+        for region, share in (("mouth_cavity", 0.6), ("eye_socket", 0.3)):
+            importance[torch.from_numpy(self.head.mask(region)[: self.head.skin_count])] *= share
         # The upper face moves little and tells an emotion apart: brows and lids are looked at three times as often.
         importance[torch.from_numpy(self.head.mask("eyes_upper")[: self.head.skin_count])] *= 3.0
         return importance
@@ -133,8 +216,9 @@ class CorpusTask:
         hidden = torch.from_numpy(np.asarray(self.sampler.heard(clip), np.float32))[None]
         names = model.config.style_names
         style = style or (info["style"] if info["style"] in names else names[0])
+        prosody = None if self.sampler.prosody is None else torch.from_numpy(np.asarray(self.sampler._rows(self.sampler.prosody, [clip]), np.float32))[None]
         return list(model.generate(
-            model.content_features(hidden), model.emotion_features(hidden),
+            model.content_features(hidden), model.with_prosody(model.committed(model.emotion_features(hidden)), prosody),
             **model.conditions(style=style, level=model.config.level_names[info["level"]]),
         ))
 

@@ -33,9 +33,16 @@ from emoface.modeling import EmoFaceModel, stretch
 
 from . import losses
 from .data import Batch
-from .losses import LipPairs, LossWeights
+from .drawing import Drawn, VertexSampler
+from .losses import LossWeights
 from .self_growing import SCHEMES, decode, ground_truth_probability
-from .tasks import DATA_SETTINGS, Task, make_task
+from .tasks import DATA_SETTINGS, HEARING, Task, load_hearing, make_task
+
+
+TERMS = (
+    "self", "cross", "velocity", "classification", "lip_gap", "lip_aperture", "lip_seal", "width", "expression", "contrast", "smoothness",
+)
+"""Of the objective; all but the first two bear the names of their weights in ``LossWeights``."""
 
 
 @dataclass
@@ -61,6 +68,8 @@ class TrainingConfig:
     """Share of steps in which blind items learn on their own free-running past."""
     start_from: str | None = None
     """A checkpoint whose weights (nothing else) this run starts with."""
+    hearing: str | None = None
+    """Weights of ``train.hearing``: what hears the emotion; it starts from there and is frozen."""
     fresh: list[str] = field(default_factory=list)
     """Parts of the model that do not start from there but anew, by name."""
     frozen: list[str] = field(default_factory=list)
@@ -107,30 +116,13 @@ def read_config(path: Path) -> TrainingConfig:
     return config
 
 
-class VertexSampler:
-    """Which vertices a step looks at: always the lip pairs, then a draw in proportion to ``importance``."""
+def heard_emotion(model: EmoFaceModel, batch: Batch, which: int) -> tuple[Tensor, Tensor | None]:
+    """F_e of source ``which`` on the content's clock (B, T, C), and the clip's vector (B, C) for the classifier.
 
-    def __init__(self, count: int, *, sample: int | None, importance: Tensor | None, pairs: LipPairs | None, seed: int):
-        self.count, self.sample, self.seed = count, sample, seed
-        self.importance = torch.ones(count) if importance is None else importance
-        self.all_pairs = pairs
-        self.fixed = torch.empty(0, dtype=torch.long)
-        if pairs is not None:
-            middle, line = len(pairs.middle), len(pairs.line)
-            self.fixed = torch.cat([pairs.middle, pairs.line]).flatten()
-            self.positions = LipPairs(*torch.arange(2 * (middle + line)).reshape(-1, 2).split([middle, line]))
-
-    def draw(self, step: int) -> tuple[Tensor, LipPairs | None]:
-        """Vertex indices (N,) and, where there are lip pairs, their positions among them."""
-        if self.sample is None:
-            return torch.arange(self.count), self.all_pairs
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        drawn = torch.multinomial(self.importance, self.sample, generator=generator)
-        return torch.cat([self.fixed, drawn]), self.positions if len(self.fixed) else None
-
-
-def heard_emotion(model: EmoFaceModel, batch: Batch, which: int) -> tuple[Tensor, Tensor]:
-    """F_e of source ``which`` on the content's clock (B, T, C), and the clip's vector (B, C) for the classifier."""
+    Where hearing is frozen the batch holds F_e itself, and there is nothing to classify.
+    """
+    if batch.heard is not None:
+        return batch.heard[which], None
     hidden, mask = batch.sources[which], batch.source_masks[which]
     mixed = model.emotion_frames(hidden, mask)
     whole = model.emotion_vector(mixed, mask)
@@ -154,13 +146,15 @@ def fit_length(features: Tensor, mask: Tensor, target: Tensor) -> Tensor:
 
 
 def compute_losses(
-    model: EmoFaceModel, batch: Batch, *, vertices: Tensor, pairs: LipPairs | None, weights: LossWeights, probability: float,
-    passes: int = 2, label_smoothing: float = 0.0, blind_rows: float = 0.0, free_running: bool = False,
+    model: EmoFaceModel, batch: Batch, *, drawn: Drawn, weights: LossWeights, probability: float, passes: int = 2,
+    label_smoothing: float = 0.0, blind_rows: float = 0.0, free_running: bool = False, importance: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The training objective of one batch; returns the total and its unweighted terms.
 
-    The content branch runs once and is shared by both outputs; the emotion branch runs with each emotion.
+    The content branch runs once and is shared by both outputs; the emotion branch runs with each emotion. ``importance`` (K,) is what the
+    shapes' weights count for in the terms ``expression`` and ``contrast``.
     """
+    vertices, pairs = drawn.vertices, drawn.pairs
     content = model.content_features(batch.content, batch.mask)
     style = torch.nn.functional.one_hot(batch.style, len(model.config.style_names)).to(content.dtype)
     history = dict(probability=probability, passes=passes)
@@ -174,10 +168,16 @@ def compute_losses(
     spiral_second = attention is not None and model.config.fusion_layers == 2 and model.config.second_layer == "spiral"
     seen = torch.arange(model.config.vertex_count, device=vertices.device) if spiral_second else vertices
     vertex_term = attention.vertex_term(model.spirals[seen]) if attention is not None else None
+    measured = batch.mask & batch.real[:, None]
 
-    terms: dict[str, Tensor] = {"cross": 0.0, "velocity": 0.0, "classification": 0.0, "lip_gap": 0.0, "lip_aperture": 0.0, "lip_seal": 0.0}
-    for which, name in enumerate(("self", "cross") if weights.cross_reconstruction else ("self",)):
+    names = ("self", "cross") if weights.cross_reconstruction else ("self",)
+    terms = {name: content.new_zeros(()) for name in TERMS}
+    errors = []
+    for which, name in enumerate(names):
         features, whole = heard_emotion(model, batch, which)
+        if whole is not None:
+            terms["classification"] += losses.classification(model.classifier(whole), batch.emotions[which], smoothing=label_smoothing)
+        features = model.with_prosody(model.committed(features), batch.prosody)
         level = torch.nn.functional.one_hot(batch.levels[which], len(model.config.level_names)).to(content.dtype)
         decoder = model.emotion_decoder
         hidden = decode(decoder, batch.motions[which], decoder.condition(style, level), decoder.cross(features), **history)
@@ -185,28 +185,34 @@ def compute_losses(
         weight = None
         if attention is not None:
             weight = attention.weights(attention.time_term(features, content), vertex_term, model.spirals)
-            if weight.shape[-1] == model.config.vertex_count:  # its neighbours are there: as at inference
+            if weight.shape[-1] == model.config.vertex_count:  # its neighbours are all there: as at inference
                 weight = model.smooth(weight)
+            elif drawn.smoothing is not None:
+                weight = weight @ drawn.smoothing.T
             weight = weight[:, :, vertices] if spiral_second else weight
         fused = model.fuse(offsets_c, offsets_e, weight)
         truth = batch.motions[which].at(vertices)
-        terms[name] = losses.reconstruction(fused, offsets_c, offsets_e, truth, batch.mask)
+        terms[name] = losses.reconstruction(fused, offsets_c, offsets_e, truth, batch.mask, branches=weights.branches)
         terms["velocity"] += losses.velocity(fused, truth, batch.mask)
-        terms["classification"] += losses.classification(model.classifier(whole), batch.emotions[which], smoothing=label_smoothing)
+        # The content branch alone: only what was really said.
+        alone = (fused, offsets_c) if name == "self" else (fused,)
         if pairs is not None and weights.lip_gap:
             terms["lip_gap"] += losses.lip_gap(fused, truth, pairs.all, batch.mask)
         if pairs is not None and weights.lip_aperture:
-            measured = batch.mask & batch.real[:, None]
-            for offsets in (fused, offsets_c) if name == "self" else (fused,):  # the content branch: only what was really said
-                terms["lip_aperture"] += losses.lip_aperture(offsets, truth, pairs.middle, measured)
+            terms["lip_aperture"] += sum(losses.lip_aperture(offsets, truth, pairs.middle, measured) for offsets in alone)
         if pairs is not None and weights.lip_seal:
             terms["lip_seal"] += losses.lip_seal(fused, truth, pairs.line, batch.mask)
-    total = (
-        weights.self_reconstruction * terms["self"] + weights.cross_reconstruction * terms["cross"]
-        + weights.velocity * terms["velocity"] + weights.classification * terms["classification"]
-        + weights.lip_gap * terms["lip_gap"] + weights.lip_aperture * terms["lip_aperture"] + weights.lip_seal * terms["lip_seal"]
-    )
-    return total, terms
+        if drawn.corners is not None and weights.width:
+            terms["width"] += sum(losses.mouth_width(offsets, truth, drawn.corners, measured) for offsets in alone)
+        if drawn.laplacian is not None and weights.smoothness:
+            terms["smoothness"] += losses.roughness(fused - truth, drawn.laplacian, batch.mask)
+        if drawn.reading is not None and (weights.expression or weights.contrast):
+            errors.append((fused - truth).flatten(2) @ drawn.reading.T)
+            terms["expression"] += losses.expression(errors[-1], importance, batch.mask)
+    if len(errors) == 2:
+        terms["contrast"] = losses.expression(errors[1] - errors[0], importance, batch.mask)
+    shares = dict(self=weights.self_reconstruction, cross=weights.cross_reconstruction)
+    return sum((shares[name] if name in shares else getattr(weights, name)) * value for name, value in terms.items()), terms
 
 
 def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
@@ -233,7 +239,8 @@ class Trainer:
         self.steps_per_epoch = config.steps_per_epoch or max(self.task.steps_per_epoch // self.accelerator.num_processes, 1)
         self.total = config.epochs * self.steps_per_epoch
         model = self.task.model
-        for name in config.frozen:
+        frozen = [*config.frozen, *(HEARING if config.hearing else ())]
+        for name in frozen:
             model.get_submodule(name).requires_grad_(False)
         for name in config.fresh:
             model.get_submodule(name)  # a misspelled one would start from the checkpoint, silently
@@ -254,12 +261,13 @@ class Trainer:
             given, own = state["averaged"] or state["model"], model.state_dict()
             model.load_state_dict({key: own[key] if key.startswith(anew) else value for key, value in given.items()})
             self.task.load_state(state["task"])
+        if config.hearing:
+            load_hearing(model, Path(config.hearing))
         for module in (model, *self.task.modules()):
             module.to(self.accelerator.device)
         self.model, self.optimizer = model, self.accelerator.prepare(self.optimizer)
-        self.sampler = VertexSampler(
-            model.config.vertex_count, sample=config.vertices, importance=self.task.importance, pairs=self.task.lip_pairs, seed=config.seed
-        )
+        self.task.begin(model, frozen=frozen, folder=out)
+        self.sampler = self.task.vertex_sampler(sample=config.vertices, seed=config.seed)
         if config.averaging and self.task.modules():
             raise SystemExit("averaging is only for frozen speech encoders: those that learn would not be averaged. Leave it out.")
         self.averaged = copy.deepcopy(model).requires_grad_(False) if config.averaging else None
@@ -325,15 +333,14 @@ class Trainer:
         )
         for group in self.optimizer.param_groups:
             group["lr"] = group["scale"] * learning_rate(self.config, self.step, self.total)
-        vertices, pairs = self.sampler.draw(self.step)
-        vertices = vertices.to(self.accelerator.device)
+        drawn = self.sampler.draw(self.step).to(self.accelerator.device)
         # Everything random inside a step depends on (seed, step) alone, so a resumed run repeats the one it continues.
         set_seed((self.config.seed * 7_368_787 + self.draw(self.step)) % 2**32)  # numpy too: wav2vec 2.0 masks its features with it
         with self.accelerator.autocast(), parametrize.cached():
             total, terms = compute_losses(
-                self.model, self.task.prepare(batch), vertices=vertices, pairs=pairs, weights=self.weights, probability=probability,
+                self.model, self.task.prepare(batch), drawn=drawn, weights=self.weights, probability=probability,
                 passes=self.config.passes, label_smoothing=self.config.label_smoothing, blind_rows=self.config.blind_rows,
-                free_running=bool(torch.rand(()) < self.config.free_running),
+                free_running=bool(torch.rand(()) < self.config.free_running), importance=self.task.channel_importance,
             )
         if not torch.isfinite(total):
             raise FloatingPointError(f"The loss is not finite at step {self.step}: lower the learning rate.")
