@@ -10,10 +10,10 @@ thrown away (an encoder knows least at its edges) and the middle second is cross
 
 from __future__ import annotations
 
-import json
 import math
 from functools import lru_cache
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from .errors import AudioError, ModelError
 from .hearing import condition
+from .model_files import ENCODER_CHECKS, known, one_sentence, read_config, read_weights, shapes_of
 
 SAMPLE_RATE = 16000
 FRAME_RATE = 50
@@ -123,32 +124,18 @@ def _fade_in(start: int, previous_stop: int, stop: int, fade: int) -> Tensor:
     return ((times - middle) / fade + 0.5).clamp(0, 1)
 
 
-def _pretrained_state(encoder: "SpeechEncoder", name: str) -> dict[str, Tensor]:
-    """Weights for ``encoder.model`` in float32, from a folder or the Hub."""
-    folder = Path(name)
-    if folder.is_dir():
-        from safetensors.torch import load_file
+def _encoder_name(kind: str) -> Callable[[str], str]:
+    """Maps the names of a checkpoint's weights, whatever head it wears, to those of the bare encoder."""
+    prefixes = ("model.encoder.", "encoder.") if kind == "whisper" else ("wav2vec2.",)
+    # Weight normalisation had other names in older checkpoints.
+    older = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
 
-        state = load_file(folder / "model.safetensors")
-        if state.keys() == encoder.model.state_dict().keys():
-            return {key: value.float() for key, value in state.items()}
-    # A checkpoint with more around the encoder: transformers knows the names.
-    from transformers import Wav2Vec2Model, WhisperModel
-    from transformers.utils import logging
+    def rename(key: str) -> str:
+        key = next((key[len(prefix):] for prefix in prefixes if key.startswith(prefix)), key)
+        stem, _, last = key.rpartition(".")
+        return f"{stem}.{older[last]}" if last in older else key
 
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # it reports every weight of the head that is left out
-    try:
-        source = WhisperModel if encoder.kind == "whisper" else Wav2Vec2Model
-        options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
-        model, report = source.from_pretrained(name, **options)
-    finally:
-        logging.set_verbosity(verbosity)
-    # transformers fills what is missing with random numbers; only the mask vector, which inference never uses, may be.
-    missing = [key for key in report["missing_keys"] if not key.endswith("masked_spec_embed")]
-    if missing:
-        raise ValueError(f"{len(missing)} weights are missing, first {missing[0]}")
-    return (model.encoder if encoder.kind == "whisper" else model).state_dict()
+    return rename
 
 
 class SpeechEncoder(nn.Module):
@@ -182,11 +169,12 @@ class SpeechEncoder(nn.Module):
         self.frame_rate = 30 if resample == "before" else FRAME_RATE
         self.frozen = False
         # Imported here because transformers' model files take seconds that `import emoface` need not pay.
+        known_settings = known(config["config"], ENCODER_CHECKS.get(str(self.kind), {}), "the speech encoder")
         if self.kind == "whisper":
             from transformers import WhisperConfig
             from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-            settings = WhisperConfig(**{**config["config"], "encoder_layerdrop": 0.0})
+            settings = WhisperConfig(**known_settings, encoder_layerdrop=0.0)
             self.model = WhisperEncoder(settings)
             self.width, self.depth = settings.d_model, settings.encoder_layers
             self._tail = _TAIL_SECONDS * self.frame_rate
@@ -195,7 +183,7 @@ class SpeechEncoder(nn.Module):
             from transformers import Wav2Vec2Config, Wav2Vec2Model
 
             # Dropping blocks would change the number of hidden states; an adapter would change their rate.
-            settings = Wav2Vec2Config(**{**config["config"], "layerdrop": 0.0, "add_adapter": False})
+            settings = Wav2Vec2Config(**known_settings, layerdrop=0.0, add_adapter=False)
             self.model = Wav2Vec2Model(settings)
             self.width, self.depth = settings.hidden_size, settings.num_hidden_layers
             self._tail = 0
@@ -214,32 +202,26 @@ class SpeechEncoder(nn.Module):
         Raises:
             ModelError: nothing usable there.
         """
-        folder = Path(name)
-        try:
-            if folder.is_dir():
-                settings = json.loads((folder / "config.json").read_text())
-            else:
-                from transformers import AutoConfig
+        from .hub import encoder_folder
 
-                settings = AutoConfig.from_pretrained(str(name)).to_diff_dict()
-        except (OSError, ValueError) as error:
-            raise ModelError(
-                f"The speech encoder {str(name)!r} cannot be loaded: give a folder with config.json and "
-                "model.safetensors, or the id of a Whisper or wav2vec 2.0 model on the Hugging Face Hub "
-                "(and check the connection)."
-            ) from error
-        kind = settings.get("model_type")
-        config = {"type": kind, "config": settings, "resample": resample}
-        if not folder.is_dir():
-            config["name"] = str(name)
-        encoder = cls(config)
-        try:
-            encoder.model.load_state_dict(_pretrained_state(encoder, str(name)))
-        except Exception as error:  # safetensors, transformers and the Hub client raise unrelated types
-            raise ModelError(
-                f"The weights of the speech encoder {str(name)!r} are missing, damaged or not safetensors: download "
-                "them again or choose another encoder."
-            ) from error
+        what = f"speech encoder {str(name)!r}"
+        with one_sentence(f"The {what}"):
+            folder = encoder_folder(name)
+            settings = read_config(folder)
+            kind = settings.get("model_type")
+            config = {"type": kind, "config": settings, "resample": resample}
+            if not Path(name).is_dir():
+                config["name"] = str(name)
+        with one_sentence(f"The weights of the {what} are missing, damaged or not safetensors; it"):
+            wanted = shapes_of(lambda: cls(config))
+            files = sorted(folder.glob("model*.safetensors"))
+            if not files:
+                raise ModelError(f"The weights of the {what} are missing or not safetensors: choose another encoder, or ask its author for safetensors.")
+            # The mask vector, which inference never uses, is missing from some.
+            state = read_weights(files, {key.removeprefix("model."): shape for key, shape in wanted.items()}, f"The weights of the {what}",
+                                 rename=_encoder_name(kind), spare=("masked_spec_embed",))
+            encoder = cls(config)
+            encoder.model.load_state_dict({**encoder.model.state_dict(), **state})
         return encoder.eval()
 
     def freeze(self) -> "SpeechEncoder":

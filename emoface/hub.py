@@ -14,6 +14,7 @@ from .errors import ModelError
 
 EMBEDDED_MODEL = Path(__file__).resolve().parent.parent / "assets" / "model"
 ALLOWED_FILES = ("*.safetensors", "*.json", "*.npz")
+ENCODER_FILES = ("config.json", "model.safetensors", "model-?????-of-?????.safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -52,7 +53,24 @@ def _is_hub_id(name: str) -> bool:
     return name.count("/") == 1
 
 
-def _download(name: str, revision: str | None) -> Path:
+def encoder_folder(name: str | os.PathLike) -> Path:
+    """The folder of a speech encoder: one on this machine, or a Hub id, of which only configuration and safetensors are downloaded.
+
+    Raises:
+        ModelError: as :func:`resolve_model`.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if not _is_hub_id(str(name)):
+        raise ModelError(
+            f"The speech encoder {str(name)!r} cannot be loaded: give a folder with config.json and model.safetensors, or the id of a Whisper "
+            "or wav2vec 2.0 model on the Hugging Face Hub (and check the connection)."
+        )
+    return _download(str(name), None, files=ENCODER_FILES)
+
+
+def _download(name: str, revision: str | None, files: tuple[str, ...] = ALLOWED_FILES) -> Path:
     """The model's snapshot in the Hub's cache, fetched if it is not there yet or has changed."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -64,7 +82,7 @@ def _download(name: str, revision: str | None) -> Path:
 
     where = f"{name!r}" + (f" at revision {revision!r}" if revision else "")
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED_FILES)))
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(files)))
     except GatedRepoError as error:
         raise ModelError(f"The model {where} asks for its terms to be accepted: do so on its page, then log in.") from error
     except RepositoryNotFoundError as error:
@@ -83,7 +101,8 @@ def _download(name: str, revision: str | None) -> Path:
             f"The model {where} could not be downloaded ({type(error).__name__}): check the connection and the disk, "
             "then try again."
         ) from error
-    _check_files(folder, name, None)
+    if files is ALLOWED_FILES:
+        _check_files(folder, name, None)
     return folder
 
 

@@ -16,6 +16,7 @@ from .configuration import EmoFaceConfig
 from .encoders import EMBEDDED_ENCODER, SpeechEncoder
 from .errors import ModelError
 from .hub import EMBEDDED_MODEL, resolve_model  # noqa: F401  (EMBEDDED_MODEL: for callers)
+from .model_files import EMOFACE_CHECKS, known, one_sentence, read_config, read_weights, shapes_of
 from .modeling import EmoFaceModel
 
 
@@ -50,9 +51,9 @@ def named_emotions(folder: Path) -> list[str]:
     """What :attr:`EmoFacePipeline.emotions` of a model will be, without loading it."""
     from safetensors import safe_open
 
-    with safe_open(folder / "model.safetensors", framework="numpy") as file:
-        stored = file.get_tensor("emotion_prototypes").any(axis=(1, 2))
-    return [name for name, there in zip(EmoFaceConfig.from_pretrained(folder).emotion_names, stored) if there]
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        stored = file.get_tensor("emotion_prototypes").ne(0).any(-1).any(-1).tolist()
+    return [name for name, there in zip(load_config(folder).emotion_names, stored) if there]
 
 
 def load_folder(folder: Path) -> tuple[EmoFaceModel, SpeechEncoder, SpeechEncoder | None]:
@@ -71,37 +72,31 @@ def load_folder(folder: Path) -> tuple[EmoFaceModel, SpeechEncoder, SpeechEncode
     return model, content, emotion
 
 
-def load_model(folder: Path) -> EmoFaceModel:
-    """The network alone, in float32."""
-    config_file, weights = folder / "config.json", folder / "model.safetensors"
-    for path in (config_file, weights):
-        if not path.exists():
-            raise ModelError(f"{folder.name!r} has no {path.name}, so it is not an EmoFace model: give another folder or Hub id.")
-    try:
-        settings = json.loads(config_file.read_text())
-    except ValueError as error:
-        raise ModelError(f"The config.json of {folder.name!r} is damaged: download the model again.") from error
+def load_config(folder: Path) -> EmoFaceConfig:
+    """The checked configuration of a model folder; nothing but its known keys is read."""
+    settings = read_config(folder)
     if settings.get("model_type") != EmoFaceConfig.model_type:
         raise ModelError(
-            f"{folder.name!r} holds a {settings.get('model_type', 'nameless')!r} model, not an EmoFace one: give another folder or Hub id."
+            f"{folder.name!r} holds a {str(settings.get('model_type', 'nameless'))[:60]!r} model, not an EmoFace one: give another folder or Hub id."
         )
-    try:
-        from safetensors.torch import load_file
+    with one_sentence(f"The config.json of {folder.name!r}"):
+        return EmoFaceConfig(**known(settings, EMOFACE_CHECKS, repr(folder.name)))
 
-        state = load_file(weights)
-        model = EmoFaceModel(EmoFaceConfig.from_dict(settings))
-        wanted = {key: value.shape for key, value in model.state_dict().items()}
-        given = {key: value.shape for key, value in state.items()}
-        if wanted != given:
-            odd = sorted(k for k in {*wanted, *given} if wanted.get(k) != given.get(k))
-            raise ModelError(
-                f"The weights of {folder.name!r} do not fit its config.json (first of {len(odd)}: {odd[0]}): download the model again."
-            )
-        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-    except ModelError:
-        raise
-    except Exception as error:  # safetensors and configuration raise unrelated types
-        raise ModelError(f"The weights of {folder.name!r} are damaged or not safetensors: download the model again.") from error
+
+def load_model(folder: Path) -> EmoFaceModel:
+    """The network alone, in float32."""
+    config, weights = load_config(folder), folder / "model.safetensors"
+    if not weights.exists():
+        raise ModelError(f"{folder.name!r} has no model.safetensors, so it is not an EmoFace model: give another folder or Hub id.")
+    what = f"The weights of {folder.name!r}"
+    with one_sentence(f"{what} are damaged or not safetensors, or its config.json is; it"):
+        wanted = shapes_of(lambda: EmoFaceModel(config))
+        state = read_weights([weights], wanted, what, integers=("faces", "spirals"), exact=True)
+        for name in ("faces", "spirals"):
+            if state[name].numel() and not 0 <= int(state[name].min()) <= int(state[name].max()) < config.vertex_count:
+                raise ModelError(f"{what} name vertices that are not there ({name}): download the model again.")
+        model = EmoFaceModel(config)
+        model.load_state_dict(state)
     return model.eval()
 
 
@@ -125,10 +120,12 @@ def save_folder(
 
 
 def _encoder(folder: Path, name: str, settings: dict | None) -> SpeechEncoder:
+    settings = settings or {}
+    resample = settings.get("resample", "after")
     if (folder / name).is_dir():
-        return SpeechEncoder.from_pretrained(folder / name)
-    if settings and "embedded" in settings:
+        return SpeechEncoder.from_pretrained(folder / name, resample=resample)
+    if "embedded" in settings:
         return SpeechEncoder.from_pretrained(EMBEDDED_ENCODER)
-    if settings and "name" in settings:
-        return SpeechEncoder.from_pretrained(settings["name"], resample=settings.get("resample", "after"))
+    if "name" in settings:
+        return SpeechEncoder.from_pretrained(settings["name"], resample=resample)
     raise ModelError(f"{folder.name!r} does not say which speech encoder it needs and brings none: download the model again.")

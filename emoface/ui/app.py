@@ -10,7 +10,7 @@ from typing import Any, Callable
 import gradio as gr
 
 from . import animate, api, cross, importance
-from .context import EXAMPLES, Context
+from .context import Context
 from .engine import Engine
 from .header import ABOUT, device_name, header
 from .player import PLOTLY_3D_URL
@@ -32,8 +32,7 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
 
     A model that cannot be used is replaced by the embedded one, and the page says so.
     """
-    from ..configuration import EmoFaceConfig
-    from ..loading import EMBEDDED_MODEL, model_or_embedded, named_emotions
+    from ..loading import EMBEDDED_MODEL, load_config, model_or_embedded, named_emotions
     from ..pipeline import EmoFacePipeline, pick_device
 
     embedded, notice = True, None
@@ -41,7 +40,7 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
         folder, notice = model_or_embedded(model)
         embedded = folder.samefile(EMBEDDED_MODEL)
         emotions = named_emotions(folder)
-        config = EmoFaceConfig.from_pretrained(folder)
+        config = load_config(folder)
         engine = Engine(lambda: EmoFacePipeline.from_pretrained(folder, device=device))
     else:
         engine = Engine(pipeline)
@@ -83,5 +82,5 @@ def _leave(context: Context) -> Callable:
 def launch_options() -> dict[str, Any]:
     """What belongs to ``launch`` in Gradio 6: looks, limits and the tools for agents."""
     # Gradio's check that the page answers gives up after 3 s, which a busy machine may need: _frontend=False leaves it out.
-    return dict(_frontend=False, theme=theme(), css=CSS, head=PRELOAD, max_file_size=UPLOAD_LIMIT, allowed_paths=[str(EXAMPLES)] if EXAMPLES.exists() else [],
+    return dict(_frontend=False, theme=theme(), css=CSS, head=PRELOAD, max_file_size=UPLOAD_LIMIT,
                 mcp_server=find_spec("mcp") is not None, root_path=os.environ.get("GRADIO_ROOT_PATH") or None)
