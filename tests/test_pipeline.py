@@ -16,7 +16,7 @@ from emoface.streaming import EmoFaceStreamer
 from tests.tiny_model import save_tiny_model
 
 EXAMPLES = Path("assets/examples")
-SPEECH, OTHER = EXAMPLES / "happy.flac", EXAMPLES / "angry.flac"
+SPEECH, OTHER = EXAMPLES / "happy.wav", EXAMPLES / "angry.wav"
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_three_emotion_sources_move_different_faces_with_the_same_lips(pipe, ani
     for other in (named, borrowed):
         assert np.corrcoef(lip_aperture_mm(other.vertices, load_head(0)), own)[0, 1] > 0.7
     assert np.abs(named.vertices - animation.vertices)[:, brows].max() * 1e3 > 0.5
-    assert named.emotion == "sad" and named.settings["emotion"] == "sad" and borrowed.settings["emotion"] == "angry.flac"
+    assert named.emotion == "sad" and named.settings["emotion"] == "sad" and borrowed.settings["emotion"] == "angry.wav"
 
 
 def test_levels_differ(pipe):
@@ -233,10 +233,10 @@ def listener(tmp_path_factory):
 
 
 def test_a_reference_is_the_rest_of_the_voice_whose_emotion_is_heard(listener):
-    speech, other, neutral = (load_audio(path) for path in (SPEECH, OTHER, EXAMPLES / "narrator.flac"))
+    speech, other, neutral = (load_audio(path) for path in (SPEECH, OTHER, EXAMPLES / "narrator.wav"))
     own, told = listener(speech), listener(speech, reference=neutral)
     assert np.abs(own.emotion_probabilities - told.emotion_probabilities).max() > 1e-3
-    assert told.settings["reference"] == "narrator.flac" and "reference" not in own.settings
+    assert told.settings["reference"] == "narrator.wav" and "reference" not in own.settings
     # The words do not hear it, and neither does an emotion that is asked for by name.
     content = [listener(speech, output="content", **options).vertices for options in (dict(), dict(reference=neutral))]
     np.testing.assert_array_equal(*content)
@@ -249,14 +249,14 @@ def test_a_reference_is_the_rest_of_the_voice_whose_emotion_is_heard(listener):
 
 
 def test_a_stream_hears_the_same_rest(listener):
-    speech, neutral = load_audio(SPEECH), load_audio(EXAMPLES / "narrator.flac")
+    speech, neutral = load_audio(SPEECH), load_audio(EXAMPLES / "narrator.wav")
     changes = []
     for reference in (None, neutral):
         stream = EmoFaceStreamer(listener, reference=reference)
         pieces = [stream.feed(speech.samples), stream.finish()]
         whole = listener(speech, reference=reference)
         changes.append((np.concatenate([p.emotion_track for p in pieces if p is not None]).mean(0), whole.emotion_track.mean(0)))
-        assert pieces[0].settings.get("reference") == (None if reference is None else "narrator.flac")
+        assert pieces[0].settings.get("reference") == (None if reference is None else "narrator.wav")
     streamed, whole = (changes[1][i] - changes[0][i] for i in range(2))
     assert np.abs(whole).max() > 1e-3 and np.corrcoef(streamed, whole)[0, 1] > 0.9
 

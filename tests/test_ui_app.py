@@ -224,6 +224,24 @@ def test_what_a_visitor_made_is_deleted_when_the_session_ends(tmp_path, monkeypa
     outside.unlink()
 
 
+def test_nothing_of_the_app_lies_where_visitors_files_are_deleted(tmp_path, monkeypatch):
+    """Gradio would copy what a page begins with, and the examples, into its cache, under the name that an equal upload has."""
+    from gradio.processing_utils import move_files_to_cache
+
+    from emoface.ui.app import build_app
+    from emoface.ui.context import SPEECH_EXAMPLES
+    from tests.puppet import Puppeteer
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    page = build_app(pipeline=Puppeteer, opening=True)
+    assert [path for block in page.blocks.values() for path in block.keep_in_cache if tmp_path in Path(path).parents] == []
+    field = next(block for block in page.blocks.values() if block.get_block_name() == "audio")
+    for example in SPEECH_EXAMPLES:
+        clicked = move_files_to_cache(field.postprocess(example.path).model_dump(), field, postprocess=True)
+        assert clicked["path"] == example.path
+    assert list(tmp_path.rglob("*.*")) == []
+
+
 def test_stop_ends_the_jobs_of_its_own_tab(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     sessions = Sessions()

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Sequence
 
+import gradio as gr
+
 from ..animation import EMOTIONS
 from .engine import Engine
 from .sessions import Sessions
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
+# Served from there: Gradio's copies in its cache would be shared with visitors' uploads, and go with them.
+gr.set_static_paths([EXAMPLES])
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,8 @@ class Example:
         return str(EXAMPLES / self.file)
 
 
-SPEECH_EXAMPLES = (Example("Narrator", "narrator.flac"), Example("Angry voice", "angry.flac"), Example("Happy voice", "happy.flac"),
-                   Example("Sad voice", "sad.flac"), Example("Fearful voice", "fearful.flac"))
+SPEECH_EXAMPLES = (Example("Narrator", "narrator.wav"), Example("Angry voice", "angry.wav"), Example("Happy voice", "happy.wav"),
+                   Example("Sad voice", "sad.wav"), Example("Fearful voice", "fearful.wav"))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ const colormap = Float32Array.from({ length: 768 }, (_, i) => {
 
 stage.dataset.count = props.count || 1;
 
+let sought = false;   // whether the sound is on its way to another time
 let Plotly = null, scene = null, generation = 0, building = 0, leader = null, camera = structuredClone(FRONT);
 const lateness = [];   // milliseconds between the frame on screen and the sound, one sample per browser frame while playing
 
@@ -577,6 +578,7 @@ const toggle = () => {
 const seek = seconds => {
   if (!scene) return;
   endPreview();
+  sought = true;
   audio.currentTime = seekBar.value = Math.max(0, Math.min(scene.duration - 1e-3, seconds));
   scene.dirty = true;
 };
@@ -605,8 +607,18 @@ audio.onplay = audio.onpause = () => {
   playButton.setAttribute('aria-label', playing ? 'Pause' : 'Play');
   if (playing) window.dispatchEvent(new CustomEvent('emoface:play', { detail: { id: props.player_id } }));
 };
-audio.onseeked = () => { if (scene) scene.dirty = true; };
-audio.onerror = () => { if (scene && audio.src) say('The sound could not be played by this browser; the downloads contain it.', true); };
+audio.onseeked = () => { sought = false; if (scene) scene.dirty = true; };
+audio.onerror = () => {
+  if (!scene || !audio.src) return;
+  if (sought) {   // a failed seek ends a sound for good: begin it anew, rather than to stay silent
+    sought = false;
+    const playing = root.classList.contains('playing');   // Chromium may have paused it without a word
+    hear(Number(find('.efp-track').value) || 0);
+    scene.dirty = true;
+    return playing && audio.play().catch(() => {});
+  }
+  say('The sound could not be played by this browser; the downloads contain it.', true);
+};
 
 root.addEventListener('keydown', event => {
   if (event.ctrlKey || event.metaKey || event.altKey || /SELECT/.test(event.target.tagName) || !scene) return;

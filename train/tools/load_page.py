@@ -28,7 +28,7 @@ from gradio_client import Client, handle_file
 from emoface.animation import EMOTIONS
 from emoface.audio import load_audio
 
-SPEECH = Path(__file__).resolve().parents[2] / "assets" / "examples" / "narrator.flac"
+SPEECH = Path(__file__).resolve().parents[2] / "assets" / "examples" / "narrator.wav"
 
 MOST_GROWTH = 1.2
 

@@ -163,7 +163,7 @@ def measure_pairs(folder: Path, *, count: int = 60) -> None:
 
 def measure_export(examples: Path) -> None:
     pipe = EmoFacePipeline.from_pretrained("embedded")
-    animations = [pipe(examples / "narrator.flac", emotion=e, level="strong", head=h) for e, h in (("happy", 0), ("angry", 3))]
+    animations = [pipe(examples / "narrator.wav", emotion=e, level="strong", head=h) for e, h in (("happy", 0), ("angry", 3))]
     print("shapes instead of vertices | shapes | mean over the skin mm | largest mm")
     for animation in animations:
         for kind in ("arkit", "pca"):
