@@ -24,7 +24,7 @@ def loudness(samples: np.ndarray, rate: int, frames: int) -> np.ndarray:
     return values / max(values.max(), 1e-9)
 
 
-def puppet(audio: Audio, *, emotion="speech", mix=1.0, level="normal", style=None, head=0, output="fused", idle=False) -> Animation:
+def puppet(audio: Audio, *, emotion="speech", mix=1.0, level="normal", style=None, head=0, output="fused", idle=False, reference=None) -> Animation:
     """An Animation whose jaw follows the loudness of ``audio``."""
     shown, frames = load_head(head), int(np.ceil(30 * len(audio.samples) / audio.sample_rate))
     names = list(shown.blendshape_names)
