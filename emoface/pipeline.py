@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Callable, Sequence, Union
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .animation import Animation
-from .audio import Audio, load_audio
+from .audio import Audio, load_audio, longest_seconds
 from .device import encoder_precision, limit_threads, pick_device
 from .encoders import SpeechEncoder, frame_count
 from .errors import Cancelled, EmoFaceError, ModelError
@@ -43,7 +42,7 @@ class EmoFacePipeline:
         place = dict(device=self.device, dtype=encoder_precision(self.device))
         self.content_encoder = content_encoder.freeze().to(**place)
         self.emotion_encoder = None if emotion_encoder is None else emotion_encoder.freeze().to(**place)
-        self.max_seconds = float(max_seconds or os.environ.get("EMOFACE_MAX_SECONDS", 120))
+        self.max_seconds = longest_seconds(max_seconds)
         if model.config.head == "embedded" and model.config.vertex_count != load_head(0).skin_count:
             raise ModelError(
                 f"This model moves {model.config.vertex_count} vertices but the embedded head has {load_head(0).skin_count}: "
@@ -176,7 +175,9 @@ class EmoFacePipeline:
         rows = [self._features(s, e, heard, mix=mix, level=level, rest=rest) for s, e in zip(speeches, emotions)]
         still = [self._features(s, "neutral", heard, mix=1.0, level=level, rest=None) for s in speeches] if intensity != 1.0 else []
         options = dict(mix=mix, level=level, style=style, head=head, output=output, idle=idle, intensity=intensity)
-        settings = [self._settings(s.name, e if isinstance(e, str) else e.name, **options) for s, e in zip(speeches, emotions)]
+        settings = [
+            {**self._settings(s.name, e if isinstance(e, str) else e.name, **options), **_about(s, e)} for s, e in zip(speeches, emotions)
+        ]
         if neutral is not None:
             settings = [{**given, "reference": neutral.name} for given in settings]
         motions = self._decode(
@@ -391,6 +392,12 @@ def _is_name(emotion, names: Sequence[str]) -> bool:
     if not Path(emotion).exists() and not Path(emotion).suffix:
         raise EmoFaceError(f"There is no emotion or recording called {emotion!r}: use {', '.join(['speech', *names])}, or a sound file.")
     return False
+
+
+def _about(speech: Audio, emotion: Audio | str) -> dict:
+    """What ``Animation.settings`` says of the recordings: seconds that were damaged, and sentences for their owner."""
+    sounds = [speech] if isinstance(emotion, str) or emotion is speech else [speech, emotion]
+    return dict(damaged_seconds=round(speech.damaged_seconds, 3), notes=[note for sound in sounds for note in sound.notes])
 
 
 def _choice(what: str, value: str, allowed: Sequence[str]) -> None:

@@ -168,3 +168,81 @@ def test_interrupt_is_clean(model, tmp_path):
     assert process.wait(timeout=60) == 130, rest
     assert "Stopped." in rest and "Traceback" not in rest and output == ""
     assert list(out.parent.iterdir()) == []
+
+
+def test_damage_and_little_speech_are_said(model, speech, tmp_path, capsys):
+    from emoface.export import load
+
+    soundfile.write(tmp_path / "hurt.flac", *soundfile.read(speech))
+    data = bytearray((tmp_path / "hurt.flac").read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 60] = bytes(60)
+    (tmp_path / "hurt.flac").write_bytes(data)
+    assert run("animate", tmp_path / "hurt.flac", "-o", tmp_path / "face.npz", "--model", model, "--quiet") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and "s of hurt.flac was damaged" in lines[0] and "hardly any speech" in lines[1]
+    settings = load(tmp_path / "face.npz").settings
+    assert settings["notes"] == lines and 0 < settings["damaged_seconds"] < 0.5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are not bytes there")
+def test_names_that_are_not_text(model, speech, tmp_path):
+    """Names that are not UTF-8, read and written by a terminal that shows only ASCII; and the longest name that a disk takes."""
+    odd = os.fsencode(tmp_path) + b"/caf\xe9 \xff.wav"
+    os.rename(speech, odd)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict", "LC_ALL": "C"}
+    command = [sys.executable, "-m", "emoface", "animate", odd, "-o", os.fsencode(tmp_path) + b"/\xe9\xff.npz", "--model", str(model), "--quiet"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"30 frames" in done.stdout and b"Traceback" not in done.stderr
+    assert sorted(os.listdir(os.fsencode(tmp_path))) == [b"caf\xe9 \xff.wav", b"\xe9\xff.npz"]
+    longest = tmp_path / ("n" * 251 + ".npz")
+    assert run("animate", os.fsdecode(odd), "-o", longest, "--model", model, "--quiet") == 0
+    assert longest.stat().st_size > 1000
+
+
+def test_outputs_are_checked_before_the_work(speech, tmp_path, capsys, monkeypatch):
+    from emoface.cli import common
+
+    def animate(out, *more):
+        return complaint(capsys, "animate", speech, "-o", out, "--model", tmp_path / "no model is loaded", *more)
+
+    assert "too long" in animate(tmp_path / ("n" * 252 + ".npz"))
+    assert "hold no sound" in animate(tmp_path / "face.glb", "--with-audio")
+    assert "UTF-8" in animate(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4"))
+    with monkeypatch.context() as patch:
+        patch.setattr(common, "find_spec", lambda name: None)
+        assert "usd-core" in animate(tmp_path / "face.usd")
+    monkeypatch.setattr(common.tempfile, "TemporaryFile", lambda **_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    assert "Permission denied" in animate(tmp_path / "face.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["speech.wav"]
+
+
+@pytest.mark.parametrize("value", ["2min", "nan", "-1", "inf", "0"])
+def test_longest_recording_is_a_number_of_seconds(speech, tmp_path, capsys, monkeypatch, value):
+    common = ("animate", speech, "-o", tmp_path / "face.npz", "--model", tmp_path)
+    if value != "2min":  # argparse itself refuses that
+        assert "number of seconds" in complaint(capsys, *common, f"--max-seconds={value}")
+    monkeypatch.setenv("EMOFACE_MAX_SECONDS", value)
+    message = complaint(capsys, *common)
+    assert "EMOFACE_MAX_SECONDS" in message and value in message and "number of seconds" in message
+
+
+def test_sound_in_the_npz_if_asked_for(model, speech, tmp_path):
+    for more, expected in (((), False), (("--with-audio",), True)):
+        assert run("animate", speech, "-o", tmp_path / "face.npz", "--model", model, "--quiet", *more) == 0
+        with np.load(tmp_path / "face.npz", allow_pickle=False) as saved:
+            assert ("audio" in saved) == expected
+
+
+def test_quiet_silences_c_libraries_and_not_python(capfd):
+    from emoface.cli.common import only_python_complains
+
+    with only_python_complains():
+        os.write(2, b"[mp3 @ 0x1] Header missing\n")
+        print("a sentence", file=sys.stderr)
+    os.write(2, b"and again\n")
+    err = capfd.readouterr().err
+    assert "Header missing" not in err and "and again" in err
+    code = "import os, sys; from emoface.cli.common import only_python_complains as quiet\nwith quiet():\n os.write(2, b'noise'); print('said', file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr == "said\n"

@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NoReturn, Sequence
 
 from .. import __version__
 from ..errors import Cancelled, EmoFaceError
-from .common import COMMANDS
+from .common import COMMANDS, only_python_complains
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,10 +53,14 @@ def _exists(module: str) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):  # names that this terminal cannot show are no reason to stop
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     command = next((word for word in argv if not word.startswith("-")), None)
     try:
         arguments = build_parser(command).parse_args(argv)
-        return int(arguments.run(arguments) or 0)
+        with only_python_complains() if getattr(arguments, "quiet", False) else nullcontext():
+            return int(arguments.run(arguments) or 0)
     except Cancelled as stopped:
         return _complain(str(stopped), 130)
     except EmoFaceError as error:

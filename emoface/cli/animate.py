@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
-from .common import COMMANDS, Progress, add_model_options, check_output
+from ..errors import EmoFaceError
+from .common import COMMANDS, Progress, add_model_options, check_output, plays_sound
 
 
 def add_parser(subparsers) -> None:
@@ -29,6 +31,7 @@ def add_parser(subparsers) -> None:
     add("--branch", default="fused", choices=("fused", "content", "emotion"), help="show one branch alone")
     add("--idle", action="store_true", help="add blinks and small eye movements")
     add("--max-seconds", type=float, metavar="S", help="longest recording accepted (default 120)")
+    add("--with-audio", action="store_true", help="keep the sound in the .npz, for films made from it (films always have it)")
     add("--quiet", action="store_true", help="no progress on stderr")
     add_model_options(parser)
     parser.set_defaults(run=_animate)
@@ -36,6 +39,11 @@ def add_parser(subparsers) -> None:
 
 def _animate(arguments: argparse.Namespace) -> None:
     check_output(arguments.output)
+    options = {}
+    if arguments.with_audio and not plays_sound(arguments.output):
+        if arguments.output.suffix.lower() != ".npz":
+            raise EmoFaceError(f"{arguments.output.suffix} files hold no sound: write an .npz or a film, or leave --with-audio out.")
+        options["audio"] = True
     report = Progress(quiet=arguments.quiet)
     report("Reading the recording", 0.0)
     # All that can be wrong with the input is found before the seconds that loading a model takes.
@@ -60,8 +68,10 @@ def _animate(arguments: argparse.Namespace) -> None:
         progress=report,
     )
     report(f"Writing {arguments.output.name}", 0.0)
-    animation.save(arguments.output)
+    animation.save(arguments.output, **options)
     report.close()
+    for note in animation.settings["notes"]:
+        print(note, file=sys.stderr)
     heard = f"{animation.emotion} ({animation.emotion_probabilities.max():.0%})"
     print(f"{arguments.output}: {animation.frame_count} frames, {animation.duration:.2f} s, sounds {heard}")
 
@@ -71,9 +81,9 @@ def read_sounds(speech: str, emotion: str, reference: str | None, *, max_seconds
 
     A file called like an emotion is reached by its path: ``./happy``.
     """
-    from ..audio import MAX_SECONDS, load_audio
+    from ..audio import load_audio, longest_seconds
 
-    limit = max_seconds or float(os.environ.get("EMOFACE_MAX_SECONDS", MAX_SECONDS))
+    limit = longest_seconds(max_seconds)
     audio = load_audio(speech, max_seconds=limit)
     is_file = os.sep in emotion or Path(emotion).suffix
     neutral = None if reference is None else load_audio(reference, max_seconds=limit)

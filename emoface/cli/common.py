@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Iterator
 
 from ..errors import EmoFaceError
 
@@ -32,18 +37,68 @@ def check_output(path: Path) -> None:
     """Refuse a path that cannot be written before any work is done.
 
     Raises:
-        EmoFaceError: unknown suffix, missing folder, or a folder where the file should be.
+        EmoFaceError: unknown suffix, missing folder or package, a name that the disk does not take, no permission, or a
+            folder where the file should be.
     """
     from ..export import FORMATS
 
     if path.suffix.lower() not in FORMATS:
         raise EmoFaceError(f"{path.name!r} has no suffix that can be written: use one of {' '.join(FORMATS)}.")
-    if path.is_dir():
-        raise EmoFaceError(f"{path} is a folder: give the name of a file in it.")
     if not path.absolute().parent.is_dir():
         raise EmoFaceError(f"The folder {path.parent} does not exist: create it first.")
-    if not os.access(path.absolute().parent, os.W_OK):
-        raise EmoFaceError(f"Nothing can be written in {path.parent}: choose another folder.")
+    writer = FORMATS[path.suffix.lower()][1]
+    if writer == "save_usd" and find_spec("pxr") is None:
+        raise EmoFaceError("USD files need the package usd-core: pip install usd-core.")
+    if writer in ("save_usd", "save_video") and not _is_utf8(path.absolute()):
+        raise EmoFaceError(f"{path.suffix} files need a path that is UTF-8, which {path.absolute()} is not: choose another name or folder.")
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)  # the disk itself judges the name, also where it is too long
+    except FileNotFoundError:
+        is_folder = False
+    except (OSError, ValueError) as error:
+        raise EmoFaceError(f"{path} cannot be written ({getattr(error, 'strerror', None) or error}): choose another name.") from None
+    if is_folder:
+        raise EmoFaceError(f"{path} is a folder: give the name of a file in it.")
+    try:
+        with tempfile.TemporaryFile(dir=path.absolute().parent):
+            pass
+    except OSError as error:
+        raise EmoFaceError(f"Nothing can be written in {path.parent} ({error.strerror}): choose another folder.") from None
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def plays_sound(path: Path) -> bool:
+    """Whether a file of this name is a film with sound."""
+    return path.suffix.lower() in (".mp4", ".webm")
+
+
+@contextmanager
+def only_python_complains() -> Iterator[None]:
+    """C libraries write to file descriptor 2 whatever Python does with ``sys.stderr``; here it leads nowhere for them."""
+    try:
+        plain = sys.stderr.fileno() == 2
+    except (AttributeError, OSError, ValueError):  # not a file at all, as in a test
+        plain = False
+    stderr, kept = sys.stderr, os.dup(2)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)
+    os.close(silence)
+    if plain:
+        sys.stderr = os.fdopen(os.dup(kept), "w", encoding=stderr.encoding, errors="backslashreplace", buffering=1)
+    try:
+        yield
+    finally:
+        if plain:
+            sys.stderr.close()
+        sys.stderr = stderr
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class Progress:

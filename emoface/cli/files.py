@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from ..errors import EmoFaceError
-from .common import Progress, check_output
+from .common import Progress, check_output, plays_sound
 
 _EPILOG = ("FILE is a .npz or .glb of EmoFace, or a .npy (frames, vertices * 3) of any topology with --template "
            "MESH.obj or MESH.ply, e.g. the result of another method on FLAME.")
@@ -74,9 +74,11 @@ def read_animations(arguments: argparse.Namespace) -> list:
     animations = [load(path, arguments.template if path.suffix.lower() == ".npy" else None, fps=arguments.fps)
                   for path in arguments.files]
     if arguments.audio:
-        from ..audio import load_audio
+        from ..audio import load_audio, longest_seconds
 
-        audio = load_audio(arguments.audio)
+        audio = load_audio(arguments.audio, max_seconds=longest_seconds())
+        for note in audio.notes:
+            print(note, file=sys.stderr)
         animations[0] = animations[0].with_audio(audio.samples, audio.sample_rate)
     return animations
 
@@ -105,6 +107,7 @@ def _view(arguments: argparse.Namespace) -> None:
 
 
 def _render(arguments: argparse.Namespace) -> None:
+    from ..audio.source import printable
     from ..export import FORMATS, save
     from ..export.video import save_video
 
@@ -119,7 +122,7 @@ def _render(arguments: argparse.Namespace) -> None:
     options["fps"] = arguments.curve_fps
     options = {name: value for name, value in options.items() if value is not None}
     if is_film and len(animations) > 1:
-        captions = arguments.caption or [path.stem for path in arguments.files]
+        captions = arguments.caption or [printable(path.stem) for path in arguments.files]
         heat = [arguments.heat if animation.emotion_effect_mm.shape[1] else None for animation in animations]
         if options.keys() & {"basis", "mesh", "fps"}:
             raise EmoFaceError("Films have no --basis, --mesh or --curve-fps.")
@@ -129,6 +132,9 @@ def _render(arguments: argparse.Namespace) -> None:
         options |= {} if arguments.caption is None else {"captions": arguments.caption}
         save(animations[0], arguments.output, progress=report, **options)
     report.close()
+    if plays_sound(arguments.output) and all(animation.audio is None for animation in animations):
+        print(f"The film has no sound, because {' and '.join(path.name for path in arguments.files)} holds none: give it with --audio FILE, "
+              "or make the .npz with --with-audio.", file=sys.stderr)
     size = arguments.output.stat().st_size
     print(f"{arguments.output}: {animations[0].frame_count} frames, "
           f"{max(animation.duration for animation in animations):.2f} s, {size / 1e6:.2f} MB")

@@ -65,6 +65,8 @@ def save(animation: "Animation", path: str | os.PathLike, *, progress: Callable[
         function(animation, path, **long_work, **options)
     except OSError as error:
         raise EmoFaceError(f"{path} cannot be written: {error.strerror or error}.") from error
+    except UnicodeError as error:  # libraries that take names only in UTF-8
+        raise EmoFaceError(f"{path} cannot be written: {path.suffix} files need a path that is UTF-8.") from error
     if progress is not None and not long_work:
         progress(f"Wrote {path.name}", 1.0)
     return path

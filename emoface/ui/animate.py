@@ -132,7 +132,7 @@ def echo_of(animation: Animation) -> str:
     words = "emotion from this speech" if emotion == "speech" else f"emotion: {emotion}, mix {100 * settings.get('mix', 1):.0f} %"
     parts = [words, f"{settings.get('level', 'normal')} intensity", f"style {settings.get('style')}", NAMES[settings.get("head", 0)].lower(),
              "with blinks and gaze" if settings.get("idle") else "no blinks", f"model {settings.get('model')}"]
-    return "Made with " + " · ".join(parts) + "."
+    return " ".join(["Made with " + " · ".join(parts) + ".", *settings.get("notes", [])])
 
 
 def stopper(context: Context, job: str) -> Callable:

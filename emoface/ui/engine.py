@@ -10,9 +10,10 @@ from typing import Any, Callable, Iterator
 
 import gradio as gr
 
+from ..audio import longest_seconds
 from ..errors import Cancelled, EmoFaceError
 
-MAX_SECONDS = float(os.environ.get("EMOFACE_MAX_SECONDS", 120))
+MAX_SECONDS = longest_seconds()
 CROSS_SECONDS = min(MAX_SECONDS, 30.0)
 """Longest recording of the tabs that show several faces: the browser holds all of their frames."""
 
@@ -90,7 +91,7 @@ def plain_errors() -> Iterator[None]:
 
 
 def short_enough(path: str | None, *, limit: float = MAX_SECONDS) -> None:
-    """Refuse recordings that are too long or unreadable before the wait, from the header where it tells.
+    """Refuse recordings that are too long or unreadable before the wait.
 
     Raises:
         AudioError: with what to do.

@@ -56,7 +56,8 @@ def check(path: str | None, *, limit: float) -> str:
     from ..audio import load_audio
 
     try:
-        return f"{load_audio(path, max_seconds=limit).seconds:.1f} seconds, ready."
+        audio = load_audio(path, max_seconds=limit)
+        return " ".join([f"{audio.seconds:.1f} seconds, ready.", *audio.notes])
     except EmoFaceError as error:
         return str(error)
 

@@ -95,3 +95,13 @@ def test_view_in_a_browser(files, tmp_path, talking, chromium):
     finally:
         page.close(verbose=False)
     assert "peer.npy" in text and len(picture) > 5000
+
+
+def test_a_film_without_sound_says_so(files, tmp_path, capsys, talking):
+    save(talking, tmp_path / "mute.npz")
+    code, _, err = run(capsys, "render", tmp_path / "mute.npz", "-o", tmp_path / "a.mp4", "--size", "48", "--quiet")
+    assert code == 0 and "no sound" in err and "--audio" in err and err.count("\n") == 1
+    code, _, err = run(capsys, "render", files / "ours.npz", "-o", tmp_path / "a.mp4", "--size", "48", "--quiet")
+    assert code == 0 and not err
+    code, _, err = run(capsys, "render", tmp_path / "mute.npz", "-o", tmp_path / "a.gif", "--size", "48", "--quiet")
+    assert code == 0 and not err, "nobody expects sound of a gif"
