@@ -85,7 +85,7 @@ def test_bad_input_is_one_line_and_leaves_no_file(model, speech, tmp_path, capsy
     assert "not audio" in complaint(capsys, "animate", tmp_path / "notes.txt", *common)
     assert "0 bytes" in complaint(capsys, "animate", tmp_path / "zero.wav", *common)
     assert "0 bytes" in complaint(capsys, "animate", speech, "--emotion", tmp_path / "zero.wav", *common)
-    assert "limit is 0.5 s" in complaint(capsys, "animate", speech, "--max-seconds", 0.5, *common)
+    assert "limit of 0.5 s" in complaint(capsys, "animate", speech, "--max-seconds", 0.5, *common)
     assert "bored" in complaint(capsys, "animate", speech, "--emotion", "bored", *common)
     assert "no file" in complaint(capsys, "animate", speech, "--reference", tmp_path / "missing.wav", *common)
     assert "neutral reference" in complaint(capsys, "animate", speech, "--reference", speech, *common)  # a model that was trained without

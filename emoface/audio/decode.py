@@ -1,0 +1,199 @@
+"""A recording in any container and codec -> its channels on one clock, to the end and past what is damaged.
+
+ffmpeg's libraries (PyAV) read nearly everything; libsndfile reads what they do not know. Headers are not believed: the
+length is what decodes, and every frame is taken with the rate and channels that it has itself.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO, Iterator
+
+import numpy as np
+import soundfile
+
+from ..errors import AudioError
+from .timeline import Timeline, check_format
+
+# The containers that ffmpeg's libraries may open here: no playlists, which could name other files.
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,mp3,aac,flac,wav,w64,aiff,asf,avi,mpeg,mpegts,amr,amrnb,amrwb,caf,ac3,eac3,au,"
+    "flv,tta,wv,ape,voc,loas,gsm,dts,truehd"
+)
+# Containers in which every packet has a time of its own; elsewhere times are only counted from what was read.
+_TIMED = {"mov", "matroska", "ogg", "mpegts", "mpeg", "flac", "flv"}
+# Times jitter by less than this (Vorbis: its block sizes; Matroska: whole milliseconds). A lost AAC frame is longer.
+_JITTER_SECONDS = 0.02
+# (A leap by less than three quarters of a frame is jitter, too: no lost frame is as short.)
+# A longer leap is not lost sound but another recording, or a damaged time.
+_LEAP_SECONDS = 30.0
+# ffmpeg gives up on the packets of a broken container one by one; so many failures in a row are the end.
+_MAX_FAILURES = 50
+
+
+def decode(file: BinaryIO, name: str, *, max_seconds: float) -> Iterator[Timeline]:
+    """The sound tracks of an open file, the one marked as default first; each is decoded when it is asked for.
+
+    Nothing is yielded if neither library can open the file; a timeline without segments if there is no sound in a track.
+
+    Raises:
+        AudioError: no sound track, absurd formats, or longer than ``max_seconds`` when decoded.
+    """
+    import av
+
+    av.logging.set_level(av.logging.PANIC)  # what is wrong is said once, by us
+    heard = False
+    for index in _tracks(file, name):
+        with _container(file) as container:
+            timeline = Timeline(name, max_seconds=max_seconds)
+            _decode_track(container, container.streams[index], timeline)
+        heard = heard or bool(timeline.segments)
+        yield timeline
+    if not heard and (timeline := _decode_soundfile(file, name, max_seconds=max_seconds)) is not None:
+        yield timeline
+
+
+def _container(file: BinaryIO):
+    import av
+
+    file.seek(0)
+    return av.open(file, options={"format_whitelist": _CONTAINERS}, metadata_errors="ignore")
+
+
+def _tracks(file: BinaryIO, name: str) -> list[int]:
+    """Indices of the audio streams in the order in which they are to be heard; none if ffmpeg cannot read the file."""
+    import av
+
+    try:
+        container = _container(file)
+    except (av.FFmpegError, OSError, ValueError):
+        return []
+    with container:
+        streams = [stream for stream in container.streams if stream.type == "audio"]
+        if not streams and container.streams:
+            raise AudioError(f"{name} has no sound track: choose a file with speech in it.")
+        return [s.index for s in sorted(streams, key=lambda s: not s.disposition & av.stream.Disposition.default)]
+
+
+def _decode_track(container, stream, timeline: Timeline) -> None:
+    """All frames of one track onto the timeline."""
+    import av
+
+    if stream.codec_context.name == "flac":  # its checksums tell damage, which would sound like a bang
+        stream.codec_context.options = {"err_detect": "crccheck+explode"}
+    clock = _Clock(timed=bool(_TIMED & set(container.format.name.split(","))))
+    for packet in _packets(container, stream):
+        if _is_header(packet):
+            continue
+        try:
+            frames = packet.decode()
+        except (av.FFmpegError, ValueError):
+            clock.fail(packet)
+            continue
+        for frame in frames:
+            timeline.lose(clock.lost_before(frame))
+            _add(frame, timeline, compressed=not stream.codec_context.name.startswith("pcm_"))
+    timeline.damaged += clock.unheard  # at the very end: nothing follows that silence would keep in step
+    timeline.close()
+
+
+def _packets(container, stream) -> Iterator:
+    """The packets of a stream; goes on behind places that the container's reader stumbles over."""
+    import av
+
+    failures = 0
+    while failures < _MAX_FAILURES:
+        try:
+            for packet in container.demux(stream):
+                failures = 0
+                yield packet
+            return
+        except (av.FFmpegError, ValueError, OSError):
+            failures += 1
+
+
+def _is_header(packet) -> bool:
+    """Whether this mp3 frame holds no sound but the length of a file that was joined in here (Xing, LAME)."""
+    return packet.stream.codec_context.name.startswith("mp3") and any(mark in bytes(packet)[:64] for mark in (b"Xing", b"Info"))
+
+
+def _add(frame, timeline: Timeline, *, compressed: bool) -> None:
+    """One frame, by its own rate, layout and sample type."""
+    channels, rate = frame.layout.nb_channels, frame.sample_rate
+    samples = frame.to_ndarray()
+    samples = to_float(samples.T if frame.format.is_planar else samples.reshape(-1, channels))
+    if timeline.segments:  # behind the first frame an absurd format is damage
+        try:
+            check_format(rate, channels, "")
+        except AudioError:
+            return timeline.lose(len(samples) / max(rate, 8000))
+    if compressed and not np.isfinite(samples).all():
+        return timeline.lose(len(samples) / rate)
+    timeline.add(samples, rate, layout=frame.layout.name)
+
+
+class _Clock:
+    """Finds the time that was lost between frames: from their own times, or from the packets that failed.
+
+    Attributes:
+        unheard: seconds of packets that failed since the last good frame.
+    """
+
+    def __init__(self, *, timed: bool):
+        self._timed = timed
+        self._expected: float | None = None  # time of the next frame, if nothing is lost
+        self._length = 0.0  # of the last frame, s
+        self.unheard = 0.0
+
+    def fail(self, packet) -> None:
+        """A packet could not be decoded."""
+        self.unheard += float(packet.duration * packet.time_base) if packet.duration and packet.time_base else self._length
+
+    def lost_before(self, frame) -> float:
+        """Seconds that are missing between the frame before and this one."""
+        lost, self.unheard = self.unheard, 0.0
+        time = float(frame.pts * frame.time_base) if self._timed and frame.pts is not None and frame.time_base else None
+        if self._expected is None:
+            now = time
+        elif time is None:
+            now = self._expected + lost
+        else:
+            now, ahead = time, time - self._expected
+            if abs(ahead) < max(_JITTER_SECONDS, 0.75 * self._length):
+                lost, now = 0.0, self._expected  # so that jitter does not add up
+            elif 0 < ahead < _LEAP_SECONDS:
+                lost = ahead
+        self._length = frame.samples / frame.sample_rate
+        self._expected = None if now is None else now + self._length
+        return lost
+
+
+def _decode_soundfile(file: BinaryIO, name: str, *, max_seconds: float) -> Timeline | None:
+    """What only libsndfile knows; None if it does not know it either."""
+    file.seek(0)
+    try:
+        sound = soundfile.SoundFile(file)
+    except (soundfile.SoundFileError, RuntimeError, TypeError):  # TypeError: headerless formats by their suffix
+        return None
+    timeline = Timeline(name, max_seconds=max_seconds)
+    with sound:
+        check_format(sound.samplerate, sound.channels, name)
+        while True:
+            try:
+                block = sound.read(max(sound.samplerate // 10, 1), dtype="float32", always_2d=True)
+            except RuntimeError:  # damaged from here on: keep what came before (hence the small blocks)
+                break
+            if not len(block):
+                break
+            timeline.add(block, sound.samplerate)
+    timeline.close()
+    return timeline
+
+
+def to_float(samples: np.ndarray) -> np.ndarray:
+    """Integers of any width to [-1, 1); unsigned ones are centred on half their range."""
+    if samples.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # beyond float32's range: infinite, and reported as such
+            return samples.astype(np.float32)
+    half = 2.0 ** (8 * samples.dtype.itemsize - 1)
+    offset = half if samples.dtype.kind == "u" else 0.0
+    return ((samples.astype(np.float64) - offset) / half).astype(np.float32)
