@@ -82,5 +82,5 @@ def _products(blocks: list[np.ndarray]) -> np.ndarray:
 
 def _signs(products: np.ndarray, loudest: int) -> np.ndarray:
     """-1 for channels in opposite phase to the loudest, else 1."""
-    energy = np.maximum(np.diag(products), 1e-300)
+    energy = np.maximum(np.diag(products), 1e-100)
     return np.where(products[loudest] / np.sqrt(energy[loudest] * energy) < _OPPOSITE, -1.0, 1.0)
