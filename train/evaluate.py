@@ -23,7 +23,7 @@ from emoface.errors import EmoFaceError
 from emoface.files import atomic_path
 from emoface.metrics.files import read_masks
 from train.corpus.reader import Corpus
-from train.evaluation import bounds, dense, drift, emotion, lips, report
+from train.evaluation import bounds, dense, drift, emotion, lips, report, showing
 from train.evaluation import clips as sets
 from train.evaluation.clips import EvalClip
 from train.evaluation.face import Face
@@ -39,6 +39,9 @@ DENSE_CONDITIONS = {
     "flame": "Offsets from each speaker's own template; FLAME's lips, and eye region with forehead, as masks.",
     "head": "Offsets from the head's template, over its visible skin; its lips, and eyelids, brows and forehead, as masks.",
 }
+
+
+REAL = (sets.GRID, sets.GRID_OTHERS)
 
 
 class Evaluation:
@@ -62,7 +65,7 @@ class Evaluation:
         self.extra: dict = {}
         self.own = {
             data: [
-                (clip, self.observer.run(clip, regions=data == sets.RAVDESS))
+                (clip, self.observer.run(clip, regions=data == sets.RAVDESS, shown=data in (*REAL, sets.RAVDESS)))
                 for clip in tqdm(of, desc=data, unit="clip")
             ]
             for data, of in self.sets.items()
@@ -78,6 +81,7 @@ class Evaluation:
         self.closures()
         self.silence()
         self.emotions()
+        self.showing()
         if sets.RAVDESS in self.sets and sets.GRID in self.sets:
             self.swaps()
             self.combinations()
@@ -171,6 +175,49 @@ class Evaluation:
             self.rows.append(emotion.expression_row("label mean of the measured units", own, self._label_units(own)))
         if sets.RAVDESS in self.own:
             self.rows += emotion.importance_rows(self.own[sets.RAVDESS])
+
+    def showing(self) -> None:
+        """How strongly, how lively, how whole: own speech, and the named emotions over the same words."""
+        own = [(clip, reading.shown) for data in (*REAL, sets.RAVDESS) for clip, reading in self.own.get(data, ())]
+        self.rows += showing.torn_rows("own speech", "none", "model", [shown for _, shown in own])
+        for data in REAL:
+            if data in self.own:
+                pairs = [(reading.shown.width_mm, clip.measured_width_mm) for clip, reading in self.own[data]]
+                self.rows.append(showing.width_row(data, "model", pairs))
+                face = self.observer.shown_face
+                target = [(face.of_weights(clip.weights).width_mm, clip.measured_width_mm) for clip, _ in self.own[data]]
+                self.rows.append(showing.width_row(data, "speaker", target))
+        if sets.RAVDESS in self.own:
+            felt: dict = {}
+            for clip, reading in self.own[sets.RAVDESS]:
+                felt.setdefault((clip.emotion, clip.level), []).append((reading.shown, clip.weights))
+            self.rows += showing.gain_rows("model, own speech", "modelled", felt)
+            self._life()
+            self._named()
+
+    def _life(self) -> None:
+        clips = [clip for clip, _ in self.own[sets.RAVDESS]]
+        index = [self.corpus.index[clip.identity] for clip in clips]
+        speech, accents = ([self.corpus.track(i, name) for i in index] for name in ("activity", "accent"))
+        speech = [track > 0.5 for track in speech]
+        face = self.observer.shown_face
+        for who, shown in (
+            ("model", [reading.shown for _, reading in self.own[sets.RAVDESS]]), ("target", [face.of_weights(clip.weights) for clip in clips])
+        ):
+            self.rows += showing.life_rows(sets.RAVDESS, "modelled", who, shown, speech, accents)
+
+    def _named(self) -> None:
+        words = [clip for clip in self.sets[sets.RAVDESS] if clip.emotion == "neutral"][: 2 if self.quick else 6]
+        shown: dict = {}
+        for emotion in EMOTIONS[1:]:
+            for level in range(2):
+                shown[emotion, level] = [self.observer.run(clip, emotion=emotion, level=level, shown=True).shown for clip in words]
+        targets = {key: [showing.named_target(self.corpus, clip, *key) for clip in words] for key in shown}
+        self.rows += showing.gain_rows("model, by name", "modelled", {key: list(zip(shown[key], targets[key])) for key in shown})
+        self.rows += showing.level_rows("model", shown)
+        face = self.observer.shown_face
+        self.rows += showing.level_rows("target", {key: [face.of_weights(w) for w in of] for key, of in targets.items()})
+        self.rows += showing.torn_rows("named, strong", "none", "model", [s for (_, level), of in shown.items() if level for s in of])
 
     def _label_units(self, readings: lips.Readings) -> np.ndarray:
         """What the true label alone gives: the training actors' mean measured units of that emotion and level."""

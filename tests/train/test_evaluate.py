@@ -103,7 +103,7 @@ def results(corpus):
         if kind is Oracle:
             evaluation.run()
         else:
-            evaluation.motion(), evaluation.closures(), evaluation.emotions(), evaluation.swaps()
+            evaluation.motion(), evaluation.closures(), evaluation.emotions(), evaluation.showing(), evaluation.swaps()
         return evaluation, {(row.measure, row.data, row.who): row.estimate for row in evaluation.rows}
 
     return run
@@ -128,8 +128,12 @@ BEST = [
     ("swap_timing", sets.GRID, 0.9, 1),
     ("swap_emotion", sets.GRID, 85, 100),
     ("swap_label", sets.GRID, 85, 100),
+    ("width_r", sets.GRID, 0.99, 1),
+    ("torn_share", "own speech", 0, 0),
+    ("torn_worst", "named, strong", 0, 0.5),
 ]
 FLOOR = [
+    ("width_r", sets.GRID, 0, 0),
     ("aperture_r", sets.GRID, 0, 0),
     ("lve_reduction", sets.GRID, -0.01, 0.01),
     ("closures_false", sets.GRID, 100, 100),

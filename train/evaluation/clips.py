@@ -59,6 +59,8 @@ class EvalClip:
     """(T, 52) ARKit weights of the true motion."""
     target_aperture_mm: np.ndarray | None = None
     """(T,) lip aperture of that motion on the head."""
+    measured_width_mm: np.ndarray | None = None
+    """(T,) change of the mouth's width in the video, unsmoothed, in mm of our head."""
     measured_mm: np.ndarray | None = None
     """(T,) lip aperture measured in the video, unsmoothed; None where motion is modelled."""
     closures: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
@@ -96,6 +98,7 @@ def _corpus_clip(corpus: Corpus, i: int, data: str, action_units: dict, aligner:
     entry, times = corpus.clips[i], corpus.times(i)
     samples, rate = soundfile.read(corpus.audio_path(i), dtype="float32")
     measured = corpus.track(i, "measured_aperture_raw")
+    width = corpus.track(i, "measured_width_raw")
     weights = corpus.weights(i)
     phones = [Phone(*row) for row in times["phones"]]
     if data == GRID:
@@ -114,6 +117,7 @@ def _corpus_clip(corpus: Corpus, i: int, data: str, action_units: dict, aligner:
         weights=weights,
         target_aperture_mm=average_head_lips().aperture(weights),
         measured_mm=None if np.isnan(measured).any() else measured,
+        measured_width_mm=None if np.isnan(width).any() else width,
         closures=closures,
         vowels=phone_times(phones, VOWELS),
         action_units=action_units.get(entry["id"].removeprefix("ravdess_")),

@@ -152,6 +152,44 @@ MEASURES: dict[str, Measure] = {
         "Mean length of the lip vertices' second difference at 30 fps, mean over clips.",
     ),
     "jitter_jerk": Measure("Jitter: jerk", "mm/frame3", "The same of the third difference."),
+    "width_r": Measure(
+        "Mouth width: correlation",
+        "r",
+        "Pearson r over a clip's frames of the change of the lip corners' distance on the mesh with the video's (landmarks 61-291 over the eye"
+        " distance), mean over clips. A face that does not move scores 0.",
+    ),
+    "torn_share": Measure(
+        "Torn skin",
+        "% of frames",
+        "Frames in which some skin vertex (the inside of the mouth included) has a residual more than 1 mm off the mean of its neighbours'; the"
+        " residual is the mesh minus the pose of the frame's own ARKit fit.",
+        1,
+    ),
+    "torn_worst": Measure("Torn skin: the worst vertex of all frames", "mm", "As above, the largest distance.", 2),
+    "gain": Measure(
+        "Strength of the expression",
+        "ratio",
+        "Weights read from the mesh projected on the target's over a clip's frames, <shown, target> / <target, target>, per group of channels"
+        " that the target has, mean over groups, mean over clips; 1 is right. Targets are modelled: a prototype written by hand, for own speech"
+        " shaped by the clip's measured action units.",
+        2,
+    ),
+    "gain_group": Measure("Strength of the expression: weakest and strongest group of channels", "ratio", "As above, one group.", 2),
+    "level_ratio": Measure(
+        "Strong against normal", "ratio", "Mean displacement of the skin above the mouth, named emotion at strong over normal, same words.", 2
+    ),
+    "closest_pair": Measure(
+        "Closest two emotions", "mm", "Mean distance of the mean faces of two strong named emotions above the mouth, of the closest pair.", 2
+    ),
+    "brow_range": Measure(
+        "Brows: range", "mm", "95th minus 5th percentile of the brows' mean height within the speech of a clip, mean over clips.", 2
+    ),
+    "brow_accent_r": Measure(
+        "Brows follow the voice",
+        "r",
+        "r of the brows' height with the voice's accents (emoface.prosody) within speech, beside the same motion reversed in time. The targets'"
+        " accents are modelled from the same track.",
+    ),
     "importance": Measure(
         "Attention weight of the emotion branch",
         "",

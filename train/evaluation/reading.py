@@ -12,6 +12,7 @@ from emoface.animation import LEVELS, Animation
 
 from .clips import EvalClip
 from .face import Face
+from .showing import Shown, ShownFace
 
 
 class Pipeline(Protocol):
@@ -37,6 +38,8 @@ class Reading:
     importance: dict[str, float] = field(default_factory=dict)
     """Attention weight of the emotion branch per region."""
     effect_mm: dict[str, float] = field(default_factory=dict)
+    shown: Shown | None = None
+    """Frame by frame, where that was asked for."""
 
     def units(self, names) -> np.ndarray:
         """(14,) action units shown."""
@@ -48,8 +51,9 @@ class Observer:
 
     def __init__(self, face: Face, pipeline: Pipeline | None = None):
         self.face, self.pipeline = face, pipeline
+        self.shown_face = ShownFace(face)
 
-    def run(self, clip: EvalClip, *, emotion="speech", level: int | None = None, regions: bool = False) -> Reading:
+    def run(self, clip: EvalClip, *, emotion="speech", level: int | None = None, regions: bool = False, shown: bool = False) -> Reading:
         """Animate a clip. ``level`` None: the clip's own. ``emotion`` may be another clip."""
         if isinstance(emotion, EvalClip):
             emotion = (emotion.samples, emotion.rate)
@@ -67,6 +71,7 @@ class Observer:
             slit_mm=face.slit_mm(offsets),
             importance=face.region_means(animation.emotion_importance) if regions else {},
             effect_mm=face.region_means(animation.emotion_effect_mm) if regions else {},
+            shown=self.shown_face.of_offsets(offsets) if shown else None,
         )
 
     def of_weights(self, weights: np.ndarray, clip: EvalClip | None = None) -> Reading:
