@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from .errors import AudioError, ModelError
 from .hearing import condition
-from .model_files import ENCODER_CHECKS, known, one_sentence, read_config, read_weights, shapes_of
+from .model_files import ENCODER_CHECKS, known, one_sentence, read_config, read_weights, weights_of
 
 SAMPLE_RATE = 16000
 FRAME_RATE = 50
@@ -213,12 +213,12 @@ class SpeechEncoder(nn.Module):
             if not Path(name).is_dir():
                 config["name"] = str(name)
         with one_sentence(f"The weights of the {what} are missing, damaged or not safetensors; it"):
-            wanted = shapes_of(lambda: cls(config))
+            wanted = weights_of(lambda: cls(config))
             files = sorted(folder.glob("model*.safetensors"))
             if not files:
                 raise ModelError(f"The weights of the {what} are missing or not safetensors: choose another encoder, or ask its author for safetensors.")
             # The mask vector, which inference never uses, is missing from some.
-            state = read_weights(files, {key.removeprefix("model."): shape for key, shape in wanted.items()}, f"The weights of the {what}",
+            state = read_weights(files, {key.removeprefix("model."): value for key, value in wanted.items()}, f"The weights of the {what}",
                                  rename=_encoder_name(kind), spare=("masked_spec_embed",))
             encoder = cls(config)
             encoder.model.load_state_dict({**encoder.model.state_dict(), **state})

@@ -16,7 +16,7 @@ from .configuration import EmoFaceConfig
 from .encoders import EMBEDDED_ENCODER, SpeechEncoder
 from .errors import ModelError
 from .hub import EMBEDDED_MODEL, resolve_model  # noqa: F401  (EMBEDDED_MODEL: for callers)
-from .model_files import EMOFACE_CHECKS, known, one_sentence, read_config, read_weights, shapes_of
+from .model_files import EMOFACE_CHECKS, checks_of, known, one_sentence, read_config, read_weights, weights_of
 from .modeling import EmoFaceModel
 
 
@@ -80,7 +80,7 @@ def load_config(folder: Path) -> EmoFaceConfig:
             f"{folder.name!r} holds a {str(settings.get('model_type', 'nameless'))[:60]!r} model, not an EmoFace one: give another folder or Hub id."
         )
     with one_sentence(f"The config.json of {folder.name!r}"):
-        return EmoFaceConfig(**known(settings, EMOFACE_CHECKS, repr(folder.name)))
+        return EmoFaceConfig(**known(settings, {**checks_of(EmoFaceConfig.__init__), **EMOFACE_CHECKS}, repr(folder.name)))
 
 
 def load_model(folder: Path) -> EmoFaceModel:
@@ -90,8 +90,7 @@ def load_model(folder: Path) -> EmoFaceModel:
         raise ModelError(f"{folder.name!r} has no model.safetensors, so it is not an EmoFace model: give another folder or Hub id.")
     what = f"The weights of {folder.name!r}"
     with one_sentence(f"{what} are damaged or not safetensors, or its config.json is; it"):
-        wanted = shapes_of(lambda: EmoFaceModel(config))
-        state = read_weights([weights], wanted, what, integers=("faces", "spirals"), exact=True)
+        state = read_weights([weights], weights_of(lambda: EmoFaceModel(config)), what, exact=True)
         for name in ("faces", "spirals"):
             if state[name].numel() and not 0 <= int(state[name].min()) <= int(state[name].max()) < config.vertex_count:
                 raise ModelError(f"{what} name vertices that are not there ({name}): download the model again.")

@@ -7,6 +7,7 @@ asks for while the network still has no memory (torch's meta device), and must b
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from contextlib import contextmanager
@@ -125,6 +126,15 @@ EMOFACE_CHECKS: dict[str, Check] = dict(
     fusion=text, fusion_size=optional(whole(1, 8192)), fusion_layers=whole(1, 2), second_layer=text, spiral_length=whole(1, 64),
     spiral_dilation=whole(1, 16), temporal_window=whole(1, 99), head=one_of("embedded", None), name=text,
 )
+
+
+def checks_of(build: Callable) -> dict[str, Check]:
+    """Checks by the kind of each argument's default: what a new setting gets until bounds of its own are written down."""
+    kinds = {bool: flag, int: whole(0, 10_000), float: number(-1e6, 1e6), str: text}
+    arguments = inspect.signature(build).parameters.values()
+    return {argument.name: kinds[type(argument.default)] for argument in arguments if type(argument.default) in kinds}
+
+
 _ACTIVATION = one_of("gelu", "relu", "gelu_new", "silu", "swish", "quick_gelu", "gelu_fast", "gelu_pytorch_tanh", "tanh")
 _ROUNDS = several(whole(1, 4096), 1, 16)
 ENCODER_CHECKS: dict[str, dict[str, Check]] = {
@@ -148,27 +158,26 @@ ENCODER_CHECKS: dict[str, dict[str, Check]] = {
 # ---- weights ----------------------------------------------------------------------------------------------------------
 
 
-def shapes_of(build: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a network's weights, without memory for them.
+def weights_of(build: Callable[[], nn.Module]) -> dict[str, Tensor]:
+    """A network's weights with names, shapes and types, but without memory (on torch's meta device).
 
     Raises:
         ModelError: more than ``MAX_PARAMETERS``.
     """
     with torch.device("meta"):
-        shapes = {key: tuple(value.shape) for key, value in build().state_dict().items()}
-    if sum(map(math.prod, shapes.values())) > MAX_PARAMETERS:
+        state = build().state_dict()
+    if sum(value.numel() for value in state.values()) > MAX_PARAMETERS:
         raise ModelError(f"The configuration asks for more than {MAX_PARAMETERS:,} weights: choose a smaller model.")
-    return shapes
+    return state
 
 
-def read_weights(files: list[Path], wanted: Mapping[str, tuple[int, ...]], what: str, *, rename: Callable[[str], str | None] = lambda key: key,
-                 integers: tuple[str, ...] = (), spare: tuple[str, ...] = (), exact: bool = False) -> dict[str, Tensor]:
-    """The tensors that ``wanted`` names from safetensors files, in float32.
+def read_weights(files: list[Path], wanted: Mapping[str, Tensor], what: str, *, rename: Callable[[str], str | None] = lambda key: key,
+                 spare: tuple[str, ...] = (), exact: bool = False) -> dict[str, Tensor]:
+    """The tensors that ``wanted`` names from safetensors files: floats in float32, whole numbers in their own type.
 
     Args:
-        files: all that may hold some of them. wanted: name -> shape. what: "The weights of ...", for messages.
-        rename: the network's name for a tensor of the files, or None for one that it does not need.
-        integers: tensors of whole numbers; they keep their type. spare: names that may be missing. exact: nothing else may be in the files.
+        files: all that may hold some of them. wanted: as :func:`weights_of` gives them. what: "The weights of ...", for messages.
+        rename: the network's name for a tensor of the files. spare: names that may be missing. exact: nothing else may be in the files.
 
     Raises:
         ModelError: missing, of another shape or type (bfloat16 is fine; 8 bits are not), or not finite.
@@ -182,15 +191,16 @@ def read_weights(files: list[Path], wanted: Mapping[str, tuple[int, ...]], what:
             odd = sorted(key for key in places if key not in wanted) if exact else []
             if odd:
                 raise ModelError(f"{what} do not fit the config.json (unknown: {odd[0]}): download the model again.")
-            for name in wanted.keys() & places.keys():
-                part = stored.get_slice(places[name])
-                if tuple(part.get_shape()) != tuple(wanted[name]):
+            here = sorted(wanted.keys() & places.keys())
+            for name in here:
+                part, place = stored.get_slice(places[name]), wanted[name]
+                if tuple(part.get_shape()) != tuple(place.shape):
                     raise ModelError(f"{what} do not fit the config.json (first: {name}): download the model again.")
-                if part.get_dtype() not in (_INTEGERS if name in integers else _FLOATS):
+                if part.get_dtype() not in (_FLOATS if place.is_floating_point() else _INTEGERS):
                     raise ModelError(f"{what} are of type {part.get_dtype()} ({name}): use a model in float32, float16 or bfloat16.")
-            for name in wanted.keys() & places.keys():
+            for name in here:
                 tensor = stored.get_tensor(places[name])
-                found[name] = tensor if name in integers else tensor.float()
+                found[name] = tensor.float() if tensor.is_floating_point() else tensor
     missing = sorted(wanted.keys() - found.keys() - set(spare))
     if missing:
         raise ModelError(f"{what} do not fit the config.json (missing: {missing[0]}): download the model again.")

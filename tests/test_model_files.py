@@ -101,6 +101,21 @@ def test_weights_that_cannot_be(spoiled, part, tensors, words):
     assert words in refused(spoiled(part=part, tensors=tensors))
 
 
+def test_every_setting_of_a_model_is_read_back(tmp_path):
+    """A setting that nobody wrote a check for must not be dropped without a word."""
+    import inspect
+
+    from emoface.configuration import EmoFaceConfig
+    from emoface.loading import load_config
+
+    changed = {"bool": lambda x: not x, "int": lambda x: x + 2, "float": lambda x: x / 2 + 0.01}
+    defaults = {a.name: a.default for a in inspect.signature(EmoFaceConfig.__init__).parameters.values() if type(a.default).__name__ in changed}
+    settings = {name: changed[type(value).__name__](value) for name, value in defaults.items() if name not in ("fusion_layers", "hidden_size", "attention_heads")}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "emoface", **settings}))
+    config = load_config(tmp_path)
+    assert {name: getattr(config, name) for name in settings} == settings and len(settings) > 15
+
+
 def test_the_page_falls_back_and_says_why(spoiled):
     folder, notice = model_or_embedded(spoiled(settings={"fps": 0}))
     assert folder == EMBEDDED_MODEL and "fps = 0" in notice and notice.endswith("Until then the embedded model is used.")
