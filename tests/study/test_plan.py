@@ -51,7 +51,7 @@ def test_pair_layout_balances_sides_for_every_item_and_pair(make_design):
             if page.kind == "rating":
                 first, second = page.stimuli
                 assert first.item == second.item and first.method != second.method
-                left[first.item, *sorted((first.method, second.method)), first.method] += 1
+                left[(first.item, *sorted((first.method, second.method)), first.method)] += 1
     assert len(left) == 4 * 3 * 2 and set(left.values()) == {4}
 
 

@@ -545,13 +545,29 @@ def test_mixed_precision_trains_in_bfloat16_and_keeps_float32_weights(folder, tm
     assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
 
 
+@torch.no_grad()
+def free_run(trainer: Trainer) -> torch.Tensor:
+    """Offsets that a trainer's model computes for its first batch, free-running.
+
+    Trained weights are compared by these: what has no gradient but rounding, like a key's bias, moves by a full step of Adam into a
+    direction that differs between processors, and changes nothing that the model computes.
+    """
+    for module in (trainer.model, *trainer.task.modules()):
+        module.eval()
+    batch, config = trainer.task.prepare(trainer.task.batch(0)), trainer.model.config
+    condition = trainer.model.conditions(style=config.style_names[0], level=config.level_names[0], rows=len(batch.content))
+    features = trainer.model.content_features(batch.content), trainer.model.emotion_features(batch.sources[0])
+    frames = min(len(f[0]) for f in features)
+    return torch.cat([part.fused for part in trainer.model.generate(*(f[:, :frames] for f in features), **condition)], dim=1)
+
+
 def test_processes_train_as_one_on_all_their_batches(folder, tmp_path):
-    """Two processes, two steps: the same weights as one process that takes the mean gradient of both batches."""
+    """Two processes, two steps: the same function as one process that takes the mean gradient of both batches."""
     config = tiny_config(folder, epochs=1, steps_per_epoch=2)
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(asdict(config)))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "train.train"]
     command += ["--config", str(tmp_path / "two.yaml"), "--out", str(tmp_path / "two")]
-    done = subprocess.run(command, env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     one = Trainer(config, tmp_path / "one")
     drawn = one.sampler.draw(0)
@@ -567,12 +583,14 @@ def test_processes_train_as_one_on_all_their_batches(folder, tmp_path):
         for group in one.optimizer.param_groups:
             group["lr"] = learning_rate(config, step, 2)
         one.optimizer.step()
-    start = Trainer(config, tmp_path / "start").model.state_dict()
-    two = torch.load(tmp_path / "two" / "checkpoint.pt", weights_only=True)
-    assert two["step"] == 2
-    for name, value in one.model.named_parameters():
-        assert torch.allclose(value, two["model"][name], atol=1e-6), name
-    assert not torch.allclose(two["model"]["content_decoder.qkv.weight"], start["content_decoder.qkv.weight"], atol=1e-4)
+    two = Trainer(config, tmp_path / "start")
+    start = free_run(two)
+    saved = torch.load(tmp_path / "two" / "checkpoint.pt", weights_only=True)
+    assert saved["step"] == 2
+    two.model.load_state_dict(saved["model"])
+    two.task.load_state(saved["task"])
+    learned, apart = (free_run(one) - start).abs().max(), (free_run(one) - free_run(two)).abs().max()
+    assert apart < 1e-3 * learned
     assert (tmp_path / "two" / "model").is_dir() and len(list((tmp_path / "two" / "log").iterdir())) == 1
 
 
