@@ -300,11 +300,13 @@ def test_fit_rebuilds_a_sparse_clip():
 
 def test_fit_is_calm_under_noise_and_does_not_lag():
     w = random_clip(90, seed=1)
-    rng = np.random.default_rng(0)
     offsets = HEAD.pose(w)[:, :S] - HEAD.skin_template
-    found = fit_blendshapes(offsets + rng.normal(size=offsets.shape) * 1e-4, head=HEAD)
+    noise = np.random.default_rng(0).normal(size=offsets.shape) * 1e-4
+    found = fit_blendshapes(offsets + noise, head=HEAD)
     assert np.abs(found - w).mean() < 0.006
     assert np.abs(np.diff(found - w, axis=0)).mean() < 0.008
+    alone = fit_blendshapes(offsets + noise, head=HEAD, smoothness=0.0)
+    assert np.abs(np.diff(found - w, axis=0)).mean() < 0.99 * np.abs(np.diff(alone - w, axis=0)).mean(), "by default, a little"
     step = np.repeat([0.0, 0.6], 20)[:, None] * weights({"jawOpen": 1})
     jaw = fit_blendshapes(HEAD.pose(step)[:, :S] - HEAD.skin_template, head=HEAD)[:, COLUMN["jawOpen"]]
     assert jaw[19] < 0.06 and jaw[20] > 0.54 and jaw[:18].max() < 0.01

@@ -1,0 +1,86 @@
+"""Every option of a call reaches what it names. On a small random model: each number below follows from the option alone."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from emoface import EmoFacePipeline
+from emoface.errors import Cancelled
+from tests.tiny_model import save_tiny_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("options")
+
+
+@pytest.fixture(scope="module")
+def pipe(folder):
+    return EmoFacePipeline.from_pretrained(save_tiny_model(folder / "model"), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def speech(folder):
+    seconds = np.arange(16000) / 16000
+    soundfile.write(folder / "speech.wav", 0.3 * np.sin(2 * np.pi * 150 * seconds) * np.sin(2 * np.pi * 3 * seconds) ** 2, 16000)
+    return folder / "speech.wav"
+
+
+@pytest.fixture(scope="module")
+def other(folder):
+    soundfile.write(folder / "other.wav", 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
+    return folder / "other.wav"
+
+
+def moved_mm(a, b) -> float:
+    return 1e3 * float(np.abs(a.vertices - b.vertices).max())
+
+
+def test_level_reaches_the_decoder_and_the_named_emotion(pipe, speech):
+    own = [pipe(speech, level=level) for level in ("normal", "strong")]
+    assert moved_mm(*own) > 0.01, "the decoder's condition"
+    assert np.array_equal(own[0].emotion_track, own[1].emotion_track)
+    named = [pipe(speech, emotion="angry", level=level) for level in ("normal", "strong")]
+    assert np.abs(named[0].emotion_probabilities - named[1].emotion_probabilities).max() > 1e-3, "the stored features"
+
+
+def test_style_reaches_the_decoder(pipe, speech):
+    default, named, other = pipe(speech), pipe(speech, style="s1"), pipe(speech, style="actor01")
+    assert np.array_equal(default.vertices, named.vertices) and moved_mm(named, other) > 0.01
+
+
+def test_initial_offset_reaches_both_branches(pipe, speech):
+    offset = np.random.default_rng(1).normal(0, 0.01, (pipe.model.config.vertex_count, 3)).astype(np.float32)
+    for output in ("content", "emotion"):
+        assert moved_mm(pipe(speech, output=output), pipe(speech, output=output, initial_offset=offset)) > 1e-3, output
+
+
+@pytest.mark.parametrize("source", ["angry", "recording"])
+def test_mix_is_linear_in_what_the_emotion_branch_hears(pipe, speech, other, source):
+    """The classifier is linear, so its logits, of the clip and of every frame, lie on a line between both ends."""
+    shares = (0.0, 0.25, 1.0)
+    own, quarter, chosen = (pipe(speech, emotion=other if source == "recording" else source, mix=share) for share in shares)
+    for name in ("emotion_probabilities", "emotion_track"):
+        logits = [np.log(getattr(a, name).astype(np.float64)) for a in (own, quarter, chosen)]
+        logits = [values - values.mean(-1, keepdims=True) for values in logits]
+        assert np.abs(logits[2] - logits[0]).max() > 0.01, "both ends differ"
+        np.testing.assert_allclose(logits[1], 0.75 * logits[0] + 0.25 * logits[2], atol=1e-4)
+    assert moved_mm(own, pipe(speech)) < 1e-3 and moved_mm(quarter, own) > 1e-3 and moved_mm(quarter, chosen) > 1e-3
+
+
+def test_cancel_reaches_the_decoding(pipe, speech):
+    """Asked from the moment that the features are there until the first frames are: only decoding asks in between."""
+    stages = []
+    with pytest.raises(Cancelled):
+        pipe(speech, progress=lambda stage, fraction: stages.append(stage), cancel=lambda: bool(stages) and stages[-1] == "Feeling")
+    assert stages[-1] == "Feeling"
+
+
+def test_effect_is_in_millimetres_also_where_branches_are_added(folder, speech):
+    pipe = EmoFacePipeline.from_pretrained(save_tiny_model(folder / "added", fusion="add"), device="cpu")
+    fused, emotion, content = (pipe(speech, output=output) for output in ("fused", "emotion", "content"))
+    skin = fused.skin_count
+    offsets = [(a.vertices - a.template)[:, :skin] for a in (fused, emotion, content)]
+    np.testing.assert_allclose(offsets[0], offsets[1] + offsets[2], atol=1e-6)
+    np.testing.assert_allclose(fused.emotion_effect_mm, 1e3 * np.linalg.norm(offsets[1], axis=-1), atol=1e-3)
+    assert fused.emotion_effect_mm.max() > 0.1
