@@ -1,9 +1,11 @@
 """EmoFace: emotion-content disentangled speech-driven 3D talking face animation (arXiv 2408.11518).
 
-``import emoface`` is light; torch and friends load with the first name that needs them.
+``import emoface`` is light (numpy); torch and friends load with the first name that needs them.
 """
 
 from importlib import import_module
+
+from . import export as _export  # noqa: F401  (teaches Animation.save and .load the file formats)
 
 __version__ = "0.1.0"
 

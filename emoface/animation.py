@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -69,11 +70,17 @@ class Animation:
 
     def save(self, path: str | os.PathLike, **options) -> Path:
         """Writes this animation in the format of the path's suffix; see ``emoface.export.save``."""
-        from .export import save
-        return save(self, path, **options)
+        return _file_formats["save"](self, path, **options)
 
     @staticmethod
     def load(path: str | os.PathLike, template: str | os.PathLike | None = None) -> "Animation":
         """Reads .npz, .glb or .npy (with an OBJ or PLY template); see ``emoface.export.load``."""
-        from .export import load
-        return load(path, template)
+        return _file_formats["load"](path, template)
+
+
+_file_formats: dict[str, Callable] = {}
+
+
+def use_file_formats(*, save: Callable[..., Path], load: Callable[..., Animation]) -> None:
+    """What :meth:`Animation.save` and :meth:`Animation.load` do. ``emoface.export`` calls this; this module knows no format."""
+    _file_formats.update(save=save, load=load)

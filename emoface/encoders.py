@@ -23,11 +23,12 @@ from torch import Tensor, nn
 from .errors import AudioError, ModelError
 from .hearing import condition
 from .model_files import ENCODER_CHECKS, known, one_sentence, read_config, read_weights, weights_of
+from .resources import ASSETS
 
 SAMPLE_RATE = 16000
 FRAME_RATE = 50
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAME_RATE
-EMBEDDED_ENCODER = Path(__file__).resolve().parent.parent / "assets" / "encoder"
+EMBEDDED_ENCODER = ASSETS / "encoder"
 
 # Whisper's front end: 25 ms Hann windows every 10 ms.
 _FFT, _HOP = 400, 160

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from .errors import EmoFaceError
+from .resources import ASSETS
 
 HEAD_COUNT = 24
-ASSET = Path(__file__).resolve().parent.parent / "assets" / "head" / "head.npz"
+ASSET = ASSETS / "head" / "head.npz"
 
 MASK_GROUPS: dict[str, tuple[str, ...]] = {
     "lips": ("lips_upper", "lips_lower"),

@@ -11,8 +11,9 @@ import os
 from pathlib import Path
 
 from .errors import ModelError
+from .resources import ASSETS
 
-EMBEDDED_MODEL = Path(__file__).resolve().parent.parent / "assets" / "model"
+EMBEDDED_MODEL = ASSETS / "model"
 ALLOWED_FILES = ("*.safetensors", "*.json", "*.npz")
 ENCODER_FILES = ("config.json", "model.safetensors", "model-?????-of-?????.safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")

@@ -15,7 +15,7 @@ import torch
 from .configuration import EmoFaceConfig
 from .encoders import EMBEDDED_ENCODER, SpeechEncoder
 from .errors import ModelError
-from .hub import EMBEDDED_MODEL, resolve_model  # noqa: F401  (EMBEDDED_MODEL: for callers)
+from .hub import resolve_model
 from .model_files import EMOFACE_CHECKS, checks_of, known, one_sentence, read_config, read_weights, weights_of
 from .modeling import EmoFaceModel
 
@@ -29,22 +29,6 @@ def load_components(
         ModelError: missing, damaged or foreign files; only safetensors are read.
     """
     return load_folder(resolve_model(name, revision=revision))
-
-
-def model_or_embedded(name: str | Path | None = None, *, revision: str | None = None) -> tuple[Path, str | None]:
-    """For programs that must start: a model's folder, or the embedded one with a sentence for people about what is wrong.
-
-    The model is loaded once to find out (on the CPU; seconds), unless it is the embedded one.
-    """
-    from .pipeline import EmoFacePipeline
-
-    try:
-        folder = resolve_model(name, revision=revision)
-        if not folder.samefile(EMBEDDED_MODEL):
-            EmoFacePipeline(*load_folder(folder))
-    except ModelError as error:
-        return EMBEDDED_MODEL, f"{error} Until then the embedded model is used."
-    return folder, None
 
 
 def named_emotions(folder: Path) -> list[str]:

@@ -94,9 +94,9 @@ for name in sys.argv[1:]:
     except ModelError as error:
         print("ModelError:", error)
 from emoface.hub import EMBEDDED_MODEL
-from emoface.loading import model_or_embedded
+from emoface.ui.model import choose_model
 for name in sys.argv[1:]:
-    folder, notice = model_or_embedded(name)
+    folder, _, notice = choose_model(name, device="cpu")
     print(folder == EMBEDDED_MODEL, notice)
 """
     env = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}

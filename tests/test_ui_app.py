@@ -92,6 +92,18 @@ def test_another_model_does_not_carry_the_embedded_weights_licence(tmp_path):
     assert "emoface-tiny" in head and "CC BY" not in head and "alert" not in head
 
 
+def test_a_model_of_ones_own_is_loaded_once(tmp_path, monkeypatch):
+    from emoface import loading
+    from emoface.ui.app import build_app
+    from tests.tiny_model import save_tiny_model
+
+    loads, load_folder = [], loading.load_folder
+    monkeypatch.setattr(loading, "load_folder", lambda folder: loads.append(folder) or load_folder(folder))
+    own = save_tiny_model(tmp_path / "own")
+    page = build_app(model=str(own), opening=False)
+    assert page.emoface.engine.pipeline.name == "emoface-tiny" and loads == [own]
+
+
 def test_only_emotions_that_the_model_has_are_offered(tmp_path):
     from safetensors.numpy import load_file, save_file
 

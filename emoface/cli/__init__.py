@@ -19,7 +19,17 @@ from typing import NoReturn, Sequence
 
 from .. import __version__
 from ..errors import Cancelled, EmoFaceError
-from .common import COMMANDS, only_python_complains
+from .common import only_python_complains
+
+COMMANDS = {
+    "animate": ("emoface.cli.animate", "speech to a moving head: npz, glb, mp4, csv, ..."),
+    "serve": ("emoface.cli.serve", "open the app in the browser"),
+    "info": ("emoface.cli.info", "the model's name, styles, emotions, sizes and device"),
+    "view": ("emoface.cli.files", "show an animation file in the browser"),
+    "render": ("emoface.cli.files", "films and other formats from an animation file"),
+    "study": ("emoface.cli.study", "plan, serve and analyse a user study"),
+}
+"""Command -> (module, what it does)."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -31,7 +41,7 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """The parser; complete for ``command``, the others only by name."""
-    parser = _Parser(prog="python -m emoface", description="Speech-driven 3D talking faces with the emotion of your choice.")
+    parser = _Parser(prog="emoface", description="Speech-driven 3D talking faces with the emotion of your choice.")
     parser.add_argument("--version", action="version", version=f"emoface {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = COMMANDS[command][0] if command in COMMANDS and _exists(COMMANDS[command][0]) else None
@@ -56,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # names that this terminal cannot show are no reason to stop
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    command = next((word for word in argv if not word.startswith("-")), None)
+    command = argv[0] if argv and not argv[0].startswith("-") else None
     try:
         arguments = build_parser(command).parse_args(argv)
         with only_python_complains() if getattr(arguments, "quiet", False) else nullcontext():

@@ -8,13 +8,12 @@ import sys
 from pathlib import Path
 
 from ..errors import EmoFaceError
-from .common import COMMANDS, Progress, add_model_options, check_output, plays_sound
+from .common import Progress, add_model_options, check_output, plays_sound
 
 
 def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "animate",
-        help=COMMANDS["animate"][1],
         description="Animate a head from a recording.",
         epilog="The emotion of happy.wav on the words of speech.wav:  "
         "python -m emoface animate speech.wav -o face.mp4 --emotion happy.wav",

@@ -15,16 +15,6 @@ from typing import Iterator
 
 from ..errors import EmoFaceError
 
-COMMANDS = {
-    "animate": ("emoface.cli.animate", "speech to a moving head: npz, glb, mp4, csv, ..."),
-    "serve": ("emoface.cli.serve", "open the app in the browser"),
-    "info": ("emoface.cli.info", "the model's name, styles, emotions, sizes and device"),
-    "view": ("emoface.cli.files", "show an animation file in the browser"),
-    "render": ("emoface.cli.files", "films and other formats from an animation file"),
-    "study": ("emoface.cli.study", "plan, serve and analyse a user study"),
-}
-"""Command -> (module, what it does)."""
-
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """``--model``, ``--revision`` and ``--device``, the same in every command that loads a model."""

@@ -17,7 +17,7 @@ _EPILOG = ("FILE is a .npz or .glb of EmoFace, or a .npy (frames, vertices * 3) 
 
 def add_parser(subparsers) -> None:
     """view and render."""
-    view = subparsers.add_parser("view", help="show animation files in the browser", epilog=_EPILOG,
+    view = subparsers.add_parser("view", epilog=_EPILOG,
                                  description="Play animation files in the browser, up to four side by side.")
     _add_source(view)
     view.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reachable from other machines")
@@ -25,7 +25,7 @@ def add_parser(subparsers) -> None:
     view.add_argument("--no-browser", action="store_true", help="only print the address")
     view.set_defaults(run=_view)
 
-    render = subparsers.add_parser("render", help="films and other formats from animation files", epilog=_EPILOG,
+    render = subparsers.add_parser("render", epilog=_EPILOG,
                                    description="Film animation files, several side by side, or convert one.")
     _add_source(render)
     add = render.add_argument
@@ -88,7 +88,7 @@ def _view(arguments: argparse.Namespace) -> None:
     try:
         from ..ui.theme import CSS, theme
     except ImportError as error:
-        raise EmoFaceError(f"The player needs the package {error.name}: pip install -r requirements.txt.") from None
+        raise EmoFaceError(f"The player needs the package {error.name}: pip install \"emoface[app]\", or in a checkout -r requirements.txt.") from None
     from ..ui.viewer import build_viewer
 
     with tempfile.TemporaryDirectory(prefix="emoface-view-") as folder:

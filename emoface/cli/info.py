@@ -6,11 +6,11 @@ import argparse
 import json
 
 from .. import __version__
-from .common import COMMANDS, add_model_options
+from .common import add_model_options
 
 
 def add_parser(subparsers) -> None:
-    parser = subparsers.add_parser("info", help=COMMANDS["info"][1], description=COMMANDS["info"][1].capitalize() + ".")
+    parser = subparsers.add_parser("info", description="What a model can do: its styles, emotions, sizes and device.")
     add_model_options(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.set_defaults(run=_info)

@@ -12,11 +12,10 @@ import sys
 import threading
 
 from ..errors import EmoFaceError
-from .common import COMMANDS
 
 
 def add_parser(subparsers) -> None:
-    parser = subparsers.add_parser("serve", help=COMMANDS["serve"][1], description="Run the app until Ctrl-C.")
+    parser = subparsers.add_parser("serve", description="Run the app until Ctrl-C.")
     parser.add_argument("--host", help="0.0.0.0 to be reachable from other machines (default: this one only)")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
     parser.add_argument("--model", default=os.environ.get("EMOFACE_MODEL"), metavar="PATH_OR_ID", help="model folder or Hugging Face id (default: embedded)")
@@ -29,7 +28,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     try:
         from ..ui.app import build_app, launch_options
     except ModuleNotFoundError as error:
-        raise EmoFaceError(f"The page needs the package {error.name}: pip install -r requirements.txt.") from None
+        raise EmoFaceError(f"The page needs the package {error.name}: pip install \"emoface[app]\", or in a checkout -r requirements.txt.") from None
     page = build_app(model=arguments.model, device=arguments.device, study=arguments.study)
     if page.emoface.notice:
         print(f"emoface: {page.emoface.notice}", file=sys.stderr)

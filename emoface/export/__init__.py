@@ -11,12 +11,9 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ..animation import Animation, use_file_formats
 from ..errors import Cancelled, EmoFaceError
-
-if TYPE_CHECKING:
-    from ..animation import Animation
 
 FORMATS = {
     ".npz": ("meshes", "save_npz", "everything, for Python"),
@@ -36,7 +33,7 @@ FORMATS = {
 """Suffix -> (module, function, what it is for)."""
 
 
-def save(animation: "Animation", path: str | os.PathLike, *, progress: Callable[[str, float], None] | None = None,
+def save(animation: Animation, path: str | os.PathLike, *, progress: Callable[[str, float], None] | None = None,
          cancel: Callable[[], bool] | None = None, **options) -> Path:
     """Writes an animation in the format of the path's suffix, one of ``FORMATS``; returns the path.
 
@@ -73,7 +70,7 @@ def save(animation: "Animation", path: str | os.PathLike, *, progress: Callable[
 
 
 def load(path: str | os.PathLike, template: str | os.PathLike | None = None, *,
-         fps: float | None = None) -> "Animation":
+         fps: float | None = None) -> Animation:
     """Reads an animation: npz and GLB written by EmoFace, or npy (T, V*3) with an OBJ or PLY ``template``.
 
     ``fps`` is the rate of an npy, 30 by default. Raises EmoFaceError for anything else.
@@ -92,3 +89,6 @@ def load(path: str | os.PathLike, template: str | os.PathLike | None = None, *,
         return load_npz(path)
     from .glb import load_glb
     return load_glb(path)
+
+
+use_file_formats(save=save, load=load)

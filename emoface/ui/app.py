@@ -32,16 +32,18 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
 
     A model that cannot be used is replaced by the embedded one, and the page says so.
     """
-    from ..loading import EMBEDDED_MODEL, load_config, model_or_embedded, named_emotions
-    from ..pipeline import EmoFacePipeline, pick_device
+    from ..device import pick_device
+    from ..hub import EMBEDDED_MODEL
+    from ..loading import load_config, named_emotions
+    from .model import choose_model
 
     embedded, notice = True, None
     if pipeline is None:
-        folder, notice = model_or_embedded(model)
+        folder, build, notice = choose_model(model, device=device)
         embedded = folder.samefile(EMBEDDED_MODEL)
         emotions = named_emotions(folder)
         config = load_config(folder)
-        engine = Engine(lambda: EmoFacePipeline.from_pretrained(folder, device=device))
+        engine = Engine(build)
     else:
         engine = Engine(pipeline)
         config, emotions = engine.pipeline.model.config, engine.pipeline.emotions

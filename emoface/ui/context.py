@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Sequence
 
 import gradio as gr
 
 from ..animation import EMOTIONS
+from ..resources import ASSETS
 from .engine import Engine
 from .sessions import Sessions
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
+EXAMPLES = ASSETS / "examples"
 # Served from there: Gradio's copies in its cache would be shared with visitors' uploads, and go with them.
 gr.set_static_paths([EXAMPLES])
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
 
 from ..head import HEAD_COUNT
+from ..resources import ASSETS
 from .player import HERE, script
 
-PICTURES = Path(__file__).resolve().parents[2] / "assets" / "heads" / "heads.webp"
+PICTURES = ASSETS / "heads" / "heads.webp"
 gr.set_static_paths([PICTURES])
 NAMES = ["Average head", *[f"Head {index}" for index in range(1, HEAD_COUNT)]]
 

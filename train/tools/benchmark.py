@@ -110,7 +110,7 @@ def build(name: str, device: str):
     from emoface import EmoFaceConfig, EmoFaceModel, EmoFacePipeline
     from emoface.encoders import SpeechEncoder
     from emoface.head import load_head
-    from emoface.loading import EMBEDDED_MODEL
+    from emoface.hub import EMBEDDED_MODEL
     from emoface.pipeline import pick_device
 
     place = pick_device(device)
