@@ -24,8 +24,9 @@ from scipy.sparse import csr_matrix, vstack
 
 from .errors import EmoFaceError
 from .head import HEAD_COUNT, load_head
+from .resources import ASSETS
 
-FOLDER = Path(__file__).resolve().parent.parent / "assets" / "head" / "look"
+FOLDER = ASSETS / "head" / "look"
 MAGIC = b"EFL1"
 OFFSET_STEP = 1e-5
 """Metres per unit of the stored offsets."""

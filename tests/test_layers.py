@@ -1,6 +1,7 @@
 """Imports point one way: no module needs one that needs it, and no floor of the package needs a floor above it."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -72,3 +73,10 @@ def test_the_library_never_needs_training_or_the_tests():
 def test_only_the_page_and_what_opens_it_need_gradio():
     users = {name for name, path in modules("emoface").items() if imports(name, path, {"gradio", "plotly", "gradio.data_classes"})}
     assert users and {name for name in users if not name.startswith("emoface.ui")} == set()
+
+
+def test_one_module_looks_outside_the_package():
+    """In a wheel there is nothing outside: only emoface/resources.py may leave its own folder by way of ``__file__``."""
+    climbs = re.compile(r"__file__\)(\.resolve\(\)|\.absolute\(\))?\.(parents\[[1-9]|parent\.parent)")
+    assert climbs.search("Path(__file__).resolve().parent.parent") and climbs.search("Path(__file__).resolve().parents[2]")
+    assert [path.name for path in modules("emoface").values() if climbs.search(path.read_text("utf-8"))] == []
