@@ -1,5 +1,6 @@
 """Model folders as strangers make them: what runs nothing, takes no memory, and ends in one sentence."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from emoface.configuration import EmoFaceConfig
 from emoface.errors import ModelError
+from emoface.model_files import EMOFACE_CHECKS
 from emoface.loading import load_components, model_or_embedded
 from emoface.hub import EMBEDDED_MODEL
 from tests.hub_server import HubServer
@@ -188,3 +191,9 @@ for name in ("lab/face", "lab/strange"):
     first, second = done.stdout.splitlines()
     assert first == "sdpa" and second.startswith("ModelError") and "'mystery'" in second
     assert asked == [] and not (tmp_path / "ran").exists()
+
+
+def test_every_setting_of_the_model_is_read_from_its_file():
+    """A setting that the checks do not know would be dropped silently, and the model would load as another one."""
+    settings = {name for name, p in inspect.signature(EmoFaceConfig.__init__).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    assert settings == set(EMOFACE_CHECKS)
