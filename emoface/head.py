@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from .contact import EXPONENT, RING_FADE, DentalArch, MouthContact
 from .errors import EmoFaceError
 from .resources import ASSETS
 
@@ -77,6 +78,8 @@ class Head:
     """(42,) open edge of the neck, an ordered loop."""
     mirror: np.ndarray = field(repr=False)
     """(S,) the skin vertex on the other side."""
+    contact: MouthContact = field(repr=False)
+    """What touches what in the mouth."""
 
     @property
     def skin_template(self) -> np.ndarray:
@@ -144,13 +147,14 @@ class Head:
         """Vertices (T, V, 3) from the network's skin offsets (T, S, 3) and the weights (T, 52) read from them.
 
         The network's offsets are those of head 0. Where this head's shapes differ (lids that travel farther to
-        close), the difference is added by weight, so closed eyes are closed on every head.
+        close), the difference is added by weight, so closed eyes are closed on every head. Lips that would pass through each
+        other or through the teeth are parted (``emoface.contact``).
         """
         weights = self._checked_weights(weights)
         skin = self.skin_template + np.asarray(skin_offsets, np.float32)
         if self.index:
             skin = skin + self._correction(weights)
-        return self.pose(weights, skin)
+        return self.pose(weights, self.contact.resolve(skin, weights))
 
     def _correction(self, weights: np.ndarray) -> np.ndarray:
         base = load_head(0).blendshapes
@@ -249,11 +253,33 @@ def load_head(index: int = 0) -> Head:
         lid_pairs=a["lid_pairs"].astype(np.int64),
         boundary=a["boundary"].astype(np.int64),
         mirror=a["mirror"].astype(np.int64),
+        contact=_mouth_contact(a, index, np.concatenate([skin, own]).astype(np.float32), part_shapes),
     )
     for value in vars(head).values():
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
     return head
+
+
+def _mouth_contact(a: dict[str, np.ndarray], index: int, template: np.ndarray, part_shapes: np.ndarray) -> MouthContact:
+    """The mouth of one head from the asset ``a``; ``template`` is its skin and own parts."""
+    upper, lower = (DentalArch(*map(float, row), roots) for row, roots in zip(a["dental_arches"][index], (1, -1)))
+    regions = a["region_names"][a["regions"]][: len(template)]
+    teeth, count = np.flatnonzero(regions == "teeth_lower"), len(a["skin"])
+    at = np.column_stack([np.ones(len(teeth)), template[teeth]])
+    jaw = np.array([np.linalg.lstsq(at, d[teeth - count], rcond=None)[0] for d in part_shapes])
+    outer, lining = a["lip_rings"].astype(np.int64), a["lip_lining"].astype(np.int64)
+    line, skin = outer[0], template[:count]
+    in_front = np.zeros(count, bool)
+    for arch in (upper, lower):
+        in_front |= skin[:, 2] > arch.front - arch.curve * np.abs(skin[:, 0] - arch.middle) ** EXPONENT - 6e-3
+    flesh = np.isin(regions[:count], MASK_GROUPS["lips"]) | ((regions[:count] == "mouth_cavity") & in_front)
+    is_lower = regions[line] == "lips_lower"
+    return MouthContact(
+        upper=upper, lower=lower, jaw_motion=jaw.astype(np.float32), flesh=np.flatnonzero(flesh),
+        rings=outer[: len(RING_FADE)], lining=lining,
+        upper_lip=np.flatnonzero(~is_lower), lower_lip=np.flatnonzero(is_lower),
+    )
 
 
 def lip_aperture_mm(skin: np.ndarray, head: Head) -> np.ndarray:

@@ -132,8 +132,8 @@ CHIN_POSES = ({}, {"mouthSmileLeft": 1, "mouthSmileRight": 1}, {"jawLeft": 1}, {
 CHIN_THICKNESS = 2e-3
 
 
-def behind_the_chin(parts: list[Part], skin: np.ndarray, faces: np.ndarray, head: Average) -> list[Part]:
-    """Teeth and tongue, the lower arch moved back as far as this person's chin needs.
+def behind_the_chin(parts: list[Part], skin: np.ndarray, faces: np.ndarray, head: Average) -> tuple[list[Part], float]:
+    """Teeth and tongue, the lower arch moved back as far as this person's chin needs; and how far (negative).
 
     In every pose the gum must stay ``CHIN_THICKNESS`` metres behind the skin below the lips.
     """
@@ -150,14 +150,15 @@ def behind_the_chin(parts: list[Part], skin: np.ndarray, faces: np.ndarray, head
             _, surface = hair.front_hits(front[:, :2], moved, outside)
             too_far = max(too_far, float((front[:, 2] - surface[:, 2]).max()) + CHIN_THICKNESS)
     back = np.array([0, 0, -too_far])
-    return [upper, Part(lower.region, lower.vertices + back, lower.faces, lower.deltas), tongue]
+    return [upper, Part(lower.region, lower.vertices + back, lower.faces, lower.deltas), tongue], -too_far
 
 
 def tongue_shape(helper: np.ndarray) -> np.ndarray:
-    """MakeHuman's tongue, lowered into the lower arch, with a rounder tip."""
+    """MakeHuman's tongue, lowered and flattened into the lower arch, with a rounder tip."""
     x, y, z = helper.T * 1e3
     tip = np.clip((z - 22) / (z.max() - 22), 0, 1)
-    return np.stack([x * (0.94 - 0.22 * tip**4), y - 5.5, z + 0.5 - 3.0 * (tip * x / 8) ** 2], 1) * 1e-3
+    y = -48.5 + np.where(y > -41.5, 0.55, 0.9) * (y + 41.5) - 1.0 * tip
+    return np.stack([x * (0.85 - 0.2 * tip**4), y, z + 0.3 - 3.0 * (tip * x / 8) ** 2], 1) * 1e-3
 
 
 def build(scans: Path | None = None) -> dict[str, np.ndarray]:
@@ -183,11 +184,13 @@ def build(scans: Path | None = None) -> dict[str, np.ndarray]:
     inside = mouth_parts(body, bodies[0], units)
     lining = np.unique(head.mouth.inner)
     skin_faces = triangulate(head.skin, body.quads)
-    own, centers, part_deltas = [], [], []
+    own, centers, arches = [], [], []
     for number, whole in enumerate(bodies):
         balls, middle = zip(*(eyes.eyeball(s, whole[np.unique(body.base.group(h))]) for s, h in eyes.HELPERS.items()))
         place = Placement.fit(head.skin[lining], skins[number][lining])
-        own.append([*balls, *behind_the_chin([part.moved(place) for part in inside], skins[number], skin_faces, head)])
+        mouth, back = behind_the_chin([part.moved(place) for part in inside], skins[number], skin_faces, head)
+        own.append([*balls, *mouth])
+        arches.append([teeth.outer_side(teeth.UPPER, place, 0.0), teeth.outer_side(teeth.LOWER, place, back)])
         centers.append(middle)
     riding = [hair.brow(side, head.skin, skin_faces) for side in SIDES]
     riding += [hair.lashes(side, head.skin, skin_faces, head.lids[side]) for side in SIDES]
@@ -230,6 +233,8 @@ def build(scans: Path | None = None) -> dict[str, np.ndarray]:
         "eye_angles": eyes.look_angles(names).astype(np.float32),
         "lip_pairs": central_pairs(head.skin, inner[head.mouth.upper], inner[head.mouth.lower]).astype(np.uint16),
         "lip_rings": head.mouth.outer.astype(np.uint16),
+        "lip_lining": head.mouth.inner[1:].astype(np.uint16),
+        "dental_arches": np.array(arches).astype(np.float32),
         "lid_pairs": np.array([lid_pairs(head.skin, lid) for lid in head.lids.values()]).astype(np.uint16),
         "boundary": body.neck.astype(np.uint16),
         "mirror": body.mirror.astype(np.uint16),

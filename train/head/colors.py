@@ -175,7 +175,7 @@ def tongue_colors(vertices: np.ndarray) -> np.ndarray:
     z = vertices[:, 2] * 1e3
     colors = np.tile(np.array([186.0, 96, 94]), (len(z), 1))
     colors *= (1 - 0.10 * np.exp(-((vertices[:, 0] * 1e3 / 3) ** 2)))[:, None]
-    return colors * (1 - 0.55 * _smoothstep((44 - z) / 40))[:, None]
+    return colors * (1 - 0.85 * _smoothstep((50 - z) / 36))[:, None]  # the mouth is dark further in
 
 
 def brow_colors(skin_at: np.ndarray, tones: Palette) -> np.ndarray:

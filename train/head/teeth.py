@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .parts import Part, grid_faces, joined
+from emoface.contact import EXPONENT
+
+from .parts import Part, Placement, grid_faces, joined
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Tooth:
     """Depth at the biting edge, as a share of ``depth``."""
     point: float = 0.0
     """How far the middle of the edge stands out."""
+    short: float = 0.0
+    """How far the edge stays behind the middle incisor's."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +38,26 @@ class Arch:
     teeth: tuple[Tooth, ...]
 
 
-UPPER = Arch(61.2, -44.4, 1, (
-    Tooth(8.5, 10.2, 6.5, 0.30), Tooth(6.7, 9.0, 6.0, 0.30), Tooth(7.6, 10.0, 7.5, 0.32, 0.9),
-    Tooth(7.0, 8.4, 8.6, 0.72, 0.4), Tooth(6.8, 7.8, 8.6, 0.75, 0.3), Tooth(10.0, 7.2, 10.0, 0.85),
+UPPER = Arch(60.2, -44.5, 1, (
+    Tooth(8.5, 10.3, 6.3, 0.30), Tooth(6.7, 9.0, 5.8, 0.30, 0.2, 0.7), Tooth(7.6, 9.9, 7.2, 0.36, 1.3, 0.9),
+    Tooth(7.0, 8.2, 8.6, 0.62, 0.9, 1.4), Tooth(6.8, 7.4, 8.6, 0.66, 0.7, 1.9), Tooth(10.0, 6.6, 10.0, 0.78, 0.2, 2.6),
 ))
-LOWER = Arch(58.4, -43.6, -1, (
-    Tooth(5.4, 8.8, 5.6, 0.30), Tooth(5.9, 9.0, 5.8, 0.30), Tooth(6.9, 9.8, 7.2, 0.34, 0.8),
-    Tooth(7.0, 8.4, 7.8, 0.70, 0.4), Tooth(7.1, 8.0, 8.2, 0.75, 0.2), Tooth(10.8, 7.4, 9.6, 0.85),
+LOWER = Arch(57.3, -44.7, -1, (
+    Tooth(5.4, 8.8, 5.4, 0.30), Tooth(5.9, 9.0, 5.6, 0.30, 0.1, 0.1), Tooth(6.9, 9.6, 7.0, 0.36, 0.9, 0.5),
+    Tooth(7.0, 8.0, 7.8, 0.60, 0.8, 0.7), Tooth(7.1, 7.4, 8.2, 0.64, 0.5, 0.6), Tooth(10.8, 6.8, 9.6, 0.78, 0.2, 0.5),
 ))
+CURVE = 0.0175  # of the arch's line, millimetres
 SECTORS = 10
-LEVELS = np.array([0.0, 0.35, 0.72, 0.94])  # gum to edge; a cap closes the crown
+LEVELS = np.array([0.0, 0.3, 0.62, 0.86, 0.97])  # gum to edge; a cap closes the crown
+NARROW = np.array([0.74, 0.88, 0.99, 0.97, 0.80])  # of the crown's width: a neck, contact with the neighbours, rounded corners
+GUM_STEPS = 4  # stations of the gum's edge per tooth
+PAPILLA, COVER = 3.6, 1.1  # millimetres of crown under the gum between two teeth and in the middle of one
 
 
 def arch_line(front: float, count: int = 400) -> np.ndarray:
     """(count, 2) points (x, z) of the outer face of one half, from the middle backwards."""
     x = np.linspace(0, 36, count)
-    return np.stack([x, front - 0.0175 * x**2.2], axis=1)
+    return np.stack([x, front - CURVE * x**EXPONENT], axis=1)
 
 
 def _at(line: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray]:
@@ -68,15 +76,15 @@ def _crown(tooth: Tooth) -> tuple[np.ndarray, np.ndarray]:
     across = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** 0.6
     along = np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** 0.7
     rings = []
-    for level in LEVELS:
-        width = tooth.width * (0.80 + 0.20 * np.sin(np.pi * min(level / 1.3 + 0.12, 0.5))) / 2 * 0.985
+    for level, narrow in zip(LEVELS, NARROW):
+        width = tooth.width * narrow / 2
         depth = tooth.depth * (1 + (tooth.edge - 1) * level**0.8) / 2
         if level == LEVELS[-1]:
-            width, depth = width * 0.94, depth * 0.8
-        bulge = 0.5 * np.sin(np.pi * level)
-        edge = tooth.point * (1 - np.abs(across)) * level
-        rings.append(np.stack([width * across, tooth.height * level + edge, depth * (along - 1) + bulge], 1))
-    cap = rings[-1].mean(0) + [0, tooth.height * (1 - LEVELS[-1]) * 0.8, 0]
+            depth = depth * 0.75
+        bulge = 0.7 * np.sin(np.pi * min(level + 0.12, 1.0))
+        point = tooth.point * (1 - across**2 - 0.5) * level**2
+        rings.append(np.stack([width * across, tooth.height * level + point, depth * (along - 1) + bulge], 1))
+    cap = rings[-1].mean(0) + [0, tooth.height * (1 - LEVELS[-1]) + tooth.point * 0.3, 0]
     faces = grid_faces(len(LEVELS), SECTORS, wrap=True)[:, ::-1]
     last = (len(LEVELS) - 1) * SECTORS
     here = np.arange(SECTORS)
@@ -84,11 +92,11 @@ def _crown(tooth: Tooth) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([*rings, [cap]]), np.concatenate([faces, fan])
 
 
-def _placed(local: np.ndarray, arch: Arch, point, tangent, side: int, height: float) -> np.ndarray:
-    """From a tooth's frame to the head (millimetres); side -1 is the right half."""
+def _placed(local: np.ndarray, arch: Arch, point, tangent, side: int, top: float) -> np.ndarray:
+    """From a tooth's frame to the head (millimetres), its gum ``top`` above the arch's edge; side -1 is the right half."""
     outward = np.array([-tangent[1], tangent[0]])  # (x, z), away from the tongue
     xz = point + local[:, :1] * tangent + local[:, 2:] * outward
-    y = arch.edge + arch.roots * (height - local[:, 1])
+    y = arch.edge + arch.roots * (top - local[:, 1])
     return np.stack([side * xz[:, 0], y, xz[:, 1]], axis=1)
 
 
@@ -99,29 +107,29 @@ def _oriented(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def _gum(arch: Arch, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A ridge whose edge scallops round the crowns."""
-    stations = [(0.0, arch.teeth[0], True)]
-    walked = 0.0
-    for tooth in arch.teeth:
-        stations += [(walked + tooth.width / 2, tooth, False), (walked + tooth.width, tooth, True)]
-        walked += tooth.width
+    """A ridge whose edge scallops round the crowns, with a papilla between every two."""
+    ends = np.r_[0, np.cumsum([tooth.width for tooth in arch.teeth])]
+    middles = (ends[:-1] + ends[1:]) / 2
+    lengths = np.concatenate([a + (b - a) * np.arange(GUM_STEPS) / GUM_STEPS for a, b in zip(ends[:-1], ends[1:])] + [ends[-1:]])
     rings = []
-    for length, tooth, between in stations:
+    for length in lengths:
         point, tangent = _at(line, length)
-        low = 2.9 if between else 1.3  # how far the gum covers the crowns
-        deep = tooth.depth
+        tooth = min(np.searchsorted(ends, length, side="right") - 1, len(arch.teeth) - 1)
+        between = 0.5 + 0.5 * np.cos(2 * np.pi * (length - ends[tooth]) / (ends[tooth + 1] - ends[tooth]))
+        between = between if length > 0 else 1.0
+        top, deep = (np.interp(length, middles, [getattr(t, k) + extra(t) for t in arch.teeth])
+                     for k, extra in (("height", lambda t: t.short), ("depth", lambda t: 0.0)))
+        low = COVER + (PAPILLA - COVER) * between**2
         profile = np.array([  # y from the gum line towards the edge, z outwards
-            [low, -1.3 if between else 0.1], [low * 0.35, 0.45], [-2.6, -0.4], [-5.5, -3.0],
-            [-5.5, -deep - 0.5], [low * 0.4, -deep - 0.6], [low, -deep + (1.6 if between else 0.1)],
+            [low, 0.25 - 1.5 * between], [low - 1.0, 0.75 - 0.5 * between], [-1.5, 0.8], [-4.5, -0.3], [-7.5, -3.2],
+            [-7.5, -deep - 1.0], [low * 0.4, -deep - 0.6], [low, -deep + 0.1 + 1.5 * between],
         ])
         local = np.column_stack([np.zeros(len(profile)), profile])
-        rings.append(_placed(local, arch, point, tangent, 1, tooth.height))
+        rings.append(_placed(local, arch, point, tangent, 1, top))
     half = np.array(rings)
-    mirrored = half[:0:-1] * [-1, 1, 1]
-    ring = np.concatenate([mirrored, half])
-    faces = grid_faces(len(ring), ring.shape[1], wrap=True)
+    ring = np.concatenate([half[:0:-1] * [-1, 1, 1], half])
     vertices = ring.reshape(-1, 3)
-    return vertices, _oriented(vertices, faces)
+    return vertices, _oriented(vertices, grid_faces(len(ring), ring.shape[1], wrap=True))
 
 
 def dental_arch(region: str, arch: Arch) -> tuple[Part, np.ndarray, np.ndarray]:
@@ -133,7 +141,7 @@ def dental_arch(region: str, arch: Arch) -> tuple[Part, np.ndarray, np.ndarray]:
         for index, tooth in enumerate(arch.teeth, 1):
             local, faces = _crown(tooth)
             point, tangent = _at(line, walked + tooth.width / 2)
-            vertices = _placed(local, arch, point, tangent, side, tooth.height)
+            vertices = _placed(local, arch, point, tangent, side, tooth.height + tooth.short)
             pieces.append((vertices, _oriented(vertices, faces)))
             number.append(np.full(len(vertices), index))
             level.append(np.clip(local[:, 1] / tooth.height, 0, 1))
@@ -144,6 +152,13 @@ def dental_arch(region: str, arch: Arch) -> tuple[Part, np.ndarray, np.ndarray]:
     level.append(np.zeros(len(gum[0])))
     part = joined(region, [(v * 1e-3, f) for v, f in pieces])
     return part, np.concatenate(number), np.concatenate(level)
+
+
+def outer_side(arch: Arch, place: Placement, back: float) -> np.ndarray:
+    """(4,) middle x, front z, curve and edge y in metres of an arch on another head (see ``emoface.contact.DentalArch``)."""
+    middle, edge, front = place(np.array([0, arch.edge, arch.front]) * 1e-3) + [0, 0, back]
+    curve = CURVE * 1e-3 * 1e3**EXPONENT * place.scale[2] / place.scale[0] ** EXPONENT
+    return np.array([middle, front, curve, edge])
 
 
 def interproximal(part: Part, number: np.ndarray) -> np.ndarray:
