@@ -124,12 +124,13 @@ def mouth_parts(body: Body, whole: np.ndarray, units: dict[str, np.ndarray]) -> 
     quads = body.base.group("helper-tongue")
     used, local = np.unique(quads, return_inverse=True)
     at = tongue_shape(whole[used])
-    deltas = {name: m.delta(at) for name, m in motion.items()} | {"tongueOut": units["tongueOut"][used]}
+    deltas = {name: m.delta(at) for name, m in motion.items()} | {"tongueOut": units["tongueOut"][used] + tongue_lift(at)}
     return [upper, lower, Part("tongue", at, triangulate(at, local.reshape(-1, 4)), deltas)]
 
 
 CHIN_POSES = ({}, {"mouthSmileLeft": 1, "mouthSmileRight": 1}, {"jawLeft": 1}, {"jawOpen": 1}, {"jawForward": 1})
 CHIN_THICKNESS = 2e-3
+TONGUE_LIFT = 11e-3
 
 
 def behind_the_chin(parts: list[Part], skin: np.ndarray, faces: np.ndarray, head: Average) -> tuple[list[Part], float]:
@@ -159,6 +160,12 @@ def tongue_shape(helper: np.ndarray) -> np.ndarray:
     tip = np.clip((z - 22) / (z.max() - 22), 0, 1)
     y = -48.5 + np.where(y > -41.5, 0.55, 0.9) * (y + 41.5) - 1.0 * tip
     return np.stack([x * (0.85 - 0.2 * tip**4), y, z + 0.3 - 3.0 * (tip * x / 8) ** 2], 1) * 1e-3
+
+
+def tongue_lift(at: np.ndarray) -> np.ndarray:
+    """Offsets that carry the front of the tongue over the lower teeth and lip when it comes out."""
+    front = np.clip(at[:, 2] / 0.045, 0, 1)
+    return np.column_stack([np.zeros(len(at)), TONGUE_LIFT * front * front * (3 - 2 * front), np.zeros(len(at))])
 
 
 def build(scans: Path | None = None) -> dict[str, np.ndarray]:

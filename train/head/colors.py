@@ -166,9 +166,9 @@ def tooth_colors(part, number: np.ndarray, level: np.ndarray) -> np.ndarray:
     side = teeth.interproximal(part, number)
     colors *= (1 - 0.30 * _smoothstep((side - 0.75) / 0.25))[:, None]
     back = part.vertices[:, 2] * 1e3
-    depth = _smoothstep((56 - back) / 34)[:, None]  # the mouth is dark further in
+    depth = _smoothstep((57 - back) / 27)[:, None]  # the mouth is dark further in
     colors = np.where((number == 0)[:, None], gum, colors)
-    return colors * (1 - 0.5 * depth)
+    return colors * (1 - 0.75 * depth)
 
 
 def tongue_colors(vertices: np.ndarray) -> np.ndarray:

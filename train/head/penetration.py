@@ -17,7 +17,7 @@ import numpy as np
 
 from emoface.head import Head, load_head
 
-from .poses import EMOTIONS, pose_weights
+from .poses import EMOTIONS, assembled, pose_weights
 from .registration import closest_points, normals
 
 JAWS = np.linspace(0, 0.5, 6)
@@ -112,6 +112,7 @@ def mouth_pairs(head: Head) -> dict[str, Pair]:
         "upper teeth in lips": Pair(tips["teeth_upper"], faces_of(inside), skin, 0),
         "lower teeth in lips": Pair(tips["teeth_lower"], faces_of(inside), skin, 0),
         "tongue in lips": Pair(tips["tongue"], faces_of(inside), skin, 0),
+        "lower lip in tongue": Pair(contact["lower"], faces_of(head.mask("tongue")), faces_of(head.mask("tongue")), 0),
         "tongue in upper teeth": Pair(tips["tongue"], teeth["teeth_upper"], teeth["teeth_upper"], 0),
         "tongue in lower teeth": Pair(tips["tongue"], teeth["teeth_lower"], teeth["teeth_lower"], 0),
         "teeth in teeth": Pair(tips["teeth_upper"], teeth["teeth_lower"], teeth["teeth_lower"], 0),
@@ -138,7 +139,7 @@ def clip_weights(folder: Path, count: int = 20) -> Iterator[tuple[str, np.ndarra
 
 def deepest(head: Head, pairs: dict[str, Pair], weights: np.ndarray) -> dict[str, tuple[float, int]]:
     """Deepest millimetres and its row, by pair, over poses (T, 52)."""
-    vertices = head.assemble(head.pose(weights)[:, : head.skin_count] - head.skin_template, weights)
+    vertices = assembled(head, weights)
     out = {}
     for name, pair in pairs.items():
         depths = [pair.depth_mm(v) for v in vertices]

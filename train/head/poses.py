@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from emoface.head import Head, load_head
 from train.corpus.emotion import PROTOTYPES
 
 VISEMES = {
@@ -36,3 +37,9 @@ def pose_weights(pose: dict[str, float], names: tuple[str, ...]) -> np.ndarray:
         for full in (name,) if name in names else (name + "Left", name + "Right"):
             weights[names.index(full)] = weight
     return weights
+
+
+def assembled(head: Head, weights: np.ndarray) -> np.ndarray:
+    """(T, V, 3) vertices of a head as an animation shows them, for weights (T, 52)."""
+    average = load_head(0)
+    return head.assemble(average.pose(weights)[:, : average.skin_count] - average.skin_template, weights)
