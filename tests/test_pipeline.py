@@ -185,7 +185,7 @@ def test_longer_than_the_limit_is_refused_with_the_limit(pipe):
 
 def test_reduced_precision_encoders_move_the_same_face(animation):
     """What a GPU computes in (float16), and bfloat16, on the CPU: far less than anybody sees."""
-    for precision, limit_mm in ((torch.float16, 0.1), (torch.bfloat16, 1.0)):
+    for precision, limit_mm in ((torch.float16, 0.2), (torch.bfloat16, 1.0)):
         halved = EmoFacePipeline.from_pretrained(device="cpu")
         halved.content_encoder.to(precision)
         distance = 1e3 * np.linalg.norm(halved(SPEECH).vertices - animation.vertices, axis=-1)

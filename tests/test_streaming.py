@@ -68,7 +68,7 @@ def test_equals_the_pipeline_on_the_same_windows(pipe, monkeypatch, seconds):
     windowed(pipe, monkeypatch)
     expected = pipe((samples, 16000), emotion="angry", level="strong", style="actor01", head=2)
     skin = expected.skin_count
-    np.testing.assert_allclose(streamed["vertices"][:, :skin], expected.vertices[:, :skin], atol=1e-7)
+    np.testing.assert_allclose(streamed["vertices"][:, :skin], expected.vertices[:, :skin], atol=1e-6)
     np.testing.assert_allclose(streamed["emotion_importance"], expected.emotion_importance, atol=1e-5)
     np.testing.assert_allclose(streamed["emotion_effect_mm"], expected.emotion_effect_mm, atol=1e-4)
     # The jaw's parts follow a fit over the piece instead of the clip.
@@ -83,7 +83,7 @@ def test_short_clips_equal_the_one_shot_answer(pipe):
     expected = pipe((samples, 16000), emotion="sad")
     assert len(streamed["vertices"]) == expected.frame_count
     skin = expected.skin_count
-    np.testing.assert_allclose(streamed["vertices"][:, :skin], expected.vertices[:, :skin], atol=1e-7)
+    np.testing.assert_allclose(streamed["vertices"][:, :skin], expected.vertices[:, :skin], atol=1e-6)
 
 
 def test_stated_delay_and_look_ahead_hold(pipe):
@@ -123,7 +123,7 @@ def test_emotion_from_a_name_a_recording_and_a_mix(pipe):
     half = stream(pipe, samples, emotion="fearful", mix=0.5)
     assert not np.allclose(half["vertices"], named["vertices"]) and not np.allclose(half["vertices"], own["vertices"])
     zero = stream(pipe, samples, emotion="fearful", mix=0.0)
-    np.testing.assert_allclose(zero["vertices"], own["vertices"], atol=1e-7)
+    np.testing.assert_allclose(zero["vertices"], own["vertices"], atol=1e-6)
 
 
 def test_two_encoders(pipe):
