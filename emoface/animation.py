@@ -65,7 +65,7 @@ class Animation:
         """Name of the most probable emotion."""
         return self.emotion_names[int(np.argmax(self.emotion_probabilities))]
 
-    def with_audio(self, audio: np.ndarray, sample_rate: int) -> "Animation":
+    def with_audio(self, audio: np.ndarray, sample_rate: int) -> Animation:
         return replace(self, audio=np.asarray(audio, np.float32), sample_rate=int(sample_rate))
 
     def save(self, path: str | os.PathLike, **options) -> Path:
@@ -73,7 +73,7 @@ class Animation:
         return _file_formats["save"](self, path, **options)
 
     @staticmethod
-    def load(path: str | os.PathLike, template: str | os.PathLike | None = None) -> "Animation":
+    def load(path: str | os.PathLike, template: str | os.PathLike | None = None) -> Animation:
         """Reads .npz, .glb or .npy (with an OBJ or PLY template); see ``emoface.export.load``."""
         return _file_formats["load"](path, template)
 

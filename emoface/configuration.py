@@ -45,7 +45,7 @@ class EmoFaceConfig(PretrainedConfig):
     model_type = "emoface"
 
     @classmethod
-    def base(cls, **changes) -> "EmoFaceConfig":
+    def base(cls, **changes) -> EmoFaceConfig:
         """``emoface-base``, the paper's size: two wav2vec 2.0 base encoders (C = 768, one for words and one for emotion; the paper names
         neither) that every frame is heard through, d = 128, and FLAME's 5023 vertices. ``changes`` are arguments as above."""
         paper = dict(

@@ -14,7 +14,7 @@ Shapes: B clips, T frames, C feature width, d hidden size, S vertices, H attenti
 from __future__ import annotations
 
 import math
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -125,7 +125,7 @@ class BranchDecoder(nn.Module):
         inner = F.dropout(self.expand(x).relu(), self.dropout, self.training)
         return self.norm_out(x + F.dropout(self.contract(inner), self.dropout, self.training))
 
-    def step(self, motion: Tensor, condition: Tensor, cross: Tensor, cache: "KeyValueCache") -> Tensor:
+    def step(self, motion: Tensor, condition: Tensor, cross: Tensor, cache: KeyValueCache) -> Tensor:
         """One frame, (B, d) each -> (B, d); ``cache`` remembers what self-attention needs."""
         b, d = motion.shape
         x = motion + condition + periodic_encoding(cache.frame, 1, d, period=self.period, device=motion.device)

@@ -11,9 +11,9 @@ thrown away (an encoder knows least at its edges) and the middle second is cross
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import torch
@@ -194,7 +194,7 @@ class SpeechEncoder(nn.Module):
         self.window = min(longest, _WINDOW_SECONDS * self.frame_rate)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = EMBEDDED_ENCODER, *, resample: str = "after") -> "SpeechEncoder":
+    def from_pretrained(cls, name: str | Path = EMBEDDED_ENCODER, *, resample: str = "after") -> SpeechEncoder:
         """Load pretrained weights: a folder with ``config.json`` and ``model.safetensors``, or a Hub id.
 
         Any Whisper or wav2vec 2.0 checkpoint will do, with or without a head on top (recognition, emotion, ...). Weights
@@ -225,13 +225,13 @@ class SpeechEncoder(nn.Module):
             encoder.model.load_state_dict({**encoder.model.state_dict(), **state})
         return encoder.eval()
 
-    def freeze(self) -> "SpeechEncoder":
+    def freeze(self) -> SpeechEncoder:
         """Fix all weights: no gradients, no dropout, even while the model around it trains."""
         self.frozen = True
         self.requires_grad_(False)
         return self.eval()
 
-    def freeze_feature_encoder(self) -> "SpeechEncoder":
+    def freeze_feature_encoder(self) -> SpeechEncoder:
         """Fix only the convolutions in front of the transformer, as FaceFormer does."""
         if self.kind == "wav2vec2":
             self.model.freeze_feature_encoder()
@@ -240,7 +240,7 @@ class SpeechEncoder(nn.Module):
             self.model.conv2.requires_grad_(False)
         return self
 
-    def train(self, mode: bool = True) -> "SpeechEncoder":
+    def train(self, mode: bool = True) -> SpeechEncoder:
         return super().train(mode and not self.frozen)
 
     def frame_count(self, samples: int) -> int:

@@ -16,7 +16,7 @@ import json
 import struct
 import zlib
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +119,7 @@ def _matrix(piece: dict, columns: int) -> csr_matrix:
     return csr_matrix((piece["weights"], piece["indices"].astype(np.int32), indptr), shape=(len(piece["counts"]), columns))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _piece(name: str) -> dict:
     return read_arrays(FOLDER / f"{name}.efl")
 

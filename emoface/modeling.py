@@ -6,8 +6,8 @@ shared, frozen and cached. Shapes: B clips, T mesh frames, L encoder blocks, C f
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -197,7 +197,7 @@ class EmoFaceModel(PreTrainedModel):
         """Every layer initialises itself."""
 
     @classmethod
-    def from_topology(cls, config: EmoFaceConfig, *, faces, template) -> "EmoFaceModel":
+    def from_topology(cls, config: EmoFaceConfig, *, faces, template) -> EmoFaceModel:
         """A fresh model for a surface: faces (F, 3), template (S, 3) metres."""
         model = cls(config)
         model.faces.copy_(torch.tensor(faces, dtype=torch.int32))

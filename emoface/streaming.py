@@ -10,8 +10,8 @@ With ``emotion="speech"`` the emotion is heard from the past only (the pipeline 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Callable, Iterator
 
 import numpy as np
 import soxr

@@ -53,7 +53,7 @@ def test_animate_writes_an_animation(model, speech, tmp_path, capsys):
     assert run("animate", speech, "-o", out, "--model", model, "--emotion", "happy", "--level", "strong", "--head", 3) == 0
     captured = capsys.readouterr()
     assert "30 frames" in captured.out and "1.00 s" in captured.out
-    assert [line for line in captured.err.splitlines()][:2] == ["Reading the recording", "Loading the model"]
+    assert captured.err.splitlines()[:2] == ["Reading the recording", "Loading the model"]
     with np.load(out, allow_pickle=False) as saved:
         assert saved["vertices"].shape[0] == 30 and saved["vertices"].dtype == np.float32
         assert saved["emotion_importance"].shape == (30, int(saved["skin_count"]))

@@ -191,7 +191,7 @@ class Recording(TorchDispatchMode):
         for own, given in zip(self.inputs, inputs):
             own.copy_(given)
         now = {}
-        current = lambda value: now.get(id(value), value)  # noqa: E731
+        current = lambda value: now.get(id(value), value)
         for function, args, kwargs, result in self.operations:
             again = function(*tree_map(current, args), **tree_map(current, kwargs))
             now.update(zip(map(id, tree_leaves(result)), tree_leaves(again)))

@@ -263,8 +263,7 @@ def test_saved_encoder_loads_again(tmp_path):
 
 def test_checkpoints_with_heads_give_their_encoders(tmp_path):
     """Recognisers and classifiers, as they are published: the encoder inside, and never random weights in silence."""
-    from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification, WhisperConfig
-    from transformers import WhisperForConditionalGeneration
+    from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification, WhisperConfig, WhisperForConditionalGeneration
 
     small = {"encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_layers": 1}
     tokens = {"vocab_size": 100, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}

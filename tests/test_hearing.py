@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from emoface.encoders import SAMPLE_RATE, SpeechEncoder
 from emoface.hearing import BLOCK, TARGET, HighPass, StreamLevel, block_levels, condition, speech_level

@@ -11,6 +11,7 @@ import pytest
 from emoface import EmoFacePipeline
 from emoface.errors import ModelError
 from emoface.hub import EMBEDDED_MODEL, resolve_model
+
 from .hub_server import HubServer
 from .tiny_model import save_tiny_model
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from emoface import flame, metrics
-from emoface.metrics import files as metrics_cli
 from emoface.errors import EmoFaceError
+from emoface.metrics import files as metrics_cli
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_amplitude_and_mean_absolute_error():
 def test_closures_are_caught_up_to_one_frame_beside_the_interval():
     aperture = np.full(30, 5.0)
     aperture[10] = 1.0  # at 10/30 s, exactly the threshold
-    at = lambda start, end: bool(metrics.closures_caught(aperture, [[start / 30, end / 30]])[0])  # noqa: E731
+    at = lambda start, end: bool(metrics.closures_caught(aperture, [[start / 30, end / 30]])[0])
     assert at(8, 10) and at(10, 12) and at(11, 12) and at(8, 9)
     assert not at(7, 8.9) and not at(11.1, 13)
     assert list(metrics.closures_caught(aperture, [[0.3, 0.35], [0.5, 0.6]])) == [True, False]

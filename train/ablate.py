@@ -12,10 +12,10 @@ import json
 import shlex
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import torch

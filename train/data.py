@@ -47,7 +47,7 @@ class Batch:
     prosody: Tensor | None = None
     """(B, T, 3) of the content, see ``emoface.prosody``."""
 
-    def to(self, device) -> "Batch":
+    def to(self, device) -> Batch:
         def move(value):
             return tuple(map(move, value)) if isinstance(value, tuple) else value if value is None else value.to(device)
 

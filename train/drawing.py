@@ -37,7 +37,7 @@ class Drawn:
     reading: Tensor | None
     """(K, 3N) least squares: offsets in metres -> weights of the shapes."""
 
-    def to(self, device) -> "Drawn":
+    def to(self, device) -> Drawn:
         def move(value):
             return None if value is None else LipPairs(*(v.to(device) for v in value)) if isinstance(value, LipPairs) else value.to(device)
 

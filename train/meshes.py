@@ -47,8 +47,8 @@ class SoundBatch:
     rest: Batch
     """Everything else; its features are filled in by :meth:`MeshTask.prepare`."""
 
-    def to(self, device) -> "SoundBatch":
-        move = lambda sounds: [s.to(device) for s in sounds]  # noqa: E731
+    def to(self, device) -> SoundBatch:
+        move = lambda sounds: [s.to(device) for s in sounds]
         return SoundBatch(move(self.content), tuple(map(move, self.sources)), self.frames, self.source_frames, self.rest.to(device))
 
 
@@ -225,8 +225,8 @@ class MeshTask:
             frames.append([clips[i]["frames"] for i in which])
         sounds = [[torch.from_numpy(self.data.sound(i)) for i in which] for which in (contents, lenders)]
         styles = self.model.config.style_names
-        label = lambda which: torch.tensor([EMOTIONS.index(clips[i]["emotion"]) for i in which])  # noqa: E731
-        level = lambda which: torch.tensor([clips[i]["level"] for i in which])  # noqa: E731
+        label = lambda which: torch.tensor([EMOTIONS.index(clips[i]["emotion"]) for i in which])
+        level = lambda which: torch.tensor([clips[i]["level"] for i in which])
         never = torch.zeros(self.size, dtype=torch.bool)
         rest = Batch(
             content=torch.empty(0), mask=mask_of(truth[0]), sources=(torch.empty(0), torch.empty(0)),

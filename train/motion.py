@@ -31,7 +31,7 @@ class BasisMotion:
         """Offsets (B, T, N, 3) of the vertices (N,)."""
         return (self.weights @ self.basis[:, vertices].flatten(1)).unflatten(-1, (-1, 3))
 
-    def to(self, device) -> "BasisMotion":
+    def to(self, device) -> BasisMotion:
         return BasisMotion(self.weights.to(device), self.basis.to(device))
 
 
@@ -48,7 +48,7 @@ class DenseMotion:
     def at(self, vertices: Tensor) -> Tensor:
         return self.offsets[:, :, vertices]
 
-    def to(self, device) -> "DenseMotion":
+    def to(self, device) -> DenseMotion:
         return DenseMotion(self.offsets.to(device))
 
 

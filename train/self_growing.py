@@ -15,7 +15,6 @@ from emoface.decoder import BranchDecoder, BranchLoop
 
 from .motion import Motion
 
-
 SCHEMES = ("self_growing", "teacher_forcing")
 
 

@@ -13,11 +13,11 @@ import json
 import math
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Callable
 
 import torch
 import yaml
@@ -33,11 +33,10 @@ from emoface.modeling import EmoFaceModel, stretch
 
 from . import losses
 from .data import Batch
-from .drawing import Drawn, VertexSampler
+from .drawing import Drawn
 from .losses import LossWeights
 from .self_growing import SCHEMES, decode, ground_truth_probability
 from .tasks import DATA_SETTINGS, HEARING, Task, load_hearing, make_task
-
 
 TERMS = (
     "self", "cross", "velocity", "classification", "lip_gap", "lip_aperture", "lip_seal", "width", "expression", "contrast", "smoothness",

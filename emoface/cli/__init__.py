@@ -12,10 +12,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib import import_module
 from importlib.util import find_spec
-from typing import NoReturn, Sequence
+from typing import NoReturn
 
 from .. import __version__
 from ..errors import Cancelled, EmoFaceError

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 
-def add_parser(subparsers: "argparse._SubParsersAction") -> None:
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser("study", description="User studies after ITU-T P.800, P.808 and P.910. Collect the answers "
                                                "with: python app.py --study DIR")
     commands = parser.add_subparsers(dest="study_command", metavar="COMMAND", required=True)

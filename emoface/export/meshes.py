@@ -18,11 +18,13 @@ from ..files import atomic_path
 _TEXT = {"settings"}
 _NAMES = {"blendshape_names", "emotion_names"}
 _SOUND = {"audio", "sample_rate"}
+FORMAT_VERSION = 1
+"""Of our npz. Files without one are from before it was written, and are read as 1. Raise it when an old reader would misread a new file."""
 
 
 def save_npz(animation: Animation, path: str | os.PathLike, *, audio: bool = False) -> Path:
     """Writes every field of the animation under its own name; the sound only if ``audio`` is true. No pickles."""
-    arrays = {}
+    arrays = {"format_version": np.asarray(FORMAT_VERSION)}
     for field in fields(Animation):
         value = getattr(animation, field.name)
         if value is None or (field.name in _SOUND and not audio):
@@ -51,6 +53,9 @@ def load_npz(path: str | os.PathLike) -> Animation:
     needed = {"vertices", "template", "faces", "fps", "skin_count"}
     if missing := sorted(needed - set(values)):
         raise EmoFaceError(f"{path.name} is not an animation saved by EmoFace: it lacks {', '.join(missing)}.")
+    version = values.get("format_version", np.asarray(1))
+    if version.shape != () or version.dtype.kind not in "iu" or int(version) > FORMAT_VERSION:
+        raise EmoFaceError(f"{path.name} has format version {version}, this EmoFace reads up to {FORMAT_VERSION}: update EmoFace.")
     values = {name: value for name, value in values.items() if name in known}
     for name in _NAMES & set(values):
         values[name] = tuple(str(item) for item in values[name])

@@ -331,7 +331,7 @@ class Estimate:
     n: int
     total: float
 
-    def scaled(self, factor: float) -> "Estimate":
+    def scaled(self, factor: float) -> Estimate:
         return Estimate(self.value * factor, self.low * factor, self.high * factor, self.n, self.total)
 
 

@@ -376,7 +376,7 @@ def _list(raw: Any, what: str) -> list:
 def _text(raw: Any, languages: tuple[str, ...], what: str) -> Text:
     """One text for all languages, or one for each."""
     if isinstance(raw, str) and raw.strip():
-        return {language: raw for language in languages}
+        return dict.fromkeys(languages, raw)
     if isinstance(raw, dict) and all(isinstance(raw.get(language), str) and raw[language].strip()
                                      for language in languages):
         return {language: raw[language] for language in languages}

@@ -25,8 +25,7 @@ from ..audio import load_audio
 from ..errors import EmoFaceError
 from ..files import atomic_path
 from .design import SCALE, SOFT_HYPHEN, Design, Item, Method, load_design
-from .films import (Film, add_card, check_film, delay_sound, film_animation, film_video, freeze, shift, write_film,
-                    write_scene)
+from .films import Film, add_card, check_film, delay_sound, film_animation, film_video, freeze, shift, write_film, write_scene
 from .plan import Page, Stimulus, all_stimuli, plan_rater
 from .texts import load_texts
 
@@ -149,7 +148,7 @@ def _hide_age(path: Path) -> None:
     os.utime(path, (FILE_TIME, FILE_TIME))
 
 
-def _scene(design: Design, stimulus: Stimulus, animator: "_Animator") -> Animation:
+def _scene(design: Design, stimulus: Stimulus, animator: _Animator) -> Animation:
     """What the 3D player shows: as the film, but for cards, which only films have."""
     item = design.item(stimulus.item)
     animation = animator(design.method(stimulus.method), item)
@@ -163,7 +162,7 @@ def _scene(design: Design, stimulus: Stimulus, animator: "_Animator") -> Animati
     return animation
 
 
-def _film(design: Design, stimulus: Stimulus, animator: "_Animator") -> Film:
+def _film(design: Design, stimulus: Stimulus, animator: _Animator) -> Film:
     item, method = design.item(stimulus.item), design.method(stimulus.method)
     speech = design.folder / item.speech
     if method.source == "videos":

@@ -39,8 +39,8 @@ def write_scene(animations: Sequence[Animation], captions: Sequence[str], stem: 
     """Writes what ``FacePlayer`` shows for animations of one topology; returns its value."""
     import soundfile
 
-    from . import scenes
     from ..export.pack import Panel, Track, View, write_pack
+    from . import scenes
 
     first = animations[0]
     longest = max(animation.frame_count for animation in animations)

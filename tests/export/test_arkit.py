@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from emoface.errors import EmoFaceError
-from emoface.export.arkit import (ARKIT_NAMES, CSV_NAMES, HEADER, load_csv, load_json, resample, save_csv, save_json,
-                                  timecode)
+from emoface.export.arkit import ARKIT_NAMES, CSV_NAMES, HEADER, load_csv, load_json, resample, save_csv, save_json, timecode
 from emoface.head import fit_blendshapes
 
 

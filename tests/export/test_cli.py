@@ -78,8 +78,8 @@ def test_what_the_player_is_given(files, tmp_path, talking, flame):
 
 def test_view_in_a_browser(files, tmp_path, talking, chromium):
     pytest.importorskip("gradio")
-    from emoface.ui.viewer import build_viewer
     from emoface.ui.theme import CSS, theme
+    from emoface.ui.viewer import build_viewer
 
     page = build_viewer([load(files / "peer.npy", files / "flame.ply")], ["peer.npy"], tmp_path)
     _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, allowed_paths=[str(tmp_path)], theme=theme(),

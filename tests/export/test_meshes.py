@@ -39,6 +39,20 @@ def test_npz_keeps_every_field(tmp_path, talking, flame):
     same(talking, heard, skip=())
 
 
+def test_npz_carries_its_format_version(tmp_path, talking):
+    """A newer file is refused with what to do, a file from before versions is read."""
+    talking.save(tmp_path / "now.npz")
+    with np.load(tmp_path / "now.npz") as file:
+        arrays = dict(file)
+    assert int(arrays["format_version"]) == 1
+    np.savez(tmp_path / "newer.npz", **{**arrays, "format_version": np.asarray(2)})
+    with pytest.raises(EmoFaceError, match="format version 2.*update"):
+        load(tmp_path / "newer.npz")
+    del arrays["format_version"]
+    np.savez(tmp_path / "older.npz", **arrays)
+    assert np.array_equal(load(tmp_path / "older.npz").vertices, talking.vertices)
+
+
 def test_damaged_npz_is_refused(tmp_path, talking):
     good = talking.save(tmp_path / "a.npz").read_bytes()
     for number, data in enumerate((b"", good[:5000], b"not a zip")):

@@ -28,7 +28,7 @@ class Clock:
 
 def write_study(folder, *, plans=3):
     (folder / "clips").mkdir(parents=True)
-    clips = {name: 2.0 for name in ("c0", "c1", "c2", "c3", "k0", "k1", "k2")}
+    clips = dict.fromkeys(("c0", "c1", "c2", "c3", "k0", "k1", "k2"), 2.0)
     for name in clips:
         (folder / "clips" / f"{name}.mp4").write_bytes(b"clip")
     pages = [[{"practice": True, "clips": ["c0"]}, {"practice": False, "clips": ["c1", "c2"]},
@@ -85,9 +85,9 @@ class Client:
 
     def page(self, **changes):
         return {"action": "answer", "code": self.code, "page": self.reply["page"],
-                "answers": {clip: {aspect: 3 for aspect in ASPECTS} for clip in self.reply["clips"]},
-                "plays": {clip: 2 for clip in self.reply["clips"]},
-                "players": {clip: "3d" for clip in self.reply["clips"]}, "smoothness": {}, **changes}
+                "answers": {clip: dict.fromkeys(ASPECTS, 3) for clip in self.reply["clips"]},
+                "plays": dict.fromkeys(self.reply["clips"], 2),
+                "players": dict.fromkeys(self.reply["clips"], "3d"), "smoothness": {}, **changes}
 
     def rate(self, **changes):
         self.watch()
@@ -252,7 +252,7 @@ def test_fifty_sessions_at_once_mix_nothing(tmp_path):
     """Real time and threads, as the server runs them; clips are made short so that nobody waits."""
     folder = write_study(tmp_path / "study", plans=50)
     study = json.loads((folder / "study.json").read_text())
-    study["clips"] = {name: 0.0 for name in study["clips"]}
+    study["clips"] = dict.fromkeys(study["clips"], 0.0)
     (folder / "study.json").write_text(json.dumps(study))
     storage = Storage(default_path(folder))
     session = StudySession(folder, storage)
@@ -267,7 +267,7 @@ def test_fifty_sessions_at_once_mix_nothing(tmp_path):
             rater.check()
             while rater.reply["screen"] == "page":
                 value = 1 + (index + rater.reply["page"]) % 5
-                rater.rate(answers={clip: {aspect: value for aspect in ASPECTS} for clip in rater.reply["clips"]})
+                rater.rate(answers={clip: dict.fromkeys(ASPECTS, value) for clip in rater.reply["clips"]})
             owners[rater_id(rater.code)] = index
         except BaseException as error:
             failures.append(error)

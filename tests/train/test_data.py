@@ -62,7 +62,7 @@ def test_batches_know_what_was_measured_and_whose_style_is_asked_for(corpus):
         if clip["style"] != items.styles[0]:
             styles[items.styles[item["style"]] == clip["style"]] += 1
     assert styles[False] / sum(styles.values()) == pytest.approx(DEFAULT_STYLE, abs=0.06)
-    only = lambda kind: sampler(corpus, kinds={kind: 1.0}).batch(0).real  # noqa: E731
+    only = lambda kind: sampler(corpus, kinds={kind: 1.0}).batch(0).real
     assert only("grid").all() and not only("ravdess").any()
 
 

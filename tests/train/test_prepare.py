@@ -120,7 +120,7 @@ def official_files(folder: Path) -> np.ndarray:
         row += 60
     for name, value in (
         ("subj_seq_to_idx.pkl", index), ("raw_audio_fixed.pkl", sound),
-        ("templates.pkl", {s: vertices[0] for s in SUBJECTS}),
+        ("templates.pkl", dict.fromkeys(SUBJECTS, vertices[0])),
     ):
         (folder / name).write_bytes(pickle.dumps(value, protocol=2))
     return vertices

@@ -28,13 +28,13 @@ from train.corpus.clip import Clip
 from train.corpus.coarticulation import Phone, speech_motion
 from train.corpus.lips import average_head_lips
 from train.corpus.store import merge, write_part
+from train.drawing import Drawn
+from train.hearing.trainer import read_hearing_config
 from train.meshes import MeshFolder, MeshTask
 from train.motion import BasisMotion, DenseMotion
 from train.prepare.vertices import write_clip, write_index
 from train.self_growing import decode, ground_truth_probability
 from train.tasks import make_task
-from train.drawing import Drawn
-from train.hearing.trainer import read_hearing_config
 from train.train import Trainer, TrainingConfig, compute_losses, learning_rate, read_config
 
 CONFIG = "train/configs/tiny.yaml"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 from tqdm import tqdm

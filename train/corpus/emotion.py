@@ -102,7 +102,7 @@ class EmotionTargets:
         self._population = {key: np.mean(group, axis=0) for key, group in grouped.items()}
 
     @classmethod
-    def from_file(cls, path: Path, *, population_actors=range(1, 19)) -> "EmotionTargets":
+    def from_file(cls, path: Path, *, population_actors=range(1, 19)) -> EmotionTargets:
         return cls(*read_action_units(path), population_actors=population_actors)
 
     def _neutral_of_actors(self) -> dict[int, np.ndarray]:

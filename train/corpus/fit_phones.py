@@ -19,7 +19,13 @@ from emoface.files import atomic_path
 from .channels import FPS, INDEX, NAMES, columns
 from .clip import read_audio, split_of
 from .coarticulation import (
-    LIP_SHAPE, NEUTRAL_AMPLITUDE, PHONE_SHAPES_FILE, PHONES, VISEME_OF_PHONE, VISEME_SHAPES, dominance,
+    LIP_SHAPE,
+    NEUTRAL_AMPLITUDE,
+    PHONE_SHAPES_FILE,
+    PHONES,
+    VISEME_OF_PHONE,
+    VISEME_SHAPES,
+    dominance,
 )
 from .drive import drive, resting_face
 from .grid import SILENCE_WORDS, read_captures, silent_frames, speech_of_words

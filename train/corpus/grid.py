@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 
 from .channels import FPS
 from .clip import Clip, read_audio, split_of
-from .drive import CORNERS, Capture, Rest, drive, lip_gap_mm, measured_closure, resting_face, to_our_order
+from .drive import CORNERS, Capture, drive, lip_gap_mm, measured_closure, resting_face, to_our_order
 from .envelope import accent_track, emotion_envelope, loudness_track, speech_activity, speech_interval
 from .lips import LipResponse
 from .phones import read_word_table

@@ -68,7 +68,7 @@ class Person:
         return f"{'man' if self.gender > 0.5 else 'woman'}, {self.years}"
 
 
-AVERAGE = Person(gender=0.5, years=27, race={name: 1 / 3 for name in RACES}, look="average")
+AVERAGE = Person(gender=0.5, years=27, race=dict.fromkeys(RACES, 1 / 3), look="average")
 
 
 def random_person(index: int, rng: np.random.Generator) -> Person:

@@ -108,7 +108,7 @@ def macro(
     *, gender: float = 0.5, years: float = 27, muscle: float = 0.5, weight: float = 0.5, race: dict | None = None
 ) -> np.ndarray:
     """Offsets (N, 3) of MakeHuman's macro targets. gender 0 = female, 1 = male; muscle and weight 0..1."""
-    race = race or {name: 1 / 3 for name in RACES}
+    race = race or dict.fromkeys(RACES, 1 / 3)
     offsets = np.zeros((VERTEX_COUNT, 3))
     sexes = {"female": 1 - gender, "male": gender}
     for (sex, a), (age, b) in itertools.product(sexes.items(), _age_weights(years).items()):

@@ -17,7 +17,7 @@ class Part:
     deltas: dict[str, np.ndarray] = field(default_factory=dict)
     """How shapes move it, (n, 3) at weight 1."""
 
-    def moved(self, transform: "Placement", deltas: dict[str, np.ndarray] | None = None) -> "Part":
+    def moved(self, transform: Placement, deltas: dict[str, np.ndarray] | None = None) -> Part:
         return Part(self.region, transform(self.vertices), self.faces, self.deltas if deltas is None else deltas)
 
 
@@ -32,7 +32,7 @@ class Placement:
         return points * self.scale + self.shift
 
     @staticmethod
-    def fit(source: np.ndarray, target: np.ndarray) -> "Placement":
+    def fit(source: np.ndarray, target: np.ndarray) -> Placement:
         """Least squares, axis by axis."""
         a, b = source - source.mean(0), target - target.mean(0)
         scale = (a * b).sum(0) / (a * a).sum(0)
@@ -50,7 +50,7 @@ class RigidMotion:
         return points @ self.rotation.T + self.translation - points
 
     @staticmethod
-    def fit(source: np.ndarray, target: np.ndarray) -> "RigidMotion":
+    def fit(source: np.ndarray, target: np.ndarray) -> RigidMotion:
         """Kabsch's least squares."""
         a, b = source - source.mean(0), target - target.mean(0)
         u, _, vt = np.linalg.svd(a.T @ b)

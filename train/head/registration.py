@@ -38,7 +38,7 @@ class Scan:
     expressions: dict[str, np.ndarray]
 
     @staticmethod
-    def load(path) -> "Scan":
+    def load(path) -> Scan:
         with np.load(path, allow_pickle=False) as file:
             quads, step = file["quads"], float(file["step_cm"])
             quads = quads[(quads < FACE_VERTICES).all(axis=1)]
@@ -64,7 +64,7 @@ class Scan:
 
 def along(curve: np.ndarray, share: np.ndarray) -> np.ndarray:
     """(n, 3) points at shares 0..1 of a curve's length."""
-    walked = np.r_[0, np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))] 
+    walked = np.r_[0, np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))]
     return np.stack([np.interp(share * walked[-1], walked, curve[:, k]) for k in range(3)], axis=1)
 
 

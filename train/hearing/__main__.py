@@ -63,7 +63,7 @@ def train(recordings: list[Recording], folder: Path, config_path: Path, out: Pat
 
 def _errors(labels: np.ndarray, heard: np.ndarray, temperature: float) -> dict[str, float]:
     """Expected calibration error on the validation voices before and after."""
-    softmax = lambda x: np.exp(x - x.max(-1, keepdims=True)) / np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True)  # noqa: E731
+    softmax = lambda x: np.exp(x - x.max(-1, keepdims=True)) / np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True)
     return {"before": calibration_error(labels, softmax(heard)), "after": calibration_error(labels, softmax(heard / temperature))}
 
 

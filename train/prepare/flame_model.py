@@ -100,7 +100,7 @@ class Flame:
     weights: np.ndarray
 
     @classmethod
-    def load(cls, path: Path) -> "Flame":
+    def load(cls, path: Path) -> Flame:
         if not path.exists() or path.suffix != ".npz":
             raise EmoFaceError(f"{path} is no converted FLAME: python -m train.prepare flame --source PKL --out NPZ")
         with np.load(path, allow_pickle=False) as file:

@@ -8,8 +8,8 @@ shifted, never stretched.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 from scipy.signal import savgol_filter

@@ -8,8 +8,8 @@ Speakers are split 8/2/2 as in VOCA, sentences as in FaceFormer (all 40 to train
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Callable, Iterator
 
 import numpy as np
 from tqdm import tqdm
