@@ -35,6 +35,11 @@ MASK_GROUPS: dict[str, tuple[str, ...]] = {
 LIP_CORNER_RING = 6
 """Of ``lip_rings``: MediaPipe's corners 61 and 291 lie on the outer edge of the red of the lips."""
 
+OPPOSED = (("mouthLeft", "mouthRight"), ("jawLeft", "jawRight"), ("mouthSmileLeft", "mouthFrownLeft"), ("mouthSmileRight", "mouthFrownRight"))
+"""Shapes that undo each other: at most one of a pair is above 0, or an animator could not edit the curves."""
+_LIP_WEIGHT, _CLOSURE_WEIGHT = 5, 300
+"""Of ``fit_blendshapes``, against 1 for other skin. Without them the curves of the shipped model's clips open shut lips by .5 to 1 mm."""
+
 _HIDDEN = ("mouth_cavity", "eye_socket_left", "eye_socket_right")
 _SIDES = ("Left", "Right")
 
@@ -290,15 +295,28 @@ def lip_aperture_mm(skin: np.ndarray, head: Head) -> np.ndarray:
 
 
 @lru_cache(maxsize=HEAD_COUNT)
-def _fit_basis(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Shapes that skin can show (K,), their deltas as unit vectors (K, 3S), zero where hidden, and lengths (K,)."""
+def _fit_basis(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What the fit needs of a head: numbers of the K shapes that skin can show, their lengths (K,), ``M B^T`` (3S, K) and ``B M B^T`` (K, K).
+
+    ``B`` are the shapes' deltas, zero where hidden, and ``M`` weighs the coordinates: lips more than skin, and the height of the gap
+    between the lips most. Lengths are measured with ``M``, and shapes have length 1.
+    """
     head = load_head(index)
     # Gaze barely moves the skin and its opposite directions cancel; the tongue is not skin at all.
     used = [i for i, n in enumerate(head.blendshape_names) if not n.startswith("eyeLook") and n != "tongueOut"]
     visible = head.mask("visible_skin")[: head.skin_count]
-    basis = (head.blendshapes[used] * visible[:, None]).reshape(len(used), -1)
-    length = np.linalg.norm(basis, axis=1)
-    return np.array(used), basis / length[:, None], length
+    basis = head.blendshapes[used] * visible[:, None]
+    weighed = basis.copy()
+    weighed[:, head.mask("lips")[: head.skin_count]] *= _LIP_WEIGHT
+    upper, lower = head.lip_line.T
+    gap = np.float32(_CLOSURE_WEIGHT) * (basis[:, upper, 1] - basis[:, lower, 1])
+    shapes = np.arange(len(used))[:, None]
+    np.add.at(weighed, (shapes, upper, 1), gap)  # a vertex may belong to two pairs
+    np.subtract.at(weighed, (shapes, lower, 1), gap)
+    basis, weighed = basis.reshape(len(used), -1), weighed.reshape(len(used), -1)
+    gram = basis @ weighed.T
+    length = np.sqrt(np.diagonal(gram))
+    return np.array(used), length, np.ascontiguousarray((weighed / length[:, None]).T), gram / np.outer(length, length)
 
 
 def fit_blendshapes(
@@ -309,27 +327,40 @@ def fit_blendshapes(
     ridge: float = 1e-5,
     smoothness: float = 2e-4,
 ) -> np.ndarray:
-    """ARKit weights (T, 52) in [0, 1] whose shapes rebuild the skin offsets (T, S, 3) best.
+    """ARKit weights (T, 52) in [0, 1] whose shapes rebuild the skin offsets (T, S, 3) best, and shut the lips where the skin does.
 
     Minimises ``|W B - Y|^2 + ridge |W|^2 + smoothness |W[t+1] - W[t]|^2`` over all frames at once by FISTA with a box
     constraint (Beck & Teboulle 2009) and restarts (O'Donoghue & Candes 2015), on unit-length shapes and the visible
-    skin only. The temporal term is symmetric in time, so it adds no lag. ``eyeLook*`` and ``tongueOut`` cannot be read
-    from skin and stay 0.
+    skin only; lips count five times, and the height of the gap between them 300 times, so that p, b and m close. The temporal term
+    is symmetric in time, so it adds no lag. Of two opposed shapes (``OPPOSED``) the weaker is 0: the second half of the iterations runs
+    without it. ``eyeLook*`` and ``tongueOut`` cannot be read from skin and stay 0.
     """
     offsets = np.asarray(offsets, np.float32)
     if offsets.ndim != 3 or offsets.shape[1:] != (head.skin_count, 3):
         raise EmoFaceError(f"Skin offsets have shape {offsets.shape}; the head needs (frames, {head.skin_count}, 3).")
     frames = len(offsets)
-    used, basis, length = _fit_basis(head.index)
+    used, length, reading, gram = _fit_basis(head.index)
     weights = np.zeros((frames, len(head.blendshape_names)), np.float32)
     if not frames:
         return weights
-    gram = (basis @ basis.T + ridge * np.eye(len(used))).astype(np.float32)
-    data = offsets.reshape(frames, -1) @ basis.T
-    step = np.float32(1 / (np.linalg.eigvalsh(gram)[-1] + 4 * smoothness))
+    gram = (gram + ridge * np.eye(len(used))).astype(np.float32)
+    data = offsets.reshape(frames, -1) @ reading
+    most = np.broadcast_to(length, (frames, len(used))).copy()
+    first = _fista(np.zeros_like(data), gram, data, most, smoothness=smoothness, iterations=iterations // 2)
+    place = {head.blendshape_names[number]: column for column, number in enumerate(used)}
+    for one, other in OPPOSED:
+        one, other = place[one], place[other]
+        weaker = first[:, one] / length[one] < first[:, other] / length[other]
+        most[weaker, one] = most[~weaker, other] = 0
+    found = _fista(np.minimum(first, most), gram, data, most, smoothness=smoothness, iterations=iterations - iterations // 2)
+    weights[:, used] = found / length
+    return weights
 
-    x = np.clip(data, 0, length)
-    y, momentum = x.copy(), 1.0
+
+def _fista(start: np.ndarray, gram: np.ndarray, data: np.ndarray, most: np.ndarray, *, smoothness: float, iterations: int) -> np.ndarray:
+    """(T, K) minimum of ``x gram x / 2 - data x`` and the temporal term over 0 <= x <= most, from ``start``."""
+    step = np.float32(1 / (np.linalg.eigvalsh(gram)[-1] + 4 * smoothness))
+    x, y, momentum = start, start.copy(), 1.0
     for _ in range(iterations):
         gradient = y @ gram
         gradient -= data
@@ -338,12 +369,11 @@ def fit_blendshapes(
             gradient[:-1] -= jump
             gradient[1:] += jump
         new = y - step * gradient
-        np.clip(new, 0, length, out=new)
+        np.clip(new, 0, most, out=new)
         change = new - x
         if np.vdot(y - new, change) > 0:  # the momentum points uphill: start it afresh
             momentum = 1.0
         ahead = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         y = new + np.float32((momentum - 1) / ahead) * change
         x, momentum = new, ahead
-    weights[:, used] = x / length
-    return weights
+    return x

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 
 from emoface.errors import EmoFaceError
 from emoface.export import raster_numpy
-from emoface.head import ASSET, HEAD_COUNT, MASK_GROUPS, fit_blendshapes, lip_aperture_mm, load_head
+from emoface.head import ASSET, HEAD_COUNT, MASK_GROUPS, OPPOSED, fit_blendshapes, lip_aperture_mm, load_head
 from train.head.eyes import IRIS
 from train.head.gaps import lid_gaps_mm, lip_gaps_mm
 
@@ -35,13 +35,17 @@ def weights(pose: dict[str, float]) -> np.ndarray:
 
 
 def random_clip(frames: int, seed: int = 0) -> np.ndarray:
-    """Smooth sparse weights (T, 52) of shapes that skin shows."""
+    """Smooth sparse weights (T, 52) of shapes that skin shows; of opposed shapes only the stronger."""
     rng = np.random.default_rng(seed)
     raw = rng.random((frames, 52)) * (rng.random((frames, 52)) < 0.1)
     window = np.hanning(9)
     smooth = np.apply_along_axis(lambda c: np.convolve(c, window / window.sum(), "same"), 0, raw)
     hidden = [i for n, i in COLUMN.items() if n.startswith("eyeLook") or n == "tongueOut"]
     smooth[:, hidden] = 0
+    for pair in OPPOSED:
+        one, other = (COLUMN[name] for name in pair)
+        weaker = smooth[:, one] < smooth[:, other]
+        smooth[weaker, one] = smooth[~weaker, other] = 0
     return smooth.astype(np.float32)
 
 
@@ -315,6 +319,29 @@ def test_fit_is_calm_under_noise_and_does_not_lag():
     step = np.repeat([0.0, 0.6], 20)[:, None] * weights({"jawOpen": 1})
     jaw = fit_blendshapes(HEAD.pose(step)[:, :S] - HEAD.skin_template, head=HEAD)[:, COLUMN["jawOpen"]]
     assert jaw[19] < 0.06 and jaw[20] > 0.54 and jaw[:18].max() < 0.01
+
+
+def test_fit_shuts_lips_that_the_skin_shuts():
+    """Skin that no 52 shapes rebuild: an open mouth whose lips were moved together vertex by vertex, as a network shuts them."""
+    w = np.linspace(0, 0.15, 9)[:, None] * weights({"jawOpen": 1, "mouthFunnel": 1, "mouthUpperUpLeft": 1})
+    skin = HEAD.pose(w)[:, :S]
+    gap = skin[:, HEAD.lip_line[:, 0], 1] - skin[:, HEAD.lip_line[:, 1], 1]
+    for ring, name, side in zip(HEAD.lip_line.T, ("lips_upper", "lips_lower"), (-0.5, 0.5)):
+        lip = np.flatnonzero(HEAD.mask(name)[:S])
+        away = np.linalg.norm(HEAD.skin_template[lip, None] - HEAD.skin_template[ring], axis=2)
+        skin[:, lip, 1] += side * gap[:, away.argmin(1)] * np.exp(-(away.min(1) / 0.006) ** 2)
+    assert np.abs(lip_aperture_mm(skin, HEAD)).max() < 0.3
+    rebuilt = HEAD.pose(fit_blendshapes(skin - HEAD.skin_template, head=HEAD))[:, :S]
+    assert np.abs(lip_aperture_mm(rebuilt, HEAD)).max() < 0.5
+
+
+def test_fit_runs_no_opposed_shapes_together():
+    """A push that both mouthLeft and mouthRight would lower the error of: each alone also narrows the lips."""
+    w = np.concatenate([weights({a: 0.5, b: 0.3 + 0.4 * share}) for a, b in OPPOSED for share in (0, 1)])
+    found = fit_blendshapes(HEAD.pose(w)[:, :S] - HEAD.skin_template, head=HEAD)
+    for one, other in OPPOSED:
+        assert not np.minimum(found[:, COLUMN[one]], found[:, COLUMN[other]]).any(), (one, other)
+    assert found[0, COLUMN["mouthLeft"]] > 0.1 < found[1, COLUMN["mouthRight"]], "the stronger stays"
 
 
 def test_fit_of_a_frame_or_of_nothing():
