@@ -11,7 +11,7 @@ ACCENT, ENERGY, PITCH = (PROSODY.index(name) for name in ("accent", "energy", "p
 
 @pytest.fixture(scope="module")
 def speech() -> np.ndarray:
-    return load_audio("assets/examples/narrator.flac").samples
+    return load_audio("assets/examples/narrator.wav").samples
 
 
 @pytest.mark.parametrize("piece", [100, 777, 16000])

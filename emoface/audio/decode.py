@@ -21,6 +21,8 @@ _CONTAINERS = (
 )
 # Containers in which every packet has a time of its own; elsewhere times are only counted from what was read.
 _TIMED = {"mov", "matroska", "ogg", "mpegts", "mpeg", "flac", "flv"}
+# AAC begins with a frame of the encoder's own delay, which these containers do not tell anybody to leave out.
+_UNPRIMED = {"aac", "loas", "mpegts"}
 # Times jitter by less than this (Vorbis: its block sizes; Matroska: whole milliseconds). A lost AAC frame is longer.
 _JITTER_SECONDS = 0.02
 # (A leap by less than three quarters of a frame is jitter, too: no lost frame is as short.)
@@ -80,7 +82,9 @@ def _decode_track(container, stream, timeline: Timeline) -> None:
 
     if stream.codec_context.name == "flac":  # its checksums tell damage, which would sound like a bang
         stream.codec_context.options = {"err_detect": "crccheck+explode"}
-    clock = _Clock(timed=bool(_TIMED & set(container.format.name.split(","))))
+    container_names = set(container.format.name.split(","))
+    clock = _Clock(timed=bool(_TIMED & container_names))
+    primed = not (container_names & _UNPRIMED and stream.codec_context.name == "aac")
     for packet in _packets(container, stream):
         if _is_header(packet):
             continue
@@ -91,6 +95,9 @@ def _decode_track(container, stream, timeline: Timeline) -> None:
             continue
         for frame in frames:
             timeline.lose(clock.lost_before(frame))
+            if not primed:
+                primed = True
+                continue
             _add(frame, timeline, compressed=not stream.codec_context.name.startswith("pcm_"))
     timeline.damaged += clock.unheard  # at the very end: nothing follows that silence would keep in step
     timeline.close()

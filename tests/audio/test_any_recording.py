@@ -1,0 +1,171 @@
+"""Generated recordings: containers, codecs, rates, layouts and damage, and what must hold for all of them."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from emoface.audio import Audio, load_audio
+from emoface.hearing import condition
+
+from .recordings import KINDS, encoded, lag_seconds, narrator, recorded
+
+FRAME = 1 / 30
+# What is drawn depends on nothing but the code, so failures come again.
+drawn = settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate], derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+
+@st.composite
+def recordings(draw, kinds=KINDS):
+    """A kind of file, its rate and its number of channels."""
+    kind = draw(st.sampled_from(kinds))
+    channels = draw(st.sampled_from([c for c in (1, 2, 6) if c <= kind.channels]))
+    return kind, draw(st.sampled_from(kind.rates)), channels
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("recordings")
+
+
+def loaded(folder, data: bytes, **options) -> Audio:
+    path = folder / "recording.bin"
+    path.write_bytes(data)
+    return load_audio(path, **options)
+
+
+@drawn
+@given(recordings())
+def test_every_kind_is_whole_and_in_time(folder, recording):
+    kind, rate, channels = recording
+    audio = loaded(folder, recorded(kind, rate, channels))
+    clean = narrator()
+    assert audio.notes == []
+    assert abs(audio.seconds - len(clean) / 16000) < 0.15
+    assert abs(lag_seconds(audio.samples, clean)) <= FRAME
+    heard, expected = (np.log(np.maximum(levels(x), 1e-2)) for x in (audio.samples, clean))
+    count = min(len(heard), len(expected))
+    assert np.corrcoef(heard[:count], expected[:count])[0, 1] > 0.9
+
+
+def levels(samples: np.ndarray) -> np.ndarray:
+    """RMS of every 100 ms of what the encoder hears."""
+    heard = condition(samples)
+    return np.sqrt(np.square(heard[: len(heard) // 1600 * 1600].reshape(-1, 1600)).mean(1))
+
+
+@drawn
+@given(recordings(), st.floats(0.45, 0.75), st.integers(1, 150), st.integers(0, 2**32 - 1))
+def test_damage_costs_only_what_is_damaged(folder, recording, place, size, seed):
+    """Some random bytes in the middle: no traceback, what follows keeps its time, and what was lost is said."""
+    kind, rate, channels = recording
+    data = bytearray(recorded(kind, rate, channels))
+    at = int(place * len(data))
+    data[at : at + size] = np.random.default_rng(seed).bytes(size)
+    audio = loaded(folder, bytes(data))
+    clean = narrator()
+    assert audio.seconds > len(clean) / 16000 - 0.3
+    assert audio.seconds < len(clean) / 16000 + 0.3
+    tail = int(2.6 * 16000)
+    if kind.timed:
+        assert abs(lag_seconds(audio.samples[tail:], clean[tail:])) <= FRAME
+    if audio.damaged_seconds:
+        assert "damaged" in audio.notes[0]
+
+
+@drawn
+@given(recordings(tuple(kind for kind in KINDS if kind.joins)), st.data())
+def test_files_in_a_row_are_one_recording(folder, first, data):
+    """Both halves are there, each at its own speed, also where rate or channels change in between."""
+    kind, rate, channels = first
+    changes = kind.container != "ogg"  # a chained Ogg holds what its first link announced
+    second_rate = data.draw(st.sampled_from(kind.rates)) if changes else rate
+    second_channels = data.draw(st.sampled_from([c for c in (1, 2, 6) if c <= kind.channels])) if changes else channels
+    if (kind.container, kind.codec) == ("mpegts", "aac"):
+        second_channels = channels
+    audio = loaded(folder, recorded(kind, rate, channels) + recorded(kind, second_rate, second_channels))
+    clean = narrator()
+    assert abs(audio.seconds - 2 * len(clean) / 16000) < 0.25
+    assert abs(lag_seconds(audio.samples[: len(clean)], clean)) <= FRAME
+    assert abs(lag_seconds(audio.samples[-len(clean) :], clean)) <= 0.13  # encoders' padding stands between the halves
+
+
+@drawn
+@given(recordings(), st.floats(0.4, 0.95))
+def test_a_file_that_breaks_off_gives_what_is_there(folder, recording, share):
+    kind, rate, channels = recording
+    data = recorded(kind, rate, channels)
+    if kind.container in ("ipod", "mov"):
+        return  # their index stands at the end: nothing can be read without it (see test_load)
+    audio = loaded(folder, data[: int(share * len(data))])
+    # Ogg keeps a second of Opus in one page, which is whole or not there.
+    assert share * len(narrator()) / 16000 - (1.1 if kind.container == "ogg" else 0.6) < audio.seconds < len(narrator()) / 16000 + 0.1
+
+
+@drawn
+@given(recordings(), st.floats(-40, 20), st.floats(-0.2, 0.2))
+def test_gain_and_offset_are_not_heard(folder, recording, decibels, offset):
+    kind, rate, channels = recording
+    audio = loaded(folder, recorded(kind, rate, channels))
+    again = load_audio((audio.samples * 10 ** (decibels / 20) + offset, 16000))
+    np.testing.assert_allclose(condition(again.samples), condition(audio.samples), atol=2e-4)
+
+
+# ---- kinds that one bug report each was about -------------------------------------------------------------------------
+
+
+def test_header_without_a_length(folder):
+    """A recorder that crashed leaves sizes of 0 (or the largest number); FLAC and mp3 from a pipe have none."""
+    whole = recorded(KINDS[0], 16000, 1)
+    at = whole.index(b"data") + 4
+    for size in (bytes(4), b"\xff" * 4):
+        audio = loaded(folder, whole[:4] + size + whole[8:at] + size + whole[at + 4 :])
+        assert audio.seconds == pytest.approx(len(narrator()) / 16000, abs=0.02) and not audio.notes
+    flac = bytearray(recorded(KINDS[5], 16000, 1))
+    flac[21] &= 0xF0  # 36 bits of STREAMINFO: the number of samples
+    flac[22:26] = bytes(4)
+    assert loaded(folder, bytes(flac)).seconds == pytest.approx(len(narrator()) / 16000, abs=0.01)
+    mp3 = recorded(KINDS[6], 44100, 1)
+    name = b"Xing" if b"Xing" in mp3 else b"Info"
+    assert loaded(folder, mp3.replace(name, b"\0\0\0\0")).seconds == pytest.approx(len(narrator()) / 16000, abs=0.15)
+
+
+def test_a_header_that_claims_too_much_is_not_believed(folder):
+    whole = recorded(KINDS[0], 16000, 1)
+    at = whole.index(b"data") + 4
+    claims = whole[:at] + (500 * 32000).to_bytes(4, "little") + whole[at + 4 :]
+    assert loaded(folder, claims, max_seconds=4).seconds == pytest.approx(len(narrator()) / 16000, abs=0.01)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names there")
+def test_pipes(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for kind in (KINDS[0], KINDS[15]):
+        writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(recorded(kind, 16000, 1),))
+        writer.start()
+        audio = load_audio(tmp_path / "pipe")
+        writer.join()
+        assert audio.name == "pipe" and audio.seconds == pytest.approx(len(narrator()) / 16000, abs=0.15)
+    code = "from emoface.audio import load_audio; print(load_audio('/dev/stdin').seconds)"
+    done = subprocess.run([sys.executable, "-c", code], input=recorded(KINDS[0], 16000, 1), capture_output=True)
+    assert float(done.stdout) == pytest.approx(len(narrator()) / 16000, abs=0.01), done.stderr
+
+
+def test_the_default_track_or_else_the_first_with_sound(folder):
+    speech = narrator()[:, None]
+    other = np.roll(speech, 8000)
+    for tracks, default in (([0 * speech, speech], 1), ([0 * speech, speech], 0), ([other, speech], 1), ([speech, other], 0)):
+        audio = loaded(folder, encoded(tracks, "aac", 16000, container="matroska", default=default))
+        assert abs(lag_seconds(audio.samples, narrator())) <= FRAME
+
+
+def test_times_that_leap_are_another_recording(folder):
+    """Two broadcast captures whose clocks differ by hours: no hours of silence in between."""
+    kind = next(kind for kind in KINDS if (kind.container, kind.codec) == ("mpegts", "ac3"))
+    audio = loaded(folder, recorded(kind, 48000, 2) + recorded(kind, 48000, 6))
+    assert audio.seconds == pytest.approx(2 * len(narrator()) / 16000, abs=0.1) and not audio.damaged_seconds
