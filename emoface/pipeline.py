@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Callable, Sequence, Union
 
@@ -135,7 +136,22 @@ class EmoFacePipeline:
         rows = self.batch([(a, "speech"), (a, b), (b, a), (b, "speech")], **options)
         return [rows[:2], rows[2:]]
 
-    def batch(
+    def branches(self, speech: Sound, *, emotion: Sound = "speech", **options) -> dict[str, Animation]:
+        """``{"fused": ..., "content": ..., "emotion": ...}``: the face, and what each branch alone would do, from one pass.
+
+        Options as for calling the pipeline, without ``output``.
+        """
+        return self._animate([(speech, emotion)], outputs=OUTPUTS, **options)[0]
+
+    def batch(self, jobs: Sequence[tuple[Sound, Sound]], *, output: str = "fused", **options) -> list[Animation]:
+        """Animate several ``(speech, emotion)`` jobs, in their order. Options as for calling the pipeline.
+
+        A recording that several jobs name, by the same path or as the same object, is read and encoded once, and all rows share one
+        decoding loop.
+        """
+        return [shown[output] for shown in self._animate(jobs, outputs=(output,), **options)]
+
+    def _animate(
         self,
         jobs: Sequence[tuple[Sound, Sound]],
         *,
@@ -143,23 +159,25 @@ class EmoFacePipeline:
         level: str = "normal",
         style: str | None = None,
         head: int = 0,
-        output: str = "fused",
+        outputs: Sequence[str],
         idle: bool = False,
         initial_offset: np.ndarray | None = None,
         intensity: float = 1.0,
         reference: Sound | None = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
-    ) -> list[Animation]:
-        """Animate several ``(speech, emotion)`` jobs; every recording is encoded once and all rows share one decoding loop."""
-        style = self._check(mix=mix, level=level, style=style, output=output, intensity=intensity)
+    ) -> list[dict[str, Animation]]:
+        """Every job in every output."""
+        for output in outputs:
+            style = self._check(mix=mix, level=level, style=style, output=output, intensity=intensity)
         shown = self._head(head)
         report = progress or (lambda stage, fraction: None)
 
         report("Reading the recording", 0.0)
-        speeches = [self._load(speech) for speech, _ in jobs]
+        loaded: dict[str | int, Audio] = {}
+        speeches = [self._load_once(speech, loaded) for speech, _ in jobs]
         names = self.emotions
-        emotions = [e if _is_name(e, names) else self._load(e) for _, e in jobs]
+        emotions = [e if _is_name(e, names) else self._load_once(e, loaded) for _, e in jobs]
         neutral = self._reference(reference)
         _stop_if(cancel)
         report("Listening", 0.05)
@@ -174,23 +192,24 @@ class EmoFacePipeline:
         report("Feeling", 0.3)
         rows = [self._features(s, e, heard, mix=mix, level=level, rest=rest) for s, e in zip(speeches, emotions)]
         still = [self._features(s, "neutral", heard, mix=1.0, level=level, rest=None) for s in speeches] if intensity != 1.0 else []
-        options = dict(mix=mix, level=level, style=style, head=head, output=output, idle=idle, intensity=intensity)
+        options = dict(mix=mix, level=level, style=style, head=head, idle=idle, intensity=intensity)
         settings = [
-            {**self._settings(s.name, e if isinstance(e, str) else e.name, **options), **_about(s, e)} for s, e in zip(speeches, emotions)
+            {**self._settings(s.name, e if isinstance(e, str) else e.name, output=outputs[0], **options), **_about(s, e)} for s, e in zip(speeches, emotions)
         ]
         if neutral is not None:
             settings = [{**given, "reference": neutral.name} for given in settings]
-        motions = self._decode(
-            rows + still, output=output, style=style, level=level, initial_offset=initial_offset,
+        moved = self._decode(
+            rows + still, outputs=outputs, style=style, level=level, initial_offset=initial_offset,
             progress=lambda f: report("Moving the face", 0.35 + 0.45 * f), cancel=cancel,
         )
-        if still:
-            motions = [_at_intensity(*pair, intensity) for pair in zip(motions, motions[len(rows) :])]
-        animations = []
-        for i, (speech, motion, row) in enumerate(zip(speeches, motions, rows)):
-            report("Finishing", 0.8 + 0.2 * i / len(rows))
-            _stop_if(cancel)
-            animations.append(self._animation(speech, motion, row, shown, idle=idle, settings=settings[i]))
+        animations: list[dict[str, Animation]] = [{} for _ in rows]
+        for number, (output, motions) in enumerate(moved.items()):
+            if still:
+                motions = [_at_intensity(*pair, intensity) for pair in zip(motions, motions[len(rows) :])]
+            for i, (speech, motion, row) in enumerate(zip(speeches, motions, rows)):
+                report("Finishing", 0.8 + 0.2 * (number * len(rows) + i) / (len(moved) * len(rows)))
+                _stop_if(cancel)
+                animations[i][output] = self._animation(speech, motion, row, shown, idle=idle, settings={**settings[i], "output": output})
         report("Done", 1.0)
         return animations
 
@@ -198,6 +217,13 @@ class EmoFacePipeline:
 
     def _load(self, sound: Sound) -> Audio:
         return sound if isinstance(sound, Audio) else load_audio(sound, max_seconds=self.max_seconds)
+
+    def _load_once(self, sound: Sound, loaded: dict[str | int, Audio]) -> Audio:
+        """The same path, or the same object, is the same recording: ``loaded`` keeps those of one call."""
+        key = os.fspath(sound) if isinstance(sound, (str, os.PathLike)) else id(sound)
+        if key not in loaded:
+            loaded[key] = self._load(sound)
+        return loaded[key]
 
     def _reference(self, sound: Sound | None) -> Audio | None:
         """The neutral recording of a voice, where one is given and the model can use it."""
@@ -298,8 +324,10 @@ class EmoFacePipeline:
             idle=bool(idle), intensity=float(intensity),
         )
 
-    def _decode(self, rows: list[dict], *, output: str, style: str, level: str, initial_offset, progress, cancel) -> list[dict]:
-        """Offsets and weights of every row, as numpy arrays cut to the row's own length."""
+    def _decode(
+        self, rows: list[dict], *, outputs: Sequence[str], style: str, level: str, initial_offset, progress, cancel
+    ) -> dict[str, list[dict]]:
+        """For every output the offsets and weights of every row, as numpy arrays cut to the row's own length."""
         config, count = self.model.config, len(rows)
         longest = max(row["content"].shape[1] for row in rows)
 
@@ -308,9 +336,10 @@ class EmoFacePipeline:
 
         skin = config.vertex_count
         results = [
-            dict(
-                offsets=np.empty((t, skin, 3), np.float32), weight=np.empty((t, skin), np.float32), effect=np.empty((t, skin), np.float32)
-            )
+            {
+                **{output: np.empty((t, skin, 3), np.float32) for output in outputs},
+                "weight": np.empty((t, skin), np.float32), "effect": np.empty((t, skin), np.float32),
+            }
             for t in (row["content"].shape[1] for row in rows)
         ]
         start = None if initial_offset is None else self._initial(initial_offset)
@@ -319,22 +348,21 @@ class EmoFacePipeline:
             initial_offset=start, chunk=max(64 // count, 16), cancel=cancel,
         )
         for part in frames:
-            shown, effect = self._shown(part, output)
+            known = {**{output: getattr(part, output) for output in outputs}, "weight": part.weight, "effect": self._effect_mm(part)}
             for i, result in enumerate(results):
                 a = part.start
-                b = min(a + shown.shape[1], len(result["offsets"]))
+                b = min(a + part.fused.shape[1], len(result["weight"]))
                 if b > a:
-                    for key, values in (("offsets", shown), ("weight", part.weight), ("effect", effect)):
+                    for key, values in known.items():
                         result[key][a:b] = values[i, : b - a].float().cpu().numpy()
-            progress(min((part.start + shown.shape[1]) / longest, 1.0))
-        return results
+            progress(min((part.start + part.fused.shape[1]) / longest, 1.0))
+        return {output: [dict(offsets=r[output], weight=r["weight"], effect=r["effect"]) for r in results] for output in outputs}
 
-    def _shown(self, part: Frames, output: str) -> tuple[Tensor, Tensor]:
-        """The offsets (R, t, S, 3) of the wanted output, and how far the emotion branch moves each vertex, (R, t, S) mm."""
+    def _effect_mm(self, part: Frames) -> Tensor:
+        """How far the emotion branch moves each vertex, (R, t, S) mm."""
         if self.model.mesh_attention is None:
-            return getattr(part, output), torch.linalg.vector_norm(part.emotion, dim=-1) * 1e3
-        effect = torch.linalg.vector_norm(part.emotion - part.content, dim=-1) * 1e3 * part.weight
-        return getattr(part, output), effect
+            return torch.linalg.vector_norm(part.emotion, dim=-1) * 1e3
+        return torch.linalg.vector_norm(part.emotion - part.content, dim=-1) * 1e3 * part.weight
 
     def _initial(self, offset: np.ndarray) -> Tensor:
         offset = np.asarray(offset, np.float32)

@@ -350,7 +350,7 @@ class EmoFaceStreamer:
         if self._said is not None:
             shown = self._pipe.model.with_prosody(shown, self._said.take(content.shape[1]).to(shown.device))
         part = self._generation.feed(content, shown)
-        offsets, effect = self._pipe._shown(part, self._output)
+        offsets, effect = getattr(part, self._output), self._pipe._effect_mm(part)
         track = self._pipe.model.classifier(emotion)[0].softmax(-1)
         motion = {
             key: value[0].float().cpu().numpy() for key, value in (("offsets", offsets), ("weight", part.weight), ("effect", effect))

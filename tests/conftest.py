@@ -30,3 +30,11 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def without_contact(monkeypatch):
+    """What the network says, before lips and teeth are parted (which is not linear)."""
+    from emoface.contact import MouthContact
+
+    monkeypatch.setattr(MouthContact, "resolve", lambda self, skin, weights: skin)

@@ -73,6 +73,9 @@ class Puppeteer:
             self.finished += 1
         return made
 
+    def branches(self, speech, *, emotion="speech", **options):
+        return {output: self.batch([(speech, emotion)], output=output, **options)[0] for output in ("fused", "content", "emotion")}
+
     def cross_reconstruct(self, a, b, **options):
         made = self.batch([(a, "sad"), (a, "angry"), (b, "sad"), (b, "angry")], **options)
         return [made[:2], made[2:]]

@@ -10,7 +10,6 @@ import torch
 from emoface import EmoFacePipeline
 from emoface.animation import EMOTIONS
 from emoface.audio import Audio, load_audio
-from emoface.contact import MouthContact
 from emoface.errors import Cancelled, EmoFaceError
 from emoface.head import lip_aperture_mm, load_head
 from emoface.streaming import EmoFaceStreamer
@@ -86,12 +85,6 @@ def test_levels_differ(pipe):
     brows = np.isin(normal.regions, ["brow_left", "brow_right"])
     move = [np.linalg.norm((a.vertices - a.template)[:, brows], axis=-1).mean() for a in (normal, strong)]
     assert move[1] > move[0]
-
-
-@pytest.fixture
-def without_contact(monkeypatch):
-    """What the network says, before lips and teeth are parted (which is not linear)."""
-    monkeypatch.setattr(MouthContact, "resolve", lambda self, skin, weights: skin)
 
 
 @pytest.mark.parametrize("emotion", ["angry", "speech", OTHER])

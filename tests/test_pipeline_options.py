@@ -76,7 +76,7 @@ def test_cancel_reaches_the_decoding(pipe, speech):
     assert stages[-1] == "Feeling"
 
 
-def test_effect_is_in_millimetres_also_where_branches_are_added(folder, speech):
+def test_effect_is_in_millimetres_also_where_branches_are_added(folder, speech, without_contact):
     pipe = EmoFacePipeline.from_pretrained(save_tiny_model(folder / "added", fusion="add"), device="cpu")
     fused, emotion, content = (pipe(speech, output=output) for output in ("fused", "emotion", "content"))
     skin = fused.skin_count
@@ -84,3 +84,28 @@ def test_effect_is_in_millimetres_also_where_branches_are_added(folder, speech):
     np.testing.assert_allclose(offsets[0], offsets[1] + offsets[2], atol=1e-6)
     np.testing.assert_allclose(fused.emotion_effect_mm, 1e3 * np.linalg.norm(offsets[1], axis=-1), atol=1e-3)
     assert fused.emotion_effect_mm.max() > 0.1
+
+
+@pytest.fixture
+def encoded(pipe, monkeypatch):
+    """Names of the recordings that were encoded."""
+    names, encode = [], pipe._encode
+    monkeypatch.setattr(pipe, "_encode", lambda audio: names.append(audio.name) or encode(audio))
+    return names
+
+
+def test_equal_recordings_of_a_batch_are_encoded_once(pipe, speech, other, encoded):
+    """Also as paths, written as text or as Path, and as speech of one job and emotion of another."""
+    together = pipe.batch([(speech, "angry"), (str(speech), "sad"), (speech, other), (other, speech)])
+    assert sorted(encoded) == ["other.wav", "speech.wav"]
+    for job, animation in zip([(speech, "angry"), (speech, "sad"), (speech, other), (other, speech)], together):
+        np.testing.assert_allclose(animation.vertices, pipe(job[0], emotion=job[1]).vertices, atol=1e-6)
+
+
+def test_branches_are_the_three_outputs_of_one_pass(pipe, speech, encoded):
+    branches = pipe.branches(speech, emotion="angry", level="strong", head=2)
+    assert encoded == ["speech.wav"] and set(branches) == {"fused", "content", "emotion"}
+    for output, animation in branches.items():
+        alone = pipe(speech, emotion="angry", level="strong", head=2, output=output)
+        assert np.array_equal(animation.vertices, alone.vertices) and animation.settings == alone.settings
+        assert np.array_equal(animation.emotion_effect_mm, alone.emotion_effect_mm)

@@ -73,7 +73,7 @@ def _gains(blocks: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def _products(blocks: list[np.ndarray]) -> np.ndarray:
     """(channels, channels) sums of products, each block of about a second without its offset."""
-    total = 0.0
+    total = np.zeros((blocks[0].shape[1],) * 2)
     for block in blocks:
         centred = block.astype(np.float64) - block.mean(0, dtype=np.float64)
         total = total + centred.T @ centred

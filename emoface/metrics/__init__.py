@@ -29,7 +29,7 @@ import numpy as np
 
 from ..errors import EmoFaceError
 
-Clips = "np.ndarray | Sequence[np.ndarray]"
+Clips = np.ndarray | Sequence[np.ndarray]
 
 FLAME_LIP_MIDDLE = (3546, 3504)
 """Vertices of FLAME in the middle of the upper and of the lower lip."""
@@ -218,8 +218,8 @@ def jitter_mm(vertices: np.ndarray, mask: np.ndarray | None = None) -> tuple[flo
     """
     motion = as_motion(vertices)
     motion = motion[:, _indices(mask, motion.shape[1])] * 1e3
-    lengths = [np.sqrt(_squared_norm(np.diff(motion, order, axis=0))) for order in (2, 3)]
-    return tuple(float(length.mean()) if length.size else float("nan") for length in lengths)
+    acceleration, jerk = (np.sqrt(_squared_norm(np.diff(motion, order, axis=0))) for order in (2, 3))
+    return _mean_or_nan(acceleration), _mean_or_nan(jerk)
 
 
 # ---------------------------------------------------------------------------------------------------------- silence
@@ -373,6 +373,10 @@ def as_motion(vertices: np.ndarray) -> np.ndarray:
     if len(vertices) == 0:
         raise EmoFaceError("The motion has no frames.")
     return vertices
+
+
+def _mean_or_nan(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else float("nan")
 
 
 def _as_list(clips: Clips, *, one_dimension: int = 0) -> list[np.ndarray]:
