@@ -276,6 +276,20 @@ class EmoFacePipeline:
         return self.model.content_features(content), self.model.emotion_frames(emotion)
 
     @torch.inference_mode()
+    def hear(self, sound: Sound, *, reference: Sound | None = None) -> np.ndarray:
+        """What a recording sounds like, without animating it: (8,) probabilities of the emotions in the configuration's order.
+
+        ``reference``: a neutral recording of the same person, as for calling the pipeline.
+
+        Raises:
+            AudioError: unusable recordings. EmoFaceError: the model was trained without references.
+        """
+        neutral = self._reference(reference)
+        rest = None if neutral is None else self._rest(neutral)
+        heard = self.model.emotion_frames(self._encode(self._load(sound))[1])
+        return self.model.classifier(self.model.emotion_vector(heard, rest=rest))[0, 0].softmax(-1).cpu().numpy()
+
+    @torch.inference_mode()
     def _rest(self, neutral: Audio) -> Tensor:
         """How the voice of a neutral recording sounds at rest."""
         return self.model.voice_rest(self.model.emotion_frames(self._encode(neutral)[1]))

@@ -1,7 +1,8 @@
 """Measure a model: ``python -m train.evaluate MODEL --corpus data/corpus --out docs/results.json``.
 
 Prints one table per measure and writes ``OUT`` and, beside it, the same as Markdown. Definitions: ``train/evaluation``
-and ``emoface.metrics``. ``--quick`` measures a fifth of the clips. With ``--dense DIR`` a model is measured on a data set
+and ``emoface.metrics``. ``--quick`` measures a fifth of the clips, ``--hearing`` only how emotions are
+heard. With ``--dense DIR`` a model is measured on a data set
 of ``train.prepare`` instead: VOCASET or 3D-RAVDESS (with ``--mask FLAME_masks.pkl``), or videos.
 """
 
@@ -23,7 +24,7 @@ from emoface.errors import EmoFaceError
 from emoface.files import atomic_path
 from emoface.metrics.files import read_masks
 from train.corpus.reader import Corpus
-from train.evaluation import bounds, dense, drift, emotion, lips, report, showing
+from train.evaluation import bounds, dense, drift, emotion, hearing, lips, report, showing
 from train.evaluation import clips as sets
 from train.evaluation.clips import EvalClip
 from train.evaluation.face import Face
@@ -35,6 +36,7 @@ CONDITIONS = (
     'The model is asked as a user asks it: `emotion="speech"`, default style, and the level "normal" but for RAVDESS, '
     "where the actor's own level is given (it is an input of the network)."
 )
+HEARING_CONDITIONS = "The model only listens (`EmoFacePipeline.hear`); no face is made."
 DENSE_CONDITIONS = {
     "flame": "Offsets from each speaker's own template; FLAME's lips, and eye region with forehead, as masks.",
     "head": "Offsets from the head's template, over its visible skin; its lips, and eyelids, brows and forehead, as masks.",
@@ -286,6 +288,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="default: docs/results.json; --quick and --dense only print")
     parser.add_argument("--quick", action="store_true", help="a fifth of the clips, a minute or two")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--hearing", action="store_true", help="only how emotions are heard: recordings alone, no corpus, no face")
     parser.add_argument("--dense", type=Path, help="a folder of train.prepare: measure on it instead")
     parser.add_argument(
         "--mask", type=Path, help="for --dense, but not videos: your FLAME_masks.pkl, or an .npz with 'lips' and 'upper'"
@@ -293,7 +296,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--split", default="test", help="for --dense: which clips")
     parser.add_argument("--all-styles", action="store_true", help="for --dense: average over all speaking styles")
     options = parser.parse_args(arguments)
-    if not (options.out or options.quick or options.dense):
+    if not (options.out or options.quick or options.dense or options.hearing):
         options.out = Path("docs/results.json")
     try:
         results = evaluate(options, sys.argv[1:] if arguments is None else arguments)
@@ -324,6 +327,9 @@ def evaluate(options: argparse.Namespace, arguments: list[str]) -> dict:
             every=5 if options.quick else 1,
         )
         clips, extra, conditions = {str(options.dense): rows[0].estimate.n}, {}, DENSE_CONDITIONS["head" if on_head else "flame"]
+    elif options.hearing:
+        rows, extra = hearing.hearing_rows(pipeline, options.data, references=pipeline.model.config.voice_rest, quick=options.quick)
+        clips, conditions = {row.data: row.estimate.n for row in rows if row.measure == "emotion_recall"}, HEARING_CONDITIONS
     else:
         evaluation = Evaluation(
             pipeline,
@@ -332,7 +338,8 @@ def evaluate(options: argparse.Namespace, arguments: list[str]) -> dict:
             action_units=sets.read_action_units(options.data),
             quick=options.quick,
         ).run()
-        rows, extra, conditions = evaluation.rows, evaluation.extra, CONDITIONS
+        heard, details = hearing.hearing_rows(pipeline, options.data, references=pipeline.model.config.voice_rest, quick=options.quick)
+        rows, extra, conditions = evaluation.rows + heard, {**evaluation.extra, **details}, CONDITIONS
         clips = {data: len(of) for data, of in evaluation.own.items()}
     print("\n" + report.text(rows))
     results = {

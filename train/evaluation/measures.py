@@ -101,6 +101,32 @@ MEASURES: dict[str, Measure] = {
         1,
     ),
     "emotion_accuracy": Measure("Emotion heard", "%", "Largest of the 8 emotion probabilities equals the label.", 1),
+    "emotion_recall": Measure(
+        "Emotion heard: mean recall",
+        "%",
+        "Share of right answers per emotion, mean over the emotions that the corpus has; all 8 labels may be answered. Interval: speakers"
+        " redrawn; with one or two of them, their clips. *With a reference*: one other neutral recording of the same voice is given.",
+        1,
+    ),
+    "emotion_recall_own": Measure(
+        "Emotion heard: mean recall among the corpus' own labels",
+        "%",
+        "The same where only the emotions that the corpus' actors were asked for may be answered (EmoDB 6, nEMO 6).",
+        1,
+    ),
+    "emotion_calibration": Measure(
+        "Emotion heard: calibration error",
+        "%",
+        "How far the largest probability is from the share of right answers, in ten ranges of it, mean over clips. 0 is calibrated.",
+        1,
+    ),
+    "emotion_changed": Measure(
+        "Emotion heard: labels that change",
+        "%",
+        "Share of clips whose likeliest emotion is another one than that of the recording as it is. Babble: other unseen voices of the same"
+        " corpus; levels in dB are below the voice.",
+        1,
+    ),
     "expression_r": Measure(
         "Expression follows the speaker",
         "r",

@@ -13,14 +13,15 @@ from .recordings import POSSIBLE, Recording
 from .scores import answers, mean_recall
 
 
-def lenders(recordings: list[Recording], *, seed: int = 0) -> list[Recording | None]:
-    """For every recording another one of the same voice that is neutral, drawn at random; None where there is none."""
+def lenders(recordings: list[Recording], *, among: list[Recording] | None = None, seed: int = 0) -> list[Recording | None]:
+    """For every recording another one of the same voice that is neutral, drawn at random from ``among`` (None: from ``recordings``); None
+    where there is none."""
     rng = np.random.default_rng(seed)
     neutral: dict[str, list[Recording]] = {}
-    for r in recordings:
+    for r in recordings if among is None else among:
         if r.emotion == "neutral":
             neutral.setdefault(r.speaker, []).append(r)
-    out = []
+    out: list[Recording | None] = []
     for r in recordings:
         others = [n for n in neutral.get(r.speaker, []) if n.identity != r.identity]
         out.append(others[rng.integers(len(others))] if others else None)
