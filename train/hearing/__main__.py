@@ -2,7 +2,8 @@
 
 ``cache`` puts every labelled recording and its altered copies through the frozen encoder; ``train`` learns from that in minutes on one core,
 sets the temperature of the probabilities on the validation voices, prints the recall per corpus and writes ``OUT/hearing.pt``,
-which ``train.train`` takes as ``hearing`` in its settings. Both continue where they stopped.
+which ``train.train`` takes as ``hearing`` in its settings. Both continue where they stopped. ``figure`` draws how far its probabilities
+can be believed in unseen voices.
 """
 
 from __future__ import annotations
@@ -61,6 +62,16 @@ def train(recordings: list[Recording], folder: Path, config_path: Path, out: Pat
     print(json.dumps(report, indent=1))
 
 
+def figure(recordings: list[Recording], folder: Path, config_path: Path, out: Path, picture: Path) -> None:
+    from .figure import reliability_figure
+
+    config = read_hearing_config(config_path)
+    model = hearing_model(config, layers=LAYERS, width=SpeechEncoder.from_pretrained().width)
+    model.load_state_dict(torch.load(out / "hearing.pt", map_location="cpu", weights_only=True)["averaged"], strict=False)
+    features = Features(folder, 1, layers=LAYERS, width=model.config.feature_size)
+    print(json.dumps(reliability_figure(model.eval(), recordings, features, picture), indent=1))
+
+
 def _errors(labels: np.ndarray, heard: np.ndarray, temperature: float) -> dict[str, float]:
     """Expected calibration error on the validation voices before and after."""
     softmax = lambda x: np.exp(x - x.max(-1, keepdims=True)) / np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True)
@@ -69,19 +80,22 @@ def _errors(labels: np.ndarray, heard: np.ndarray, temperature: float) -> dict[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m train.hearing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("cache", "train"))
+    parser.add_argument("what", choices=("cache", "train", "figure"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--cache", type=Path, default=Path("data/hearing"))
     parser.add_argument("--copies", type=int, default=2, help="for cache: altered copies per training clip")
     parser.add_argument("--per-voice", type=int, help="for cache: copies only of so many clips per voice and emotion (default: all)")
     parser.add_argument("--config", type=Path, default=Path("train/configs/hearing.yaml"))
     parser.add_argument("--out", type=Path, default=Path("runs/hearing"))
+    parser.add_argument("--picture", type=Path, default=Path("docs/images/hearing_reliability.png"), help="for figure")
     options = parser.parse_args()
     recordings = all_recordings(options.data)
     if not recordings:
         parser.error(f"There are no recordings in {options.data}; give the folder with --data (see docs/training.md).")
     if options.what == "cache":
         cache_all(recordings, options.cache, copies=options.copies, per_voice=options.per_voice)
+    elif options.what == "figure":
+        figure(recordings, options.cache, options.config, options.out, options.picture)
     else:
         train(recordings, options.cache, options.config, options.out)
 
