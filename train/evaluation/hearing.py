@@ -5,8 +5,9 @@ Recordings alone: no motion, no corpus build. The voices are those of ``train.he
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Protocol
+from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
