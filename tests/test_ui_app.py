@@ -152,7 +152,7 @@ def test_tools_for_agents_have_descriptions(page):
 
 
 @pytest.mark.parametrize("file, words", [("text.wav", "text.wav is not audio"), ("empty.wav", "is empty"), ("silent.wav", "is silent"), ("nan.wav", "not numbers"),
-                                         ("tiny.wav", "only 0.01 s"), ("hour.wav", "60 minutes"), ("cut.wav", "cut.wav is not audio")])
+                                         ("tiny.wav", "only 0.01 s"), ("hour.wav", "longer than the limit of 120 s"), ("cut.wav", "cut.wav is not audio")])
 def test_bad_recordings_are_refused_in_a_sentence(client, sounds, file, words):
     from gradio_client import handle_file
     from gradio_client.exceptions import AppError
@@ -210,30 +210,173 @@ def test_many_visitors_get_their_own_results(page, sounds):
             assert summary["settings"]["speech"] == f"{index % 6}.wav" and summary["settings"]["emotion"] == EMOTIONS[index % 8]
 
 
-def test_what_a_visitor_made_is_deleted_when_the_session_ends(tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    monkeypatch.setattr("emoface.ui.sessions.GRACE_SECONDS", 0.05)
-    sessions, upload, shared, outside = Sessions(), tmp_path / "up.wav", tmp_path / "both.wav", tmp_path.parent / "outside.wav"
-    for path in (upload, shared, outside):
-        path.write_bytes(b"x")
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where the visitors' files of a program of its own lie."""
+    folder = tmp_path / "emoface-page-x"
+    folder.mkdir()
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
+    return folder
+
+
+def uploaded(folder, name, size=1, age=0.0):
+    path = folder / f"{name:0>64}" / f"{name}.wav"
+    path.parent.mkdir()
+    path.write_bytes(b"x" * size)
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def files_of(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_a_visitor_made_is_deleted_when_the_session_ends(folder, monkeypatch):
+    sessions, outside = Sessions(), folder.parent / "outside.wav"
+    upload, shared = uploaded(folder, "up"), uploaded(folder, "both")
+    outside.write_bytes(b"x")
     stop = sessions.start("one", "animate", str(upload), str(shared), str(outside))
     sessions.start("two", "animate", str(shared))
     result = sessions.result("one", ".efp")
     result.write_bytes(b"x")
     sessions.end("one")
-    assert stop.is_set() and not result.exists()
+    sessions.sweep()
+    assert stop.is_set() and not result.exists() and upload.exists()  # for a job in the queue
     for late in (lambda: sessions.result("one", ".efp"), lambda: sessions.named_result("one", "a.npz"), lambda: sessions.keep("one", None)):
         with pytest.raises(Cancelled, match="page was closed"):  # what a job makes after its page was closed would stay for ever
             late()
-    time.sleep(0.5)
-    assert not upload.exists()
+    monkeypatch.setattr("emoface.ui.sessions.GRACE_SECONDS", 0.0)
+    sessions.sweep()
+    assert not upload.parent.exists()
     assert shared.exists() and outside.exists()
     with pytest.raises(EmoFaceError, match="no animation of yours"):
         sessions.kept("one")
     sessions.end("two")
-    time.sleep(0.5)
-    assert not shared.exists()
-    outside.unlink()
+    sessions.sweep()
+    assert not shared.exists() and outside.exists()
+
+
+def test_an_ended_visit_does_not_begin_again(folder):
+    sessions = Sessions()
+    sessions.arrive("one")
+    sessions.end("one")
+    sessions.arrive("one")
+    for again in (lambda: sessions.start("one", "animate"), lambda: sessions.use("one", None), lambda: sessions.stop("one", "animate")):
+        with pytest.raises(Cancelled, match="reload"):
+            again()
+    assert list(folder.iterdir()) == []  # and a visit without a result leaves no folder
+
+
+def test_idle_visits_end_and_those_with_a_live_page_later(folder, monkeypatch, sounds):
+    monkeypatch.setattr("emoface.ui.sessions.IDLE_SECONDS", 0.2)
+    sessions, animation = Sessions(), puppet(load_audio(sounds / "0.wav"))
+    sessions.arrive("page")
+    for visit in ("page", "call"):
+        sessions.start(visit, "animate", str(uploaded(folder, visit)))
+        sessions.keep(visit, animation)
+        sessions.result(visit, f".{visit}").write_bytes(b"x")
+    sessions.sweep()
+    assert len(files_of(folder)) == 4
+    time.sleep(0.3)
+    sessions.sweep()
+    assert len(files_of(folder)) == 3 and sessions.kept("page") is animation
+    with pytest.raises(EmoFaceError):
+        sessions.kept("call")
+
+
+def test_uploads_that_nobody_used_go(folder, monkeypatch):
+    sessions = Sessions()
+    for name, age in (("old", 7200), ("new", 5), ("used", 7200)):
+        uploaded(folder, name, age=age)
+    (folder / "clips-study").mkdir()
+    (folder / "clips-study" / "clip.mp4").write_bytes(b"x")
+    os.utime(folder / "clips-study" / "clip.mp4", (0, 0))
+    sessions.start("one", "animate", str(folder / f"{'used':0>64}" / "used.wav"))
+    sessions.sweep()
+    assert files_of(folder) == ["clip.mp4", "new.wav", "used.wav"]
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder.parent / "shared"))  # perhaps with other programs: nothing unknown is touched
+    other = uploaded(folder.parent / "shared", "theirs", age=7200) if (folder.parent / "shared").mkdir() is None else None
+    sessions.sweep()
+    assert other.exists()
+
+
+def test_all_visitors_together_stay_below_a_size(folder, monkeypatch):
+    monkeypatch.setattr("emoface.ui.sessions.MAX_BYTES", 2500)
+    sessions = Sessions()
+    sessions.arrive("page")
+    for visit in ("page", "call", "second"):
+        sessions.start(visit, "api", str(uploaded(folder, visit, size=500)))
+        sessions.result(visit, f".{visit}").write_bytes(b"x" * 500)
+    uploaded(folder, "stray", size=100)
+    sessions.sweep()  # 3100: the stray and the older call go, though the page has been idle for longest
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) == 2000
+    assert [path.name for path in folder.rglob("page.wav")] and not list(folder.rglob("call.wav"))
+
+
+def test_one_thread_looks_after_any_number_of_visits(folder):
+    import threading
+
+    before, sessions = threading.active_count(), Sessions()
+    for visit in range(50):
+        sessions.start(str(visit), "animate")
+        sessions.end(str(visit))
+    assert threading.active_count() <= before + 1
+
+
+def test_results_survive_a_cleaner_that_removes_folders(folder):
+    import shutil
+
+    sessions = Sessions()
+    sessions.start("agent", "api")
+    sessions.named_result("agent", "a.npz").write_bytes(b"x")
+    shutil.rmtree(folder)
+    sessions.named_result("agent", "b.npz").write_bytes(b"x")
+    assert files_of(folder) == ["b.npz"]
+
+
+def test_calls_without_a_visit_share_nothing(page, sounds):
+    """``/run`` needs no session hash: what one such caller made, another could download."""
+    from emoface.ui.sessions import visitor
+
+    one, two = (type("Request", (), {"session_hash": None})() for _ in range(2))
+    assert visitor(one) != visitor(two) and visitor(one) == one.session_hash
+
+
+def test_an_endpoint_call_is_a_visit_of_its_own(page, client, sounds):
+    from gradio_client import handle_file
+
+    before = set(page.emoface.sessions._sessions)
+    for _ in range(2):
+        client.predict(speech=handle_file(sounds / "0.wav"), api_name="/animate")
+    new = set(page.emoface.sessions._sessions) - before
+    assert len([name for name in new if name.startswith("call-")]) == 2
+
+
+def test_a_foreign_name_is_not_answered(page):
+    port = page.local_url.split(":")[-1].strip("/")
+    for host, status in ((f"127.0.0.1:{port}", 200), (f"localhost:{port}", 200), ("[::1]:7860", 200), ("attacker.example", 403), (f"attacker.example:{port}", 403), ("", 403),
+                         ("127.0.0.1.attacker.example", 403)):
+        assert httpx.get(page.local_url + "config", headers={"Host": host}, timeout=60).status_code == status, host
+
+
+def test_the_monitor_is_closed(page):
+    for path in ("monitoring", "monitoring/summary", "gradio_api/monitoring"):
+        answer = httpx.get(page.local_url + path, timeout=60)
+        assert answer.status_code >= 400 and "dataframe" not in answer.text
+
+
+def test_a_full_disk_and_secret_folders_are_told_in_words(folder):
+    import errno
+
+    import gradio as gr
+
+    from emoface.ui.engine import plain_errors
+
+    with pytest.raises(gr.Error, match="disk is full"), plain_errors():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(gr.Error) as caught, plain_errors():
+        raise EmoFaceError(f"{folder}/emoface-1234/a.mp4 could not be written: try again.")
+    assert str(caught.value.message) == "a.mp4 could not be written: try again."
 
 
 def test_nothing_of_the_app_lies_where_visitors_files_are_deleted(tmp_path, monkeypatch):
@@ -263,16 +406,15 @@ def test_stop_ends_the_jobs_of_its_own_tab(tmp_path, monkeypatch):
     assert running.is_set() and not any(stop.is_set() for stop in (elsewhere, other, next_one))
 
 
-def test_files_for_download_do_not_pile_up(tmp_path, monkeypatch):
-    """Agents share one session, which never ends."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+def test_files_for_download_do_not_pile_up(folder):
+    """A page may stay open for days."""
     sessions = Sessions()
-    sessions.start("agents", "api")
-    old, young = sessions.named_result("agents", "old.npz"), sessions.named_result("agents", "young.npz")
+    sessions.start("page", "api")
+    old, young = sessions.named_result("page", "old.npz"), sessions.named_result("page", "young.npz")
     for path in (old, young):
         path.write_bytes(b"x")
     os.utime(old.parent, (0, 0))
-    sessions.named_result("agents", "new.npz")
+    sessions.sweep()
     assert young.exists() and not old.exists()
 
 

@@ -1,13 +1,14 @@
 """``emoface serve``: the page, until Ctrl-C. ``app.py``, the entry of a Hugging Face Space, runs the same.
 
 The environment configures it on a Space, options do so on the command line: EMOFACE_MODEL (--model), EMOFACE_DEVICE (--device),
-EMOFACE_STUDY (--study), EMOFACE_MAX_SECONDS, and Gradio's own GRADIO_SERVER_NAME (--host) and GRADIO_SERVER_PORT (--port).
+EMOFACE_STUDY (--study), EMOFACE_MAX_SECONDS, EMOFACE_HOSTS (names the page answers to), and Gradio's own GRADIO_SERVER_NAME (--host) and GRADIO_SERVER_PORT (--port).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 
@@ -25,10 +26,25 @@ def add_parser(subparsers) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
+    from ..ui.scratch import scratch_folder
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    with scratch_folder():
+        _open_page(arguments)
+
+
+def _interrupt(*_) -> None:
+    """A polite end (SIGTERM) tidies up like Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def _open_page(arguments: argparse.Namespace) -> None:
     try:
         from ..ui.app import build_app, launch_options
+        from ..ui.hosts import trust_proxies
     except ModuleNotFoundError as error:
         raise EmoFaceError(f"The page needs the package {error.name}: pip install \"emoface[app]\", or in a checkout -r requirements.txt.") from None
+    trust_proxies()
     page = build_app(model=arguments.model, device=arguments.device, study=arguments.study)
     if page.emoface.notice:
         print(f"emoface: {page.emoface.notice}", file=sys.stderr)

@@ -19,7 +19,7 @@ class RateLimit:
 
     def allow(self, key: str) -> bool:
         """Take one token; False if there is none. Keys are kept as salted hashes that die with the process."""
-        digest = hashlib.blake2b(key.encode(), key=self._salt, digest_size=16).digest()
+        digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=16).digest()
         now = self._clock()
         with self._lock:
             if len(self._buckets) > 20000:

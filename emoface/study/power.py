@@ -14,6 +14,8 @@ _ROUNDING = 1 / 12
 """Variance that rounding to whole categories adds to an answer."""
 _WILCOXON_EFFICIENCY = 3 / np.pi
 """Asymptotic efficiency of the Wilcoxon signed-rank test relative to the t test for normal differences."""
+MAX_RATERS = 2000
+"""Beyond that no study of this kind is made, and the simulation would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,21 @@ def plan_raters(*, difference: float, items: int, comparisons: int = 1, power: f
     """
     from statsmodels.stats.power import TTestPower
 
-    if not 0 < difference < 4 or not 0 < power < 1 or items < 1 or comparisons < 1:
-        raise EmoFaceError("The difference must lie between 0 and 4 points, the power between 0 and 1, and items and "
-                           "comparisons must be at least 1; correct the values.")
+    if not 0.02 <= difference < 4 or not 0 < power <= 0.99 or not 1 <= items <= 1000 or not 1 <= comparisons <= 1000:
+        raise EmoFaceError("The difference must lie between 0.02 and 4 points, the power between 0 and 0.99, and items and "
+                           "comparisons between 1 and 1000; correct the values.")
+    if not all(0 <= value <= 4 for value in (model.rater, model.taste, model.error)) or not model.taste + model.error > 0:
+        raise EmoFaceError("Spreads must lie between 0 and 4 points on a scale from 1 to 5, and answers or taste must scatter at all; correct the values.")
     alpha = (1 - CONFIDENCE) / comparisons
     error = model.error**2 + _ROUNDING
     spread = np.sqrt(2 * (model.taste**2 + error / items))
     needed = TTestPower().solve_power(effect_size=difference / spread, alpha=alpha, power=power)
     raters = max(int(np.ceil(float(np.max(needed)) / _WILCOXON_EFFICIENCY)), _fewest(alpha))
+    reached = None
     while True:
+        if raters > MAX_RATERS or (reached is not None and simulated_power(
+                difference=difference, items=items, alpha=alpha, raters=MAX_RATERS, model=model, simulations=100, seed=seed) < power):
+            raise EmoFaceError(f"More than {MAX_RATERS} raters would be needed to find a difference of {difference:g} points: plan for a larger difference, or for more items.")
         reached = simulated_power(difference=difference, items=items, alpha=alpha, raters=raters, model=model,
                                   simulations=simulations, seed=seed)
         if reached >= power:

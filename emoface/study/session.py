@@ -46,11 +46,7 @@ class StudySession:
     def __init__(self, folder: str | Path, storage: Storage, *, token: str | None = None,
                  clock: Callable[[], float] = time.time) -> None:
         path = Path(folder) / "study.json"
-        try:
-            self.study = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise EmoFaceError(f"{folder} is not a study folder (no study.json); make one with "
-                               "python -m emoface study make DESIGN.yaml -o DIR.") from error
+        self.study = _read_study(path)
         missing = [name for name in self.study["clips"] if not (Path(folder) / "clips" / f"{name}.mp4").is_file()]
         if missing:
             raise EmoFaceError(f"{len(missing)} clips are missing in {Path(folder) / 'clips'}; run study make again.")
@@ -113,6 +109,8 @@ class StudySession:
         tries = self._storage.playback_tries(rater.code)
         if rater.playback_passed or tries >= CHECK_TRIES:
             return self._screen(rater)
+        if type(request.get("page")) is int and request["page"] != -1 - tries:  # sent again because the reply was lost
+            return {**self._screen(rater), "notice": "wrong"}
         expected = self._check_clip(rater, tries)
         self._believe_played(rater, -1 - tries, [expected["clip"]])
         passed = all(type(request.get(name)) is int and request[name] == expected[name] for name in ("beeps", "number"))
@@ -131,7 +129,7 @@ class StudySession:
         if request.get("page") != number or clip not in clips:
             raise Refused("invalid")
         shown = self._storage.playback(rater.code, number)
-        if shown is None or self._clock() - shown[0] < _TOLERANCE * self.study["clips"][clip]:
+        if shown is None or self._too_soon(shown[0], self.study["clips"][clip]):
             raise Refused("too_fast")
         self._storage.end_playback(rater.code, number, clip)
         return {"ended": clip}
@@ -167,7 +165,7 @@ class StudySession:
         """A zip of raters.csv, answers.csv and the database, for whoever knows the admin token."""
         self._limit(self._arrivals, client)
         given = str(request.get("token", ""))
-        if self._token is None or not hmac.compare_digest(given.encode(), self._token.encode()):
+        if self._token is None or not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), self._token.encode()):
             raise Refused("token")
         raters, answers = self._storage.export(self.study["study"])
         packed = io.BytesIO()
@@ -227,9 +225,13 @@ class StudySession:
         if playback is None or not set(clips) <= set(playback[1]):
             raise Refused("too_fast")
         shown, ended = playback
-        if self._clock() - shown < _TOLERANCE * sum(self.study["clips"][clip] for clip in clips):
+        if self._too_soon(shown, sum(self.study["clips"][clip] for clip in clips)):
             raise Refused("too_fast")
         return max(ended[clip] for clip in clips)
+
+    def _too_soon(self, shown: float, seconds: float) -> bool:
+        """Whether clips of so many seconds cannot have played since; a server clock that was set back is not the rater's fault."""
+        return 0 <= self._clock() - shown < _TOLERANCE * seconds
 
     def _rater(self, request: dict) -> Rater:
         code = str(request.get("code", ""))
@@ -242,6 +244,26 @@ class StudySession:
     def _limit(self, limit: RateLimit, key: str) -> None:
         if not limit.allow(key):
             raise Refused("busy")
+
+
+def _read_study(path: Path) -> dict:
+    """study.json with all that is asked of it here.
+
+    Raises:
+        EmoFaceError: missing, or damaged.
+    """
+    try:
+        study = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EmoFaceError(f"{path.parent} is not a study folder (no study.json); make one with "
+                           "python -m emoface study make DESIGN.yaml -o DIR.") from error
+    except ValueError:
+        study = None
+    kinds = {"study": str, "title": dict, "languages": list, "labels": dict, "aspects": list, "minutes": (int, float), "clips": dict, "checks": list,
+             "plans": list, "scenes": list}
+    if not isinstance(study, dict) or not all(isinstance(study.get(key), kind) for key, kind in kinds.items()) or not study["plans"]:
+        raise EmoFaceError(f"{path} is damaged: make the study anew, or take the file from a backup.")
+    return study
 
 
 def admin_token() -> str | None:

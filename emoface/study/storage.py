@@ -25,6 +25,8 @@ from ..files import atomic_path
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _ABANDONED_AFTER = 2 * 3600.0
+_RECENT = 600.0
+_FORGOTTEN_AFTER = 24 * 3600.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS raters (
     id TEXT PRIMARY KEY, study TEXT NOT NULL, number INTEGER NOT NULL, language TEXT NOT NULL,
@@ -41,6 +43,9 @@ CREATE TABLE IF NOT EXISTS answers (
     PRIMARY KEY (rater, stimulus, aspect)
 ) STRICT;
 """
+_PROVEN = ("coalesce(json_extract(playback, '$.passed'), 0) OR finished IS NOT NULL "
+           "OR EXISTS (SELECT 1 FROM answers WHERE answers.rater = raters.id)")
+"""Whether a rater is past the playback check, or failed it and rated all the same."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +96,15 @@ class Storage:
         self._lock = threading.Lock()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Readable by this user alone from the first byte on; SQLite gives its -wal and -shm the same permissions.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.chmod(self.path, 0o600)
             self._connection = sqlite3.connect(self.path, timeout=30.0, check_same_thread=False, isolation_level=None)
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute("PRAGMA foreign_keys=ON")
             self._connection.executescript(_SCHEMA)
-            os.chmod(self.path, 0o600)
         except (OSError, sqlite3.Error) as error:
             raise EmoFaceError(f"The study's answers cannot be stored at {self.path} ({error}); choose a writable "
                                "place with EMOFACE_STUDY_DB.") from error
@@ -127,16 +134,20 @@ class Storage:
     def add_rater(self, study: str, *, plans: int, language: str, about: dict, limit: int | None = None) -> Rater:
         """Register a rater and give out the plan with the fewest finished or active raters.
 
-        Plans of raters who have not been heard of for two hours are given out again. Errors: `EmoFaceError`
-        ``full`` if the study has ``limit`` raters already.
+        Plans of raters who have not been heard of for two hours are given out again. Towards the ``limit`` count those who are past the
+        playback check, and, up to half of it, those who came in the last ten minutes: whoever only begins, again and again, cannot
+        close a study. Errors: `EmoFaceError` ``full`` if the study has ``limit`` raters already.
         """
         now, code = time.time(), new_code()
         with self._transaction() as db:
-            rows = db.execute("SELECT number, finished IS NOT NULL OR active > ? AS counts FROM raters WHERE study = ?",
-                              (now - _ABANDONED_AFTER, study)).fetchall()
-            if limit is not None and len(rows) >= limit:
-                raise EmoFaceError("This study has enough raters already; thank you for your interest.")
-            taken = [row["number"] for row in rows if row["counts"]]
+            _forget_beginners(db, study, before=now - _FORGOTTEN_AFTER)
+            rows = db.execute(f"SELECT number, finished, active, {_PROVEN} AS proven FROM raters WHERE study = ?", (study,)).fetchall()
+            if limit is not None:
+                proven = sum(row["proven"] for row in rows)
+                recent = sum(not row["proven"] and row["active"] > now - _RECENT for row in rows)
+                if proven + min(recent, limit // 2) >= limit:
+                    raise EmoFaceError("This study has enough raters already; thank you for your interest.")
+            taken = [row["number"] for row in rows if row["finished"] is not None or row["active"] > now - _ABANDONED_AFTER]
             number = min(range(plans), key=lambda plan: (taken.count(plan), plan))
             db.execute("INSERT INTO raters (id, study, number, language, about, started, active) "
                        "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -172,7 +183,8 @@ class Storage:
         """Remember when a page was first shown; returns that time (seconds since 1970)."""
         now, rater = time.time(), rater_id(code)
         with self._transaction() as db:
-            db.execute("INSERT INTO pages VALUES (?, ?, ?, '{}') ON CONFLICT DO NOTHING", (rater, page, now))
+            # The earlier of the two: a clock that was set back must not make a rater wait for it.
+            db.execute("INSERT INTO pages VALUES (?, ?, ?, '{}') ON CONFLICT DO UPDATE SET shown = min(shown, excluded.shown)", (rater, page, now))
             db.execute("UPDATE raters SET active = ? WHERE id = ?", (now, rater))
             return db.execute("SELECT shown FROM pages WHERE rater = ? AND page = ?", (rater, page)).fetchone()[0]
 
@@ -236,6 +248,13 @@ class Storage:
         with atomic_path(target) as temporary, closing(sqlite3.connect(self.path, timeout=30.0)) as reader, \
                 closing(sqlite3.connect(temporary)) as copy:
             reader.backup(copy)
+
+
+def _forget_beginners(db: sqlite3.Connection, study: str, *, before: float) -> None:
+    """Raters who began, never came past the playback check, and were not heard of since."""
+    gone = f"SELECT id FROM raters WHERE study = ? AND active < ? AND NOT ({_PROVEN})"
+    db.execute(f"DELETE FROM pages WHERE rater IN ({gone})", (study, before))
+    db.execute(f"DELETE FROM raters WHERE id IN ({gone})", (study, before))
 
 
 def new_code() -> str:

@@ -17,6 +17,7 @@ from .engine import MAX_SECONDS, Stages, plain_errors, short_enough
 from .heads import NAMES, HeadPicker
 from .inputs import LEVEL_CHOICES, Note, action, emotion_choice, emotion_default, example_buttons, need, recording, step
 from .player import FacePlayer
+from .sessions import visitor
 
 SOURCES = [("From this speech", "speech"), ("From another recording", "other"), ("A named emotion", "named")]
 FORMATS = {"MP4 video": ".mp4", "GLB model": ".glb", "ARKit CSV": ".csv", "NPZ data": ".npz", "OBJ frames": ".zip"}
@@ -99,15 +100,15 @@ def emotion_argument(source: str, other: str | None, named: str | None) -> str:
 
 def _animate(context: Context) -> Callable:
     def animate_tab(speech, source, other, named, mix, level, style, head, idle, request: gr.Request, progress=gr.Progress()):
-        stages = Stages(progress, context.sessions.start(request.session_hash, PLAYER, speech, other))
         with plain_errors():
+            stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, speech, other))
             stages("Checking the recording", 0.0)
             short_enough(need(speech), limit=MAX_SECONDS)
             emotion = emotion_argument(source, other, named)
             animation = context.engine.run("__call__", speech, emotion=emotion, mix=mix, level=level, style=style, head=head, idle=idle, stages=stages)
-            context.sessions.keep(request.session_hash, animation)
+            context.sessions.keep(visitor(request), animation)
             stages("Packing for the browser", 0.9)
-            shown = show(animation, context.sessions.result(request.session_hash, ".efp"), sound=sound_file(context, request, animation))
+            shown = show(animation, context.sessions.result(visitor(request), ".efp"), sound=sound_file(context, request, animation))
             return shown, plots.emotion_bars(animation), plots.emotion_timeline(animation, follows=PLAYER), echo_of(animation), \
                 f"Ready after {stages.elapsed:.1f} s: {animation.duration:.1f} s of speech, {animation.frame_count} frames."
 
@@ -116,7 +117,7 @@ def _animate(context: Context) -> Callable:
 
 def sound_file(context: Context, request: gr.Request, animation: Animation) -> str:
     """The animation's own sound as WAV: what the browser plays is what the model heard, whatever was uploaded."""
-    path = context.sessions.result(request.session_hash, ".wav")
+    path = context.sessions.result(visitor(request), ".wav")
     soundfile.write(path, animation.audio, animation.sample_rate, subtype="PCM_16")
     return str(path)
 
@@ -137,7 +138,8 @@ def echo_of(animation: Animation) -> str:
 
 def stopper(context: Context, job: str) -> Callable:
     def stop(request: gr.Request):
-        context.sessions.stop(request.session_hash, job)
+        with plain_errors():
+            context.sessions.stop(visitor(request), job)
         return "Stopped."
 
     return stop
@@ -147,10 +149,10 @@ def _export(context: Context, suffix: str) -> Callable:
     def export(request: gr.Request, progress=gr.Progress()):
         from ..export import save
 
-        stages = Stages(progress, context.sessions.start(request.session_hash, "download"))
         with plain_errors():
-            animation = context.sessions.kept(request.session_hash)
-            path = context.sessions.named_result(request.session_hash, f"emoface-{animation.emotion}{suffix}")
+            stages = Stages(progress, context.sessions.start(visitor(request), "download"))
+            animation = context.sessions.kept(visitor(request))
+            path = context.sessions.named_result(visitor(request), f"emoface-{animation.emotion}{suffix}")
             save(animation, path, progress=stages, cancel=stages.cancelled)
             return gr.update(value=str(path), visible=True)
 

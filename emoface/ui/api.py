@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Callable
 
 import gradio as gr
@@ -43,6 +44,8 @@ def describe(animation: Animation) -> dict:
 
 
 def _stages(context: Context, request: gr.Request, *uploads: str | None) -> Stages:
+    """Each call is a visit of its own, which ends after an hour: programs and agents have no page that is closed."""
+    request.session_hash = f"call-{uuid.uuid4().hex}"
     return Stages(None, context.sessions.start(request.session_hash, "api", *uploads))
 
 
@@ -59,7 +62,7 @@ def _animate(context: Context) -> Callable:
         """Turn a recording of speech into an animated 3D talking head.
 
         Args:
-            speech: Sound file with speech, any common format, up to 120 seconds.
+            speech: Sound file with speech, any common format, up to 120 seconds. Inside an MCP message (data: URL) up to 3 MB: upload longer ones, or send mp3 or flac.
             emotion: "speech" for the emotion of the voice itself, or neutral, calm, happy, sad, angry, fearful, disgust, surprised.
             emotion_speech: Another sound file whose emotion the face takes; it goes before `emotion`.
             mix: 0 keeps the voice's own emotion, 1 takes the chosen one.

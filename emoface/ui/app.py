@@ -13,10 +13,14 @@ from . import animate, api, cross, importance
 from .context import Context
 from .engine import Engine
 from .header import ABOUT, device_name, header
+from .hosts import host_check
 from .player import PLOTLY_3D_URL
+from .sessions import visitor
 from .theme import CSS, theme
 
 UPLOAD_LIMIT = "200mb"
+SESSION_STATES = 200
+"""Gradio's copies of the page's state, a quarter of a megabyte each; nothing here is kept in them."""
 # Relative, so that it also holds behind a root path: the drawing library comes while Gradio starts.
 PRELOAD = f'<link rel="preload" as="script" href="{PLOTLY_3D_URL.lstrip("/")}">'
 
@@ -69,14 +73,22 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
             with gr.Tab("About", id="about"):
                 gr.Markdown(ABOUT, elem_classes="ef-about")
         api.build(context)
+        page.load(_arrive(context), None, None, queue=False, show_progress="hidden", api_visibility="private")
         page.unload(_leave(context))
     page.emoface = context
     return page.queue(max_size=64, default_concurrency_limit=8)
 
 
+def _arrive(context: Context) -> Callable:
+    def arrive(request: gr.Request):
+        context.sessions.arrive(visitor(request))
+
+    return arrive
+
+
 def _leave(context: Context) -> Callable:
     def leave(request: gr.Request):
-        context.sessions.end(request.session_hash)
+        context.sessions.end(visitor(request))
 
     return leave
 
@@ -84,5 +96,6 @@ def _leave(context: Context) -> Callable:
 def launch_options() -> dict[str, Any]:
     """What belongs to ``launch`` in Gradio 6: looks, limits and the tools for agents."""
     # Gradio's check that the page answers gives up after 3 s, which a busy machine may need: _frontend=False leaves it out.
-    return dict(_frontend=False, theme=theme(), css=CSS, head=PRELOAD, max_file_size=UPLOAD_LIMIT,
+    return dict(_frontend=False, theme=theme(), css=CSS, head=PRELOAD, max_file_size=UPLOAD_LIMIT, state_session_capacity=SESSION_STATES,
+                enable_monitoring=False, app_kwargs={"middleware": host_check()},
                 mcp_server=find_spec("mcp") is not None, root_path=os.environ.get("GRADIO_ROOT_PATH") or None)

@@ -16,6 +16,7 @@ from .engine import CROSS_SECONDS, Stages, plain_errors, short_enough
 from .heads import HeadPicker
 from .inputs import LEVEL_CHOICES, Note, action, need, recording, step
 from .player import FacePlayer
+from .sessions import visitor
 
 PLAYER = "cross"
 
@@ -57,14 +58,14 @@ def build(context: Context) -> None:
 
 def _cross(context: Context) -> Callable:
     def cross_tab(a, b, level, style, head, request: gr.Request, progress=gr.Progress()):
-        stages = Stages(progress, context.sessions.start(request.session_hash, PLAYER, a, b))
         with plain_errors():
+            stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, a, b))
             stages("Checking the recordings", 0.0)
             for path, name in ((a, "A"), (b, "B")):
                 short_enough(need(path, f"Recording {name} is missing: record or upload it, or click the example."), limit=CROSS_SECONDS)
             rows = context.engine.run("cross_reconstruct", a, b, level=level, style=style, head=head, stages=stages)
             stages("Packing for the browser", 0.85)
-            new = lambda suffix: context.sessions.result(request.session_hash, suffix)  # noqa: E731
+            new = lambda suffix: context.sessions.result(visitor(request), suffix)  # noqa: E731
             shown = show(rows, new(".efp"), [new(".wav"), new(".wav")])
             return shown, plots.column_displacement(rows), f"Ready after {stages.elapsed:.1f} s: four faces.", \
                 "Use Hear below the faces to switch between the two recordings; faces that speak the other one are dimmed."

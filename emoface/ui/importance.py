@@ -14,6 +14,7 @@ from .engine import CROSS_SECONDS, Engine, Stages, plain_errors, short_enough
 from .heads import HeadPicker
 from .inputs import LEVEL_CHOICES, action, emotion_choice, example_buttons, need, recording, step
 from .player import FacePlayer
+from .sessions import visitor
 
 PLAYER = "importance"
 LEAD = """At every moment the model decides, for every point of the face, how much to listen to the *emotion* in the voice and how much to the
@@ -67,13 +68,13 @@ def three_branches(engine: Engine, speech, *, stages: Stages, **options) -> dict
 
 def _importance(context: Context) -> Callable:
     def importance_tab(speech, source, named, level, head, request: gr.Request, progress=gr.Progress()):
-        stages = Stages(progress, context.sessions.start(request.session_hash, PLAYER, speech))
         with plain_errors():
+            stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, speech))
             stages("Checking the recording", 0.0)
             short_enough(need(speech), limit=CROSS_SECONDS)
             runs = three_branches(context.engine, speech, emotion=emotion_argument(source, None, named), level=level, head=head, stages=stages)
             stages("Packing for the browser", 0.85)
-            path = scenes.branches(context.sessions.result(request.session_hash, ".efp"), **runs)
+            path = scenes.branches(context.sessions.result(visitor(request), ".efp"), **runs)
             shown = {"animation": path, "audio": sound_file(context, request, runs["fused"]), "autoplay": "on"}
             return shown, plots.region_time(runs["fused"], follows=PLAYER), plots.region_bars(runs["fused"]), f"Ready after {stages.elapsed:.1f} s."
 
@@ -82,8 +83,8 @@ def _importance(context: Context) -> Callable:
 
 def _compare(context: Context) -> Callable:
     def compare(speech, level, request: gr.Request, progress=gr.Progress()):
-        stages = Stages(progress, context.sessions.start(request.session_hash, PLAYER, speech))
         with plain_errors():
+            stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, speech))
             stages("Checking the recording", 0.0)
             short_enough(need(speech), limit=CROSS_SECONDS)
             runs = context.engine.run("batch", [(speech, name) for name in context.emotions], level=level, stages=stages)

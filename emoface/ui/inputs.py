@@ -9,6 +9,7 @@ import gradio as gr
 from ..errors import EmoFaceError
 from .context import SPEECH_EXAMPLES, Context, Example
 from .engine import MAX_SECONDS
+from .sessions import visitor
 
 LEVEL_CHOICES = [("Normal", "normal"), ("Strong", "strong")]
 
@@ -25,10 +26,14 @@ def recording(context: Context, label: str, *, limit: float = MAX_SECONDS, elem_
     note = Note(check(None, limit=limit))
 
     def arrived(path, request: gr.Request):
-        context.sessions.use(request.session_hash, path)
+        try:
+            context.sessions.use(visitor(request), path)
+        except EmoFaceError as error:
+            return str(error)
         return check(path, limit=limit)
 
-    audio.change(arrived, audio, note, queue=False, show_progress="hidden", api_visibility="private")
+    # Decoding takes memory: two at once, however many visitors send something.
+    audio.change(arrived, audio, note, concurrency_limit=2, concurrency_id="check", show_progress="hidden", api_visibility="private")
     return audio
 
 

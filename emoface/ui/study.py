@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from ..study.make import FILE_TIME
 from ..study.push import HubCopy
@@ -17,6 +18,7 @@ from ..study.session import StudySession, admin_token
 from ..study.storage import Storage, default_path
 from .player import HERE, PLOTLY_3D_URL
 from .player import script as player_script
+from .scratch import is_private
 
 
 class StudyForm(gr.HTML):
@@ -62,7 +64,8 @@ def build_study(folder: str | Path, *, database: str | Path | None = None, token
 
 def _public_clips(folder: Path) -> Path:
     """The clips in a folder of their own, whose name says nothing and beside which there is nothing else to fetch."""
-    public = Path(tempfile.mkdtemp(prefix="clips-"))
+    scratch = Path(get_upload_folder())
+    public = Path(tempfile.mkdtemp(prefix="clips-", dir=scratch if is_private(scratch) else None))
     atexit.register(shutil.rmtree, public, ignore_errors=True)
     for clip in (folder / "clips").iterdir():
         if clip.suffix in (".mp4", ".efp", ".wav"):
@@ -76,6 +79,9 @@ def _public_clips(folder: Path) -> Path:
 
 
 def _client(request: gr.Request) -> str:
-    """Tells senders apart for the rate limits; never stored."""
-    forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
-    return forwarded or (request.client.host if request.client else "unknown")
+    """Tells senders apart for the rate limits; never stored.
+
+    What a sender says of itself (``X-Forwarded-For``) counts for nothing: the web server puts a forwarded address here only when it comes
+    from a proxy that ``FORWARDED_ALLOW_IPS`` names (:func:`emoface.ui.hosts.trust_proxies`).
+    """
+    return request.client.host if request.client else "unknown"

@@ -202,6 +202,7 @@ def test_two_visitors_do_not_see_each_other(open_page, sounds):
 def test_a_visitor_who_leaves_takes_nothing_of_the_app_or_of_others(open_page, opening_server, sounds, monkeypatch):
     """One clicks the example that the opening shows and uploads a file that is equal to it; so does another; the first leaves; a third comes."""
     monkeypatch.setattr("emoface.ui.sessions.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("emoface.ui.sessions.SWEEP_SECONDS", 0.3)
     narrator = str(EXAMPLES / "narrator.wav")
     one, two = (open_page(address=opening_server, reduced_motion="reduce") for _ in range(2))
     for page in (one, two):
