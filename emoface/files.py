@@ -3,20 +3,59 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from .errors import EmoFaceError
+
+_PREFIX = ".emoface-"
+_LEFTOVER_SECONDS = 3600.0
+
+
+def replaceable(path: str | os.PathLike) -> Path:
+    """Where a file for ``path`` is really written.
+
+    Raises:
+        EmoFaceError: as for :func:`atomic_path`.
+    """
+    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # not there yet; whatever else is wrong, writing will say
+        return path
+    if not stat.S_ISREG(mode):
+        raise EmoFaceError(f"{path} is no ordinary file: give the name of a file to write.")
+    if not mode & 0o222 or not os.access(path, os.W_OK):
+        raise EmoFaceError(f"{path} is write-protected: choose another name, or allow writing.")
+    return path
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """What killed runs left half-written here, untouched for an hour."""
+    for path in folder.glob(f"{_PREFIX}*"):
+        try:
+            if stat.S_ISREG(path.lstat().st_mode) and time.time() - path.lstat().st_mtime > _LEFTOVER_SECONDS:
+                path.unlink()
+        except OSError:
+            continue
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it takes the place of ``path`` only if the block succeeds.
 
-    The temporary name keeps the suffix, because many writers choose the format by it.
+    The temporary name keeps the suffix, because many writers choose the format by it. A link stays, and its target is replaced.
+
+    Raises:
+        EmoFaceError: a pipe, a device or a write-protected file stands there.
     """
-    path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=".emoface-", suffix=path.suffix, dir=path.parent)
+    path = replaceable(path)
+    _clear_leftovers(path.parent)
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     try:
         yield Path(name)

@@ -10,10 +10,11 @@ Exit codes: 0 done, 2 something the person can fix (one line on stderr says what
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NoReturn
@@ -71,7 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = build_parser(command).parse_args(argv)
         with only_python_complains() if getattr(arguments, "quiet", False) else nullcontext():
-            return int(arguments.run(arguments) or 0)
+            code = int(arguments.run(arguments) or 0)
+            sys.stdout.flush()
+            return code
     except Cancelled as stopped:
         return _complain(str(stopped), 130)
     except EmoFaceError as error:
@@ -81,6 +84,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not error.filename or error.errno is None:
+                raise
+            return _complain(f"emoface: {error.filename} cannot be read or written ({error.strerror}): check the path and its permissions.", 2)
+        with suppress(OSError):  # what could not be written must not be tried again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _complain("emoface: the disk is full: make room, then run it again.", 1)
 
 
 def _complain(sentence: str, code: int) -> int:

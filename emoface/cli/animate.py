@@ -37,7 +37,7 @@ def add_parser(subparsers) -> None:
 
 
 def _animate(arguments: argparse.Namespace) -> None:
-    check_output(arguments.output)
+    check_output(arguments.output, arguments.speech, arguments.emotion, arguments.reference)
     options = {}
     if arguments.with_audio and not plays_sound(arguments.output):
         if arguments.output.suffix.lower() != ".npz":

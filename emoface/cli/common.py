@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import EmoFaceError
+from ..files import replaceable
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -23,12 +24,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: auto")
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, *inputs: str | os.PathLike | None) -> None:
     """Refuse a path that cannot be written before any work is done.
 
     Raises:
-        EmoFaceError: unknown suffix, missing folder or package, a name that the disk does not take, no permission, or a
-            folder where the file should be.
+        EmoFaceError: unknown suffix, missing folder or package, a name that the disk does not take, no permission, a folder, pipe,
+            device or write-protected file where the file should be, or one of the ``inputs``.
     """
     from ..export import FORMATS
 
@@ -49,6 +50,9 @@ def check_output(path: Path) -> None:
         raise EmoFaceError(f"{path} cannot be written ({getattr(error, 'strerror', None) or error}): choose another name.") from None
     if is_folder:
         raise EmoFaceError(f"{path} is a folder: give the name of a file in it.")
+    target = replaceable(path)
+    if target.exists() and any(given and os.path.exists(given) and target.samefile(given) for given in inputs):
+        raise EmoFaceError(f"{path} is also what is read: give another name for the output.")
     try:
         with tempfile.TemporaryFile(dir=path.absolute().parent):
             pass

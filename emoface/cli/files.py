@@ -111,7 +111,7 @@ def _render(arguments: argparse.Namespace) -> None:
     from ..export import FORMATS, save
     from ..export.video import save_video
 
-    check_output(arguments.output)
+    check_output(arguments.output, *arguments.files, arguments.template, arguments.audio)
     is_film = FORMATS[arguments.output.suffix.lower()][1] == "save_video"
     if len(arguments.files) > 1 and not is_film:
         raise EmoFaceError(f"Only films show several animations; give one FILE for {arguments.output.suffix}.")

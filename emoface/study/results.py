@@ -48,7 +48,7 @@ def load_results(folder: str | Path, *, database: str | Path | None = None) -> R
     path = Path(database) if database else default_path(folder)
     if not path.is_file():
         raise EmoFaceError(f"There are no answers at {path} yet; collect some or name another place with --answers.")
-    storage = Storage(path)
+    storage = Storage(path, read_only=True)
     try:
         raters, answers = storage.export(key["study"])
     finally:

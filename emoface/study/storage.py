@@ -91,23 +91,39 @@ def default_path(study: str | Path) -> Path:
 class Storage:
     """Answers of one or more studies. Safe for many threads and for several processes on one machine."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+        """``read_only``: for reports, also from places where nothing can be written."""
         self.path = Path(path)
         self._lock = threading.Lock()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Readable by this user alone from the first byte on; SQLite gives its -wal and -shm the same permissions.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-            os.chmod(self.path, 0o600)
-            self._connection = sqlite3.connect(self.path, timeout=30.0, check_same_thread=False, isolation_level=None)
+            self._connection = self._read() if read_only else self._create()
             self._connection.row_factory = sqlite3.Row
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.execute("PRAGMA foreign_keys=ON")
-            self._connection.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
+            if read_only:
+                raise EmoFaceError(f"The study's answers at {self.path} cannot be read ({error}); check the file.") from error
             raise EmoFaceError(f"The study's answers cannot be stored at {self.path} ({error}); choose a writable "
                                "place with EMOFACE_STUDY_DB.") from error
+
+    def _create(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Readable by this user alone from the first byte on; SQLite gives its -wal and -shm the same permissions.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.chmod(self.path, 0o600)
+        connection = sqlite3.connect(self.path, timeout=30.0, check_same_thread=False, isolation_level=None)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.executescript(_SCHEMA)
+        return connection
+
+    def _read(self) -> sqlite3.Connection:
+        address = self.path.absolute().as_uri() + "?mode=ro"
+        writable = os.access(self.path.parent, os.W_OK)  # the log beside the file needs its index, which is written even to read
+        if not writable and not self.path.with_name(self.path.name + "-wal").exists():
+            address += "&immutable=1"
+        connection = sqlite3.connect(address, uri=True, timeout=30.0, check_same_thread=False, isolation_level=None)
+        connection.execute("SELECT count(*) FROM raters")
+        return connection
 
     def close(self) -> None:
         with self._lock:

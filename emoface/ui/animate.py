@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Callable
 
 import gradio as gr
@@ -176,6 +177,8 @@ def _restore(context: Context) -> Callable:
         source = one_of(given.get("source"), ("speech", "named"), "speech")
         try:
             mix, head = min(max(float(given.get("mix", 1)), 0.0), 1.0), int(given.get("head", 0))
+            if not math.isfinite(mix):
+                raise ValueError("not a number")
         except ValueError:
             mix, head = 1.0, 0
         return (source, gr.update(value=one_of(given.get("emotion"), context.emotions, emotion_default(context, "happy")), visible=source == "named"),

@@ -369,3 +369,27 @@ def test_a_sender_is_known_by_its_address_not_by_what_it_says():
 
     request = SimpleNamespace(headers={"x-forwarded-for": "1.2.3.4"}, client=SimpleNamespace(host="192.0.2.7"))
     assert _client(request) == "192.0.2.7"
+
+
+def test_a_report_needs_no_writable_database(tmp_path):
+    """Bytes and time of the file stay as they were, and nothing appears beside it."""
+    path = tmp_path / "answers.sqlite3"
+    storage = Storage(path)
+    storage.add_rater("s", plans=1, language="en", about={})
+    storage.close()
+    path.chmod(0o444)
+    tmp_path.chmod(0o555)
+    before = path.read_bytes()
+    try:
+        reader = Storage(path, read_only=True)
+        assert len(reader.export("s")[0]) == 1
+        with pytest.raises(Exception, match="readonly"):
+            reader.add_rater("s", plans=1, language="en", about={})
+        reader.close()
+        assert path.read_bytes() == before
+    finally:
+        tmp_path.chmod(0o755)
+    path.chmod(0o644)
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(EmoFaceError, match="cannot be read"):
+        Storage(path, read_only=True)
