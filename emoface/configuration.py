@@ -25,7 +25,7 @@ class EmoFaceConfig(PretrainedConfig):
             reach the lips), ``"frame"`` every frame (the paper).
         emotion_window: width of that slow track, seconds (standard deviation of the Gaussian).
         voice_rest: whether the slow track was trained to hear a voice against its own rest (a neutral ``reference`` recording).
-        emotion_commitment: how much of the emotion heard is replaced by the typical features of what it is most likely to be, 0 ... 1
+        emotion_commitment: how much of the emotion heard is replaced by what was learned for the emotion that it most likely is, 0 ... 1
             (ours; the paper's is 0). A voice between two emotions otherwise gets a face between them, which nobody can name.
         prosody: whether the emotion branch is also told the loudness, pitch and accents of the speech (``emoface.prosody``).
         hidden_size: d of the decoders. attention_heads, feedforward_size, period, window: the FaceFormer decoder; self-attention

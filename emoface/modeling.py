@@ -170,6 +170,10 @@ class EmoFaceModel(PreTrainedModel):
         slow = config.emotion_pooling == "slow"
         self.slow_track = SlowTrack(size=c, sigma=config.emotion_window * config.fps, voice_rest=config.voice_rest) if slow else None
         self.classifier = nn.Linear(c, len(config.emotion_names))
+        self.emotion_table: nn.Parameter | None = None
+        if config.emotion_commitment:
+            shape = (len(config.emotion_names), len(config.level_names), c)
+            self.emotion_table = nn.Parameter(torch.randn(shape[0], 1, c) + 0.3 * torch.randn(shape))
         self.prosody_in = nn.Sequential(nn.Linear(len(PROSODY), 32), nn.GELU(), nn.Linear(32, c)) if config.prosody else None
         branch = dict(
             vertex_count=s, feature_size=c, hidden_size=config.hidden_size, attention_heads=config.attention_heads,
@@ -238,20 +242,22 @@ class EmoFaceModel(PreTrainedModel):
         x = self.emotion_frames(hidden, mask)
         return self.emotion_vector(x, mask) if pooled else self.emotion_track(x, mask)
 
-    def committed(self, features: Tensor) -> Tensor:
-        """F_e nearer to the typical features of the emotion that it most likely is: (..., C) -> (..., C).
+    def committed(self, features: Tensor, level: Tensor) -> Tensor:
+        """F_e nearer to what the emotion branch learned for the emotion that it most likely is: (B, T, C) -> (B, T, C).
 
-        ``(1 - k) F + k sum_e q_e mu_e`` with ``k = emotion_commitment``, ``mu_e`` the mean over levels of the stored emotions' features
-        and ``q`` the probabilities heard, sharpened: ``q_e ~ p_e ** 3``.
+        ``(1 - k) F + k sum_e q_e m_{e,level}`` with ``k = emotion_commitment``, ``m`` a learned table over emotions and levels
+        and ``q`` the probabilities heard, sharpened: ``q_e ~ p_e ** 3``. Emotions that the training data did not hold have none.
+
+        Args:
+            level: (B, 2) one-hot.
         """
-        share = self.config.emotion_commitment
-        if not share:
+        if self.emotion_table is None:
             return features
         stored = self.emotion_prototypes.ne(0).any(-1).any(-1)
-        typical = self.emotion_prototypes.mean(1).to(features.dtype)
         logits = self.classifier(features).masked_fill(~stored, -torch.inf)
         likely = (SHARPNESS * logits.log_softmax(-1)).softmax(-1)
-        return torch.lerp(features, likely @ typical, share)
+        meant = torch.einsum("bte,elc,bl->btc", likely, self.emotion_table.to(features.dtype), level.to(features.dtype))
+        return torch.lerp(features, meant, self.config.emotion_commitment)
 
     def with_prosody(self, features: Tensor, prosody: Tensor | None) -> Tensor:
         """What the emotion branch gets: F_e (B, T, C) and how this very speech is said (B, T, 3), see ``emoface.prosody``."""

@@ -312,13 +312,13 @@ class EmoFacePipeline:
                 whole = torch.lerp(model.emotion_vector(own, rest=own_rest), whole, mix)
         features = features.expand(-1, content.shape[1], -1)
         return dict(
-            content=content, emotion=self._shown_emotion(features, speech), probabilities=model.classifier(whole)[0, 0].softmax(-1),
+            content=content, emotion=self._shown_emotion(features, speech, level=level), probabilities=model.classifier(whole)[0, 0].softmax(-1),
             track=model.classifier(features)[0].softmax(-1),
         )
 
-    def _shown_emotion(self, features: Tensor, speech: Audio) -> Tensor:
+    def _shown_emotion(self, features: Tensor, speech: Audio, *, level: str) -> Tensor:
         """What the emotion branch gets: F_e (1, T, C) on the speech's clock, and how the speech is said."""
-        features = self.model.committed(features)
+        features = self.model.committed(features, self.model.conditions(style=self.model.config.default_style, level=level)["level"])
         if self.model.prosody_in is None:
             return features
         said = on_mesh_clock(prosody(speech.samples), features.shape[1], self.model.config.fps)

@@ -256,10 +256,9 @@ class EmoFaceStreamer:
             self._features.append(FeatureStream(model.emotion_frames, reach))
         self._clocks = [MeshClock(config.fps) for _ in self._hears]
         self._track = PastTrack(model.slow_track, rest=None if lent else rest) if model.slow_track is not None else None
-        self._generation = Generation(
-            model,
-            **model.conditions(style=style, level=level),
-        )
+        conditions = model.conditions(style=style, level=level)
+        self._level = conditions["level"]
+        self._generation = Generation(model, **conditions)
         self._resampler = None
         if sample_rate != SAMPLE_RATE:
             self._resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32")
@@ -346,7 +345,7 @@ class EmoFaceStreamer:
             emotion = self._chosen.expand(-1, content.shape[1], -1)
         else:
             emotion = own if self._chosen is None else torch.lerp(own, self._chosen, self._mix)
-        shown = self._pipe.model.committed(emotion)
+        shown = self._pipe.model.committed(emotion, self._level)
         if self._said is not None:
             shown = self._pipe.model.with_prosody(shown, self._said.take(content.shape[1]).to(shown.device))
         part = self._generation.feed(content, shown)

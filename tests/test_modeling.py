@@ -181,14 +181,14 @@ def test_commitment_moves_towards_the_likeliest_emotion():
     torch.manual_seed(0)
     model.emotion_prototypes.normal_()
     model.emotion_prototypes[3] = 0  # an emotion that the training data did not hold
-    features = torch.randn(2, 5, 48)
+    features, level = torch.randn(2, 5, 48), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     probabilities = model.classifier(features).softmax(-1).clone()
     probabilities[..., 3] = 0
     sharp = probabilities**3 / (probabilities**3).sum(-1, keepdim=True)
-    typical = model.emotion_prototypes.mean(1)
-    expected = 0.3 * features + 0.7 * torch.einsum("bte,ec->btc", sharp, typical)
-    assert torch.allclose(model.committed(features), expected, atol=1e-5)
-    assert torch.equal(tiny_model().committed(features), features), "the paper's model shows what it hears"
+    learned = torch.stack([model.emotion_table[:, 0], model.emotion_table[:, 1]])  # rows at normal and at strong
+    expected = 0.3 * features + 0.7 * torch.einsum("bte,bec->btc", sharp, learned)
+    assert torch.allclose(model.committed(features, level), expected, atol=1e-5)
+    assert torch.equal(tiny_model().committed(features, level), features), "the paper's model shows what it hears"
 
 
 @torch.no_grad()

@@ -44,6 +44,8 @@ class Batch:
     """Targets M_{c,e1} and M_{c,e2}."""
     heard: tuple[Tensor, Tensor] | None = None
     """(B, T, C) F_e of both sources on the content's clock, where hearing is frozen and was done before; ``sources`` are empty then."""
+    plain: Tensor | None = None
+    """(B,) true where e1 is neutral."""
     prosody: Tensor | None = None
     """(B, T, 3) of the content, see ``emoface.prosody``."""
 
@@ -221,6 +223,7 @@ class Sampler:
             emotions=tuple(emotions), levels=tuple(levels), style=torch.tensor([item["style"] for item in items]),
             real=torch.tensor([clips[item["speech"][0]]["motion"] == "real" for item in items]),
             motions=tuple(motions), heard=tuple(features) or None,
+            plain=torch.tensor([clips[item["speech"][0] if item["lenders"][0] is None else item["lenders"][0]]["emotion"] == "neutral" for item in items]),
             prosody=None if self.prosody is None else pad([self._rows(self.prosody, item["speech"])[:frames] for item in items]),
         )
 

@@ -217,10 +217,9 @@ class CorpusTask:
         names = model.config.style_names
         style = style or (info["style"] if info["style"] in names else names[0])
         prosody = None if self.sampler.prosody is None else torch.from_numpy(np.asarray(self.sampler._rows(self.sampler.prosody, [clip]), np.float32))[None]
-        return list(model.generate(
-            model.content_features(hidden), model.with_prosody(model.committed(model.emotion_features(hidden)), prosody),
-            **model.conditions(style=style, level=model.config.level_names[info["level"]]),
-        ))
+        conditions = model.conditions(style=style, level=model.config.level_names[info["level"]])
+        felt = model.with_prosody(model.committed(model.emotion_features(hidden), conditions["level"]), prosody)
+        return list(model.generate(model.content_features(hidden), felt, **conditions))
 
     def _some(self, **wanted) -> list[int]:
         clips = [i for i in self.corpus.select(**wanted) if not self.corpus.clips[i]["copy_of"]]

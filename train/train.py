@@ -176,8 +176,8 @@ def compute_losses(
         features, whole = heard_emotion(model, batch, which)
         if whole is not None:
             terms["classification"] += losses.classification(model.classifier(whole), batch.emotions[which], smoothing=label_smoothing)
-        features = model.with_prosody(model.committed(features), batch.prosody)
         level = torch.nn.functional.one_hot(batch.levels[which], len(model.config.level_names)).to(content.dtype)
+        features = model.with_prosody(model.committed(features, level), batch.prosody)
         decoder = model.emotion_decoder
         hidden = decode(decoder, batch.motions[which], decoder.condition(style, level), decoder.cross(features), **history)
         offsets_e = decoder.offsets(hidden, vertices)
@@ -193,16 +193,18 @@ def compute_losses(
         truth = batch.motions[which].at(vertices)
         terms[name] = losses.reconstruction(fused, offsets_c, offsets_e, truth, batch.mask, branches=weights.branches)
         terms["velocity"] += losses.velocity(fused, truth, batch.mask)
-        # The content branch alone: only what was really said.
-        alone = (fused, offsets_c) if name == "self" else (fused,)
+        # The content branch alone: only what was really said, without a feeling that it cannot know.
+        alone = [(fused, measured)]
+        if name == "self":
+            alone.append((offsets_c, measured if batch.plain is None else measured & batch.plain[:, None]))
         if pairs is not None and weights.lip_gap:
             terms["lip_gap"] += losses.lip_gap(fused, truth, pairs.all, batch.mask)
         if pairs is not None and weights.lip_aperture:
-            terms["lip_aperture"] += sum(losses.lip_aperture(offsets, truth, pairs.middle, measured) for offsets in alone)
+            terms["lip_aperture"] += sum(losses.lip_aperture(offsets, truth, pairs.middle, rows) for offsets, rows in alone)
         if pairs is not None and weights.lip_seal:
             terms["lip_seal"] += losses.lip_seal(fused, truth, pairs.line, batch.mask)
         if drawn.corners is not None and weights.width:
-            terms["width"] += sum(losses.mouth_width(offsets, truth, drawn.corners, measured) for offsets in alone)
+            terms["width"] += sum(losses.mouth_width(offsets, truth, drawn.corners, rows) for offsets, rows in alone)
         if drawn.laplacian is not None and weights.smoothness:
             terms["smoothness"] += losses.roughness(fused - truth, drawn.laplacian, batch.mask)
         if drawn.reading is not None and (weights.expression or weights.contrast):
@@ -242,7 +244,8 @@ class Trainer:
         for name in frozen:
             model.get_submodule(name).requires_grad_(False)
         for name in config.fresh:
-            model.get_submodule(name)  # a misspelled one would start from the checkpoint, silently
+            if not hasattr(model, name.split(".")[0]):  # a misspelled one would start from the checkpoint, silently
+                raise AttributeError(f"fresh names {name!r}, which the model does not have.")
         if config.fresh and not config.start_from:
             raise SystemExit("fresh names what does not start from a checkpoint, but start_from names no checkpoint. Set both or neither.")
         attention = {id(p) for p in (model.mesh_attention.parameters() if model.mesh_attention is not None else ())}
@@ -256,9 +259,12 @@ class Trainer:
         )
         if config.start_from and not self.checkpoint.exists():  # else :meth:`resume` goes on from there
             state = torch.load(config.start_from, map_location="cpu", weights_only=True)
-            anew = tuple(f"{name}." for name in config.fresh)
+            def anew(key: str) -> bool:
+                return any(key == name or key.startswith(f"{name}.") for name in config.fresh)
+
             given, own = state["averaged"] or state["model"], model.state_dict()
-            model.load_state_dict({key: own[key] if key.startswith(anew) else value for key, value in given.items()})
+            kept = {key: value for key, value in given.items() if not anew(key)}
+            model.load_state_dict({**kept, **{key: value for key, value in own.items() if anew(key)}})
             self.task.load_state(state["task"])
         if config.hearing:
             load_hearing(model, Path(config.hearing))
