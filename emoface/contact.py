@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 ENAMEL = 1.1e-3  # metres from an arch's line to the outer side of crowns and gum, and a hair's breadth
 EXPONENT = 2.2  # the arch's line is z = front - curve * |x| ** EXPONENT
@@ -21,6 +22,7 @@ OVERLAP = 5e-5  # metres by which closed lips still overlap, so that no light fa
 SAME_DEPTH = (5e-3, 9e-3)  # lips in front of one another by more than this do not touch
 ROUNDS = 3
 TOUCHING = ((0, 0), (1, 1), (1, 0), (0, 1), (2, 2), (2, 1), (1, 2))  # rings of the upper and the lower lip, from the contact line outwards
+FOLLOW = 3  # edges over which the skin beside a push comes along
 RING_FADE = (1.0, 0.85, 0.6, 0.3)  # of a correction at the contact line, over the rings beside it
 
 
@@ -69,15 +71,19 @@ class MouthContact:
     upper_lip: np.ndarray
     """Positions in the rings that belong to the upper lip, corners left out."""
     lower_lip: np.ndarray
+    near: np.ndarray
+    """Vertices that follow those that are pushed, so that the skin does not tear: all within some edges of them."""
+    mean: csr_matrix
+    """(near, near) the mean of each one's neighbours, itself where it has none."""
 
     @property
     def touching(self) -> np.ndarray:
         """Skin vertices that may be moved."""
-        return np.unique(np.concatenate([self.flesh, self.rings.ravel(), self.lining.ravel()]))
+        return self.near
 
     def resolve(self, skin: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Skin (T, S, 3) without overlaps; ``weights`` (T, 52) tell where the jaw is."""
-        skin = skin.copy()
+        given, skin = skin, skin.copy()
         jaw = np.tensordot(weights, self.jaw_motion, axes=(1, 0))
         turn = np.eye(3, dtype=np.float32) + jaw[:, 1:]
         back = np.linalg.inv(turn)
@@ -85,7 +91,21 @@ class MouthContact:
             self._clear_teeth(skin, jaw[:, :1], turn, back)
             self._part_lips(skin)
         self._clear_teeth(skin, jaw[:, :1], turn, back)
+        given = given[:, self.near]
+        skin[:, self.near] = given + self._spread(skin[:, self.near] - given)
         return skin
+
+    def _spread(self, push: np.ndarray) -> np.ndarray:
+        """Pushes (T, near, 3) without jumps between neighbours: those beside a pushed vertex come along, then all give in a little."""
+        by_vertex = push.transpose(1, 0, 2)
+        for _ in range(FOLLOW):
+            mean = self._neighbours(by_vertex)
+            farther = np.linalg.norm(mean, axis=-1) > np.linalg.norm(by_vertex, axis=-1)
+            by_vertex = np.where(farther[..., None], mean, by_vertex)
+        return (0.5 * by_vertex + 0.5 * self._neighbours(by_vertex)).transpose(1, 0, 2)
+
+    def _neighbours(self, by_vertex: np.ndarray) -> np.ndarray:
+        return (self.mean @ by_vertex.reshape(len(by_vertex), -1)).reshape(by_vertex.shape).astype(np.float32)
 
     def _clear_teeth(self, skin: np.ndarray, shift: np.ndarray, turn: np.ndarray, back: np.ndarray) -> None:
         points = skin[:, self.flesh]

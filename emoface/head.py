@@ -11,8 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from .contact import EXPONENT, RING_FADE, DentalArch, MouthContact
+from .contact import EXPONENT, FOLLOW, RING_FADE, DentalArch, MouthContact
 from .errors import EmoFaceError
+from .neighbours import neighbour_mean
 from .resources import ASSETS
 
 HEAD_COUNT = 24
@@ -238,6 +239,8 @@ def load_head(index: int = 0) -> Head:
     part_shapes = np.zeros((len(shapes), len(own), 3), np.float32)
     part_shapes.reshape(-1)[a["part_blendshape_entries"]] = a["part_blendshape_mm"] * np.float32(1e-3)
     on, at = a["riding_triangles"].astype(np.int64), a["riding_coordinates"]
+    contact = _mouth_contact(a, index, np.concatenate([skin, own]).astype(np.float32), part_shapes)
+    skin = _lining_before_the_teeth(skin, contact, a["region_names"][a["regions"]][: len(skin)] == "mouth_cavity")
     head = Head(
         index=int(index),
         name=str(a["names"][index]),
@@ -258,7 +261,7 @@ def load_head(index: int = 0) -> Head:
         lid_pairs=a["lid_pairs"].astype(np.int64),
         boundary=a["boundary"].astype(np.int64),
         mirror=a["mirror"].astype(np.int64),
-        contact=_mouth_contact(a, index, np.concatenate([skin, own]).astype(np.float32), part_shapes),
+        contact=contact,
     )
     for value in vars(head).values():
         if isinstance(value, np.ndarray):
@@ -283,8 +286,30 @@ def _mouth_contact(a: dict[str, np.ndarray], index: int, template: np.ndarray, p
     return MouthContact(
         upper=upper, lower=lower, jaw_motion=jaw.astype(np.float32), flesh=np.flatnonzero(flesh),
         rings=outer[: len(RING_FADE)], lining=lining,
-        upper_lip=np.flatnonzero(~is_lower), lower_lip=np.flatnonzero(is_lower),
+        upper_lip=np.flatnonzero(~is_lower), lower_lip=np.flatnonzero(is_lower), **_followers(a, flesh, outer, lining),
     )
+
+
+def _lining_before_the_teeth(skin: np.ndarray, contact: MouthContact, lining: np.ndarray) -> np.ndarray:
+    """The resting skin (S, 3) with the inside of the mouth where the teeth let it be: it must not spring there when the face moves."""
+    skin, still = skin.astype(np.float32), np.zeros((1, len(contact.jaw_motion)), np.float32)
+    for _ in range(3):
+        skin[lining] = contact.resolve(skin[None], still)[0][lining]
+    return skin
+
+
+def _followers(a: dict[str, np.ndarray], flesh: np.ndarray, outer: np.ndarray, lining: np.ndarray) -> dict:
+    """The vertices beside those that touch, and their neighbourhoods."""
+    count = len(a["skin"])
+    faces = a["faces"][(a["faces"] < count).all(1)]
+    mean = neighbour_mean(faces, count)
+    near = np.zeros(count)
+    near[np.concatenate([np.flatnonzero(flesh), outer[: len(RING_FADE)].ravel(), lining.ravel()])] = 1
+    for _ in range(FOLLOW):
+        near = np.maximum(near, mean @ near)
+    chosen = np.flatnonzero(near)
+    among = mean[chosen][:, chosen]
+    return dict(near=chosen, mean=among)  # a neighbour that is not among them is not pushed: it counts as 0
 
 
 def lip_aperture_mm(skin: np.ndarray, head: Head) -> np.ndarray:

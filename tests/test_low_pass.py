@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from emoface.head import fit_blendshapes, load_head
-from emoface.low_pass import LowPass, neighbour_mean
+from emoface.low_pass import LowPass
+from emoface.neighbours import neighbour_mean
 from emoface.pipeline import EmoFacePipeline
 
 TWO_TRIANGLES = np.array([[0, 1, 2], [0, 2, 3]])

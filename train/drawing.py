@@ -13,7 +13,7 @@ import torch
 from scipy.sparse import csr_matrix, diags, identity
 from torch import Tensor
 
-from emoface.low_pass import neighbour_mean
+from emoface.neighbours import neighbour_mean
 
 from .losses import LipPairs
 

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from emoface.head import load_head
-from emoface.low_pass import LowPass, neighbour_mean
+from emoface.low_pass import LowPass
+from emoface.neighbours import neighbour_mean
 from train import losses
 from train.drawing import VertexSampler
 

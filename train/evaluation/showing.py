@@ -10,7 +10,7 @@ import numpy as np
 
 from emoface import metrics
 from emoface.animation import EMOTIONS, LEVELS
-from emoface.low_pass import neighbour_mean
+from emoface.neighbours import neighbour_mean
 from emoface.metrics import Estimate, bootstrap
 from train.corpus.channels import columns, vector
 from train.corpus.compose import compose
