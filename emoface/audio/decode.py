@@ -30,6 +30,8 @@ _JITTER_SECONDS = 0.02
 _LEAP_SECONDS = 30.0
 # ffmpeg gives up on the packets of a broken container one by one; so many failures in a row are the end.
 _MAX_FAILURES = 50
+# Where every channel has a plane of its own PyAV knows eight of them, and reads past its table, into a crash, for more.
+_MOST_PLANES = 8
 
 
 def decode(file: BinaryIO, name: str, *, max_seconds: float) -> Iterator[Timeline]:
@@ -126,6 +128,10 @@ def _is_header(packet) -> bool:
 def _add(frame, timeline: Timeline, *, compressed: bool) -> None:
     """One frame, by its own rate, layout and sample type."""
     channels, rate = frame.layout.nb_channels, frame.sample_rate
+    if frame.format.is_planar and channels > _MOST_PLANES:
+        if not timeline.segments:
+            raise AudioError(f"{timeline.name} has {channels} channels: export it as mono or stereo.")
+        return timeline.lose(frame.samples / max(rate, 8000))
     samples = frame.to_ndarray()
     samples = to_float(samples.T if frame.format.is_planar else samples.reshape(-1, channels))
     if timeline.segments:  # behind the first frame an absurd format is damage

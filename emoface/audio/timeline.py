@@ -12,7 +12,8 @@ from ..errors import AudioError
 SAMPLE_RATE = 16000
 # Speech needs the band up to 2 kHz at the least.
 MIN_RATE, MAX_RATE = 4000, 768_000
-MAX_CHANNELS = 32
+MAX_CHANNELS = 16
+"""All channels are held until it is known which of them speak: 123 MB for two minutes of so many."""
 # More samples per second than any recorder of speech writes; decoding them would take longer than the work itself.
 MAX_SAMPLES_PER_SECOND = 6_200_000
 
@@ -68,7 +69,7 @@ class Timeline:
     """
 
     def __init__(self, name: str, *, max_seconds: float):
-        self._name, self._max_seconds = name, max_seconds
+        self.name, self._max_seconds = name, max_seconds
         self.segments: list[Segment] = []
         self.seconds = self.damaged = 0.0
 
@@ -81,10 +82,10 @@ class Timeline:
         if not len(block):
             return
         if not np.isfinite(block).all():
-            raise AudioError(f"{self._name} contains values that are not numbers (NaN or infinite): export it again.")
+            raise AudioError(f"{self.name} contains values that are not numbers (NaN or infinite): export it again.")
         channels = block.shape[1]
         if not self._fits(rate, channels, layout):
-            check_format(rate, channels, self._name)
+            check_format(rate, channels, self.name)
             self.close()
             self.segments.append(Segment(rate, channels, layout))
         self.segments[-1].add(block)
@@ -109,4 +110,4 @@ class Timeline:
 
     def _pass(self, seconds: float) -> None:
         self.seconds += seconds
-        check_length(self.seconds, self._max_seconds, self._name)
+        check_length(self.seconds, self._max_seconds, self.name)

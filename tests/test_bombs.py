@@ -1,0 +1,94 @@
+"""Small files that want to be large in memory. Each is decoded, or refused in a sentence, within a stated number of megabytes."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT_MB = 300
+_MEASURE = """
+import json, sys
+from emoface.audio import load_audio
+from emoface.errors import AudioError
+
+def megabytes(key):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key)) / 1024
+
+load_audio(sys.argv[1])  # what the libraries need once
+for path in sys.argv[2:]:
+    open("/proc/self/clear_refs", "w").write("5")  # forget the peak
+    before = megabytes("VmRSS:")
+    try:
+        words = f"{load_audio(path).seconds:.1f} s"
+    except AudioError as error:
+        words = str(error)
+    print(json.dumps([megabytes("VmHWM:") - before, words]))
+"""
+
+
+def silence(path, *, seconds, rate, channels, **options):
+    """Written in blocks, so that making a bomb takes no memory either."""
+    with soundfile.SoundFile(path, "w", rate, channels, **options) as file:
+        for _ in range(seconds):
+            block = np.zeros((rate, channels), np.float32)
+            block[::50] = 1e-3  # neither silent nor large
+            file.write(block)
+
+
+def with_cover(path):
+    """A short mp3 with a hundred megabytes of cover art in its tag."""
+    size = 100_000_000
+    synchsafe = bytes((size + 10) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    sound = io.BytesIO()
+    soundfile.write(sound, 0.1 * np.sin(np.arange(16000) / 8), 16000, format="MP3")
+    with path.open("wb") as file:
+        file.write(b"ID3\x04\x00\x00" + synchsafe + b"APIC" + synchsafe + b"\x00\x00")
+        for _ in range(100):
+            file.write(bytes(1_000_000))
+        file.write(sound.getvalue())
+
+
+def nested(path, inner):
+    """A Matroska file in a Matroska file, as an attached track of data."""
+    with av.open(str(path), "w", format="matroska") as container:
+        stream = container.add_stream("pcm_s16le", rate=16000)
+        frame = av.AudioFrame.from_ndarray((1000 * np.sin(np.arange(16000) / 8)).astype(np.int16)[None], format="s16", layout="mono")
+        frame.sample_rate = 16000
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    path.write_bytes(path.read_bytes() + inner.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def bombs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bombs")
+    silence(folder / "channels.ogg", seconds=119, rate=8000, channels=32, format="OGG", subtype="VORBIS")
+    silence(folder / "sixteen.wav", seconds=119, rate=8000, channels=16)
+    silence(folder / "planes.ogg", seconds=2, rate=8000, channels=9, format="OGG", subtype="VORBIS")
+    silence(folder / "rate.flac", seconds=20, rate=384_000, channels=8)
+    silence(folder / "hours.flac", seconds=3600, rate=4000, channels=1)
+    silence(folder / "many.wav", seconds=1, rate=8000, channels=1000)
+    with_cover(folder / "cover.mp3")
+    nested(folder / "nested.mkv", folder / "hours.flac")
+    header = bytearray((folder / "many.wav").read_bytes()[:44])
+    (folder / "lying.wav").write_bytes(bytes(header[:40]) + b"\xff\xff\xff\x7f" + bytes(64))
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is measured as Linux tells it")
+def test_no_small_file_takes_much_memory(bombs, tmp_path):
+    soundfile.write(tmp_path / "plain.wav", 0.1 * np.sin(np.arange(16000) / 8), 16000)
+    done = subprocess.run([sys.executable, "-c", _MEASURE, str(tmp_path / "plain.wav"), *map(str, bombs)], cwd=ROOT, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    measured = {path.name: json.loads(line) for path, line in zip(bombs, done.stdout.splitlines(), strict=True)}
+    for name, (megabytes, words) in measured.items():
+        print(f"{name:14s} {next(path for path in bombs if path.name == name).stat().st_size / 1e3:9.0f} kB  {megabytes:6.0f} MB  {words}")
+    assert max(megabytes for megabytes, _ in measured.values()) < LIMIT_MB
+    assert "32 channels" in measured["channels.ogg"][1] and "9 channels" in measured["planes.ogg"][1] and "longer" in measured["hours.flac"][1] and measured["sixteen.wav"][1] == "119.0 s"
