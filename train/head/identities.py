@@ -110,6 +110,6 @@ def person_offsets(person: Person, rng: np.random.Generator | None = None) -> np
     for name in _ASYMMETRIES:
         side = "lr"[rng.integers(2)]
         offsets = offsets + abs(rng.normal()) * 0.15 * _AMOUNT * target(f"asym/asym-{name}-1-{side}")
-    if person.years > 40:
-        offsets = offsets + (person.years - 40) / 40 * target("head/head-age-incr")
+    if person.years > 38:
+        offsets = offsets + min((person.years - 38) / 16, 0.8) * target("head/head-age-incr")
     return offsets

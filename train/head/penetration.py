@@ -9,13 +9,17 @@ The gums' roots sit in flesh on purpose: of teeth and gums what the lips can unc
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from emoface.head import Head, load_head
+from train.corpus.channels import FPS
+from train.corpus.drive import drive, resting_face
+from train.corpus.grid import read_captures, silent_frames, speech_of_words
+from train.corpus.lips import average_head_lips
+from train.corpus.phones import read_word_table
 
 from .poses import EMOTIONS, assembled, pose_weights
 from .registration import closest_points, normals
@@ -130,11 +134,18 @@ def expression_poses() -> dict[str, dict[str, float]]:
     return {f"{name}, jaw {jaw:.1f}": pose | {"jawOpen": jaw} for name, pose in EMOTIONS.items() for jaw in JAWS}
 
 
-def clip_weights(folder: Path, count: int = 20) -> Iterator[tuple[str, np.ndarray]]:
-    """ARKit weights (T, 52) of captured clips, as the training targets have them."""
-    from train.corpus.grid import driven_clips
-
-    yield from driven_clips(folder, count)
+def captured_clips(folder: Path, count: int = 20, step: int = 3) -> dict[str, np.ndarray]:
+    """ARKit weights (T, 52), every ``step``-th frame, of ``count`` captured clips, spread over speaker s1 of GRID, as targets have them."""
+    captures, words = read_captures(folder / "grid_s1_motion.npz"), read_word_table(folder / "grid_s1_words.tsv")
+    names = sorted(name for name in captures if name in words)
+    chosen = [names[i] for i in np.linspace(0, len(names) - 1, count).astype(int)]
+    silent = [silent_frames(captures[name], speech_of_words(words[name])) for name in chosen]
+    rest = resting_face([captures[name] for name in chosen], silent)
+    out = {}
+    for name in chosen:
+        times = np.arange(0, len(captures[name].detected) / captures[name].fps, step / FPS)
+        out[name] = drive(captures[name], rest, times, average_head_lips()).weights.astype(np.float32)
+    return out
 
 
 def deepest(head: Head, pairs: dict[str, Pair], weights: np.ndarray) -> dict[str, tuple[float, int]]:
@@ -152,18 +163,26 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, metavar="FOLDER", help="also 20 captured clips of the training data in this folder")
     parser.add_argument("--heads", type=int, nargs="+", default=[0])
     options = parser.parse_args()
+    clips = captured_clips(options.clips) if options.clips else {}
     for index in options.heads:
-        head = load_head(index)
-        pairs = mouth_pairs(head)
-        sets = {"52 shapes": single_poses(head.blendshape_names), "8 expressions x jaw": expression_poses()}
-        rows = {
-            title: deepest(head, pairs, np.stack([pose_weights(p, head.blendshape_names) for p in poses.values()]))
-            for title, poses in sets.items()
-        }
-        print(f"| head {head.index} {head.name} | " + " | ".join(rows) + " |\n|---|" + "---|" * len(rows))
-        for name in pairs:
-            cells = [f"{rows[t][name][0]:.2f}" + (f" ({list(sets[t])[rows[t][name][1]]})" if rows[t][name][0] > LIMIT_MM else "") for t in rows]
-            print(f"| {name} | " + " | ".join(cells) + " |")
+        print("\n".join(table(load_head(index), clips)))
+
+
+def table(head: Head, clips: dict[str, np.ndarray]) -> list[str]:
+    """Lines of a Markdown table of one head: deepest millimetres, and where, for shapes, expressions and clips (T, 52)."""
+    pairs, columns = mouth_pairs(head), {}
+    for title, poses in (("52 shapes", single_poses(head.blendshape_names)), ("8 expressions x jaw 0-0.5", expression_poses())):
+        weights = np.stack([pose_weights(pose, head.blendshape_names) for pose in poses.values()])
+        found = deepest(head, pairs, weights)
+        columns[title] = {name: (depth, list(poses)[row]) for name, (depth, row) in found.items()}
+    if clips:
+        found = {name: deepest(head, pairs, weights) for name, weights in clips.items()}
+        columns[f"{len(clips)} clips"] = {p: max((found[name][p][0], name) for name in clips) for p in pairs}
+    lines = [f"| head {head.index}: {head.name} | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    for name in pairs:
+        cells = [f"{depth:.2f}" + (f" ({where})" if depth > LIMIT_MM else "") for depth, where in (c[name] for c in columns.values())]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
 
 
 if __name__ == "__main__":
