@@ -24,7 +24,7 @@ def test_nothing_in_the_mouth_passes_through_anything_else(index):
     head = load_head(index)
     found = deepest(head, mouth_pairs(head), weights(*(POSES[name] for name in SOME)))
     for name, (depth, row) in found.items():
-        assert depth < 0.4, (name, SOME[row])
+        assert depth < 0.5, (name, SOME[row])
 
 
 def test_the_measure_sees_what_passes_through():

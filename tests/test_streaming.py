@@ -6,6 +6,7 @@ import torch
 
 from emoface import EmoFacePipeline
 from emoface.errors import AudioError, EmoFaceError
+from emoface.head import load_head
 from emoface.modeling import Generation
 from emoface.streaming import EmoFaceStreamer, EncoderStream, MeshClock, Windows
 
@@ -67,11 +68,11 @@ def test_equals_the_pipeline_on_the_same_windows(pipe, monkeypatch, seconds):
     streamed = stream(pipe, samples, [4000], emotion="angry", level="strong", style="actor01", head=2)
     windowed(pipe, monkeypatch)
     expected = pipe((samples, 16000), emotion="angry", level="strong", style="actor01", head=2)
-    skin = expected.skin_count
-    np.testing.assert_allclose(streamed["vertices"][:, :skin], expected.vertices[:, :skin], atol=1e-6)
+    dry = np.setdiff1d(np.arange(expected.skin_count), load_head(2).contact.touching)
+    np.testing.assert_allclose(streamed["vertices"][:, dry], expected.vertices[:, dry], atol=1e-7)
     np.testing.assert_allclose(streamed["emotion_importance"], expected.emotion_importance, atol=1e-5)
     np.testing.assert_allclose(streamed["emotion_effect_mm"], expected.emotion_effect_mm, atol=1e-4)
-    # The jaw's parts follow a fit over the piece instead of the clip.
+    # The jaw's parts, and the lips that touch its teeth, follow a fit over the piece instead of the clip.
     np.testing.assert_allclose(streamed["vertices"], expected.vertices, atol=2e-4)
 
 
