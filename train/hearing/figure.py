@@ -34,7 +34,7 @@ def reliability_figure(model: EmoFaceModel, recordings: list[Recording], feature
             axis.plot([r[0] for r in rows], [r[1] for r in rows], marker="o", label=f"{name} (error {errors[f'{title}, {name}']:.2f})")
         axis.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--")
         axis.set(title=title, xlabel="probability of the answer", xlim=(0, 1), ylim=(0, 1))
-        axis.legend(loc="upper left", fontsize=8, frameon=False)
+        axis.legend(loc="lower right", fontsize=8, frameon=False)
     figure.axes[0].set_ylabel("share of right answers")
     with atomic_path(out) as path:
         figure.savefig(path, format="png", dpi=110)
