@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import EmoFaceError
 from .common import Progress, check_output, plays_sound
 
-_EPILOG = ("FILE is a .npz or .glb of EmoFace, or a .npy (frames, vertices * 3) of any topology with --template "
+_EPILOG = ("FILE is what EmoFace writes (.npz .glb .zip .usd .csv .json), a Live Link Face take (.csv), or a .npy (frames, vertices * 3) of any topology with --template "
            "MESH.obj or MESH.ply, e.g. the result of another method on FLAME.")
 
 
@@ -47,7 +47,8 @@ def add_parser(subparsers) -> None:
 def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="animation file")
     parser.add_argument("--template", type=Path, metavar="MESH", help="OBJ or PLY with the topology of .npy files")
-    parser.add_argument("--fps", type=float, help="frames per second of .npy files (default: 30)")
+    parser.add_argument("--fps", type=float, help="frames per second of .npy files (default: 30), or of a .csv")
+    parser.add_argument("--head", type=int, default=0, metavar="N", help="head that the curves of a .csv or .json move: 0 (average) to 23")
     parser.add_argument("--audio", metavar="FILE", help="the speech to play with it")
 
 
@@ -71,8 +72,13 @@ def read_animations(arguments: argparse.Namespace) -> list:
     """The animations of the files on the command line, the first with the sound of ``--audio``."""
     from ..export import load
 
-    animations = [load(path, arguments.template if path.suffix.lower() == ".npy" else None, fps=arguments.fps)
+    if arguments.fps and not any(path.suffix.lower() in (".npy", ".csv") for path in arguments.files):
+        raise EmoFaceError(f"{arguments.files[0].suffix} files say their own rate; --fps is for .npy and .csv.")
+    animations = [load(path, arguments.template if path.suffix.lower() == ".npy" else None, fps=arguments.fps, head=arguments.head)
                   for path in arguments.files]
+    for path, animation in zip(arguments.files, animations):
+        for note in animation.settings.get("notes", []) if path.suffix.lower() == ".npy" else []:
+            print(note, file=sys.stderr)
     if arguments.audio:
         from ..audio import load_audio, longest_seconds
 

@@ -31,6 +31,10 @@ FORMATS = {
     ".usda": ("usd", "save_usd", "the same, text"),
 }
 """Suffix -> (module, function, what it is for)."""
+READERS = {".npz": ("meshes", "load_npz"), ".npy": ("meshes", "load_npy"), ".zip": ("meshes", "load_zip"), ".glb": ("glb", "load_glb"),
+           ".csv": ("curves", "load_curves"), ".json": ("curves", "load_curves"), ".usd": ("usd", "load_usd"),
+           ".usdc": ("usd", "load_usd"), ".usda": ("usd", "load_usd")}
+"""Suffix -> (module, function) of the files that ``load`` opens."""
 
 
 def save(animation: Animation, path: str | os.PathLike, *, progress: Callable[[str, float], None] | None = None,
@@ -69,26 +73,22 @@ def save(animation: Animation, path: str | os.PathLike, *, progress: Callable[[s
     return path
 
 
-def load(path: str | os.PathLike, template: str | os.PathLike | None = None, *,
-         fps: float | None = None) -> Animation:
-    """Reads an animation: npz and GLB written by EmoFace, or npy (T, V*3) with an OBJ or PLY ``template``.
+def load(path: str | os.PathLike, template: str | os.PathLike | None = None, *, fps: float | None = None, head: int = 0) -> Animation:
+    """Reads an animation: what EmoFace writes (npz, glb, zip, usd, csv, json), a Live Link Face take, or npy (T, V*3) with a template.
 
-    ``fps`` is the rate of an npy, 30 by default. Raises EmoFaceError for anything else.
+    ``template`` is an OBJ or PLY of the npy's topology. ``fps`` is the rate of an npy, 30 by default, or of curves that do not say it.
+    ``head`` is the embedded head that curves (csv, json) move. Raises EmoFaceError for anything else.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in (".npz", ".npy", ".glb"):
-        raise EmoFaceError(f"{path.name} cannot be opened; give a .npz or .glb of EmoFace, or a .npy with a template.")
+    if path.suffix.lower() not in READERS:
+        raise EmoFaceError(f"{path.name} cannot be opened; give {' '.join(READERS)} of EmoFace, a Live Link Face .csv, or a .npy with a template.")
     if not path.is_file():
         raise EmoFaceError(f"There is no file {path}.")
-    if suffix == ".npy":
-        from .meshes import load_npy
-        return load_npy(path, template, fps=fps or 30.0)
-    if suffix == ".npz":
-        from .meshes import load_npz
-        return load_npz(path)
-    from .glb import load_glb
-    return load_glb(path)
+    module, name = READERS[path.suffix.lower()]
+    function = getattr(import_module(f".{module}", __name__), name)
+    if name == "load_npy":
+        return function(path, template, fps=fps or 30.0)
+    return function(path, head=head, fps=fps) if name == "load_curves" else function(path)
 
 
 use_file_formats(save=save, load=load)

@@ -89,13 +89,15 @@ def save_json(animation: Animation, path: str | os.PathLike) -> Path:
 def load_csv(path: str | os.PathLike, *, fps: float | None = None) -> tuple[np.ndarray, float]:
     """((T, 52) weights in the order of ``ARKIT_NAMES``, frames per second) of a Live Link Face CSV.
 
-    Columns are found by name, whatever their case and order. ``fps`` None reads the rate from the timecodes: rows in a
-    full second, or 60 if the recording is shorter than that. Raises EmoFaceError for other files.
+    Columns are found by name, whatever their case and order. ``fps`` None reads the rate from the timecodes, or
+    takes 60 if the recording is shorter than a second. Raises EmoFaceError for other files.
     """
     try:
         rows = [line.split(",") for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         header = [name.strip().lower() for name in rows[0]]
         columns = [header.index(name.lower()) for name in ARKIT_NAMES]
+        if len(rows) > 2 and len(rows[-1]) < len(rows[0]):
+            rows.pop()  # a recording that was cut off while it was written
         weights = np.array([[float(row[column]) for column in columns] for row in rows[1:]], np.float32)
         times = [row[header.index("timecode")] for row in rows[1:]] if "timecode" in header else []
     except OSError as error:
@@ -104,16 +106,36 @@ def load_csv(path: str | os.PathLike, *, fps: float | None = None) -> tuple[np.n
         raise EmoFaceError(f"{Path(path).name} is not a Live Link Face CSV with all 52 ARKit curves.") from None
     if not len(weights):
         raise EmoFaceError(f"{Path(path).name} has no frames.")
-    return weights, float(fps or _rate(times))
+    try:
+        rate = float(fps or _rate(times))
+    except ValueError:
+        raise EmoFaceError(f"{Path(path).name} has timecodes that cannot be read; give its rate with fps.") from None
+    return _without_gaps(weights, times, rate), rate
 
 
 def _rate(timecodes: list[str]) -> float:
-    """Rows per full second of ``HH:MM:SS:FF.mmm`` timecodes; ``CSV_FPS`` if no second is full."""
-    seconds = [timecode.rpartition(":")[0] for timecode in timecodes]
-    begins = [row for row in range(1, len(seconds)) if seconds[row] != seconds[row - 1]]
-    if timecodes and timecodes[0].endswith(":00.000"):
-        begins.insert(0, 0)
-    return float(np.median(np.diff(begins))) if len(begins) > 1 else float(CSV_FPS)
+    """Frames a second of ``HH:MM:SS:FF.mmm`` timecodes: one more than the last frame of the seconds; ``CSV_FPS`` if no second is full.
+
+    Rows are not counted, because phones drop some.
+    """
+    seconds = {timecode.rpartition(":")[0] for timecode in timecodes}
+    whole_second = len(seconds) > 2 or len(seconds) > 1 and timecodes[0].endswith(":00.000")
+    return 1.0 + max(float(timecode.rpartition(":")[2]) // 1 for timecode in timecodes) if whole_second else float(CSV_FPS)
+
+
+def _without_gaps(weights: np.ndarray, timecodes: list[str], rate: float) -> np.ndarray:
+    """Curves at an even rate: phones drop frames, so a take's rows are placed by their timecodes where one is missing."""
+    try:
+        parts = np.array([[float(part) for part in timecode.split(":")] for timecode in timecodes])
+        seconds = parts @ [3600, 60, 1, 1 / rate] if len(parts) == len(weights) else np.zeros(0)
+    except ValueError:
+        return weights
+    steps = np.diff(seconds) % 86400 * rate  # takes may run over midnight
+    if not len(steps) or steps.max() < 1.5 or steps.max() > 60 * rate or steps.min() <= 0:
+        return weights
+    at = np.concatenate([[0], np.cumsum(steps)])
+    frames = np.arange(int(round(at[-1])) + 1)
+    return np.stack([np.interp(frames, at, curve) for curve in weights.T], 1).astype(np.float32)
 
 
 def load_json(path: str | os.PathLike) -> tuple[np.ndarray, float]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import EmoFaceError
+from ..head import MASK_GROUPS
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Camera:
     """2 shows half as much."""
     center: tuple[float, float, float] | None = None
     """Point in the middle of the picture, in the units of the vertices; None = frame the head."""
+    region: str | None = None
+    """Region or group of regions (``emoface.head.MASK_GROUPS``) in the middle of the picture; None = the head."""
     height: float | None = None
     """How much of the world the picture is high at ``center``, in the units of the vertices; None = frame the head."""
 
@@ -33,10 +36,10 @@ class Camera:
         tilt = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
         return (tilt @ turn).astype(np.float32)
 
-    def framed(self, vertices: np.ndarray, *, aspect: float = 1.0) -> "Camera":
+    def framed(self, vertices: np.ndarray, *, aspect: float = 1.0, regions: np.ndarray | None = None) -> "Camera":
         """This camera with ``center`` and ``height`` filled in for a head (V, 3).
 
-        There is air above the head, and the lower edge of the picture cuts the neck rather than showing its end.
+        ``regions`` (V,) are needed by cameras that aim at one; EmoFaceError where a mesh has no such region. There is air above the head, and the lower edge of the picture cuts the neck rather than showing its end.
         ``aspect`` is width / height of the picture.
         """
         if self.center is not None and self.height is not None:
@@ -47,9 +50,19 @@ class Camera:
         low, high = seen.min(0), seen.max(0)
         bottom, top = low[1] + 0.10 * (high[1] - low[1]), high[1] + 0.07 * (high[1] - low[1])
         height = max(top - bottom, 1.16 * (high[0] - low[0]) / aspect)
+        if self.region is not None:
+            seen_region = seen[self._aimed_at(regions)]
+            aim = (seen_region.min(0) + seen_region.max(0)) / 2
+            low[0], high[0], top = aim[0], aim[0], aim[1] + height / 2
         center = np.array([(low[0] + high[0]) / 2, top - height / 2, 0]) @ self.rotation() + middle
         return replace(self, center=tuple(float(x) for x in center) if self.center is None else self.center,
                        height=float(height) if self.height is None else self.height)
+
+    def _aimed_at(self, regions: np.ndarray | None) -> np.ndarray:
+        found = np.zeros(0, bool) if regions is None else np.isin(regions, MASK_GROUPS.get(self.region, (self.region,)))
+        if not found.any():
+            raise EmoFaceError(f"This mesh has no region named {self.region!r}, so no camera can aim at it; use front, three_quarter or profile.")
+        return found
 
     def project(self, vertices: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
         """(V, 3) world -> (V, 3) camera space and (V, 3) screen: x, y in pixels (y down) and 1 / distance.
@@ -66,7 +79,7 @@ class Camera:
 
 
 CAMERAS = {"front": Camera(), "three_quarter": Camera(yaw=35, pitch=3), "profile": Camera(yaw=90),
-           "mouth": Camera(zoom=2.6)}
+           "mouth": Camera(zoom=2.6, region="mouth")}
 
 
 def find_camera(camera: Camera | str) -> Camera:

@@ -10,6 +10,7 @@ import numpy as np
 from ..animation import EMOTIONS, Animation
 from ..errors import EmoFaceError
 from .topology import find_head
+from .units import in_metres
 
 
 def animation_from_vertices(vertices, template, faces, *, fps: float = 30.0, skin_count: int | None = None,
@@ -17,7 +18,7 @@ def animation_from_vertices(vertices, template, faces, *, fps: float = 30.0, ski
                             settings: dict | None = None) -> Animation:
     """Vertices (T, V, 3) or (T, V*3) over a template (V, 3) and faces (F, 3) as an Animation.
 
-    Regions, colours and ARKit weights are filled in if the template is one of the embedded heads. There are no emotion
+    Lengths in other units are brought to metres, each by the size of a head; ``settings["notes"]`` says so. Regions, colours and ARKit weights are filled in if the template is one of the embedded heads. There are no emotion
     maps: these arrays are (T, 0), and all emotions are equally probable. Raises EmoFaceError if shapes do not fit.
     """
     template, faces = np.asarray(template, np.float32), np.ascontiguousarray(faces, np.int32)
@@ -31,6 +32,10 @@ def animation_from_vertices(vertices, template, faces, *, fps: float = 30.0, ski
         raise EmoFaceError("The motion is empty or has positions that are not finite numbers.")
     if not fps > 0:
         raise EmoFaceError(f"Frames per second must be positive, not {fps}.")
+    vertices, template, notes = in_metres(vertices, template)
+    settings = dict(settings or {})
+    if notes:
+        settings["notes"] = [*settings.get("notes", []), *notes]
     frames, head = len(vertices), find_head(template, faces)
     if head is not None:
         skin_count = skin_count or head.skin_count
@@ -48,7 +53,7 @@ def animation_from_vertices(vertices, template, faces, *, fps: float = 30.0, ski
                      blendshapes=np.asarray(blendshapes, np.float32), blendshape_names=tuple(blendshape_names),
                      emotion_importance=np.zeros((frames, 0), np.float32),
                      emotion_effect_mm=np.zeros((frames, 0), np.float32), emotion_probabilities=chance[0],
-                     emotion_track=chance, colors=colors, settings=settings or {})
+                     emotion_track=chance, colors=colors, settings=settings)
 
 
 def load_template(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:

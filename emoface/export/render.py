@@ -44,7 +44,7 @@ class Renderer:
     def __init__(self, faces, colors=None, *, size: int | tuple[int, int] = (512, 512), camera: Camera | str = "front",
                  background: str | tuple[int, int, int] = "light", regions=None, template=None, backend: str = "auto",
                  look: Look | None = None):
-        self._look = look
+        self._look, self._own_regions = look, None if regions is None else np.asarray(regions)
         if look is not None:
             faces, colors, regions = look.faces, look.colors, look.regions
         self.faces = np.ascontiguousarray(faces, np.int32)
@@ -108,7 +108,7 @@ class Renderer:
             if self._ready:
                 return
             template = np.ascontiguousarray(template, np.float32)
-            self.camera = self.camera.framed(template, aspect=self.size[0] / self.size[1])
+            self.camera = self.camera.framed(template, aspect=self.size[0] / self.size[1], regions=self._own_regions)
             if self._look is not None:
                 template = self._look.vertices(template)
             count = len(template)

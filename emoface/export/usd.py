@@ -10,17 +10,19 @@ import numpy as np
 from ..animation import Animation
 from ..errors import EmoFaceError
 from ..files import atomic_path
-from .basis import find_basis
-from .shading import to_linear
+from .basis import Basis, find_basis, rebuild
+from .materials import CLAY
+from .shading import to_linear, vertex_normals
 
 
 def save_usd(animation: Animation, path: str | os.PathLike, *, basis: str = "auto") -> Path:
-    """Writes .usd, .usdc or .usda in metres, y up: a mesh, sparse blend shapes and their curves at the clip's rate.
+    """Writes .usd, .usdc or .usda in metres, y up: a mesh with normals and a UsdPreviewSurface of its vertex colours, sparse blend
+    shapes and their curves at the clip's rate.
 
     Raises EmoFaceError without usd-core (``pip install usd-core``). See ``find_basis`` for ``basis``.
     """
     try:
-        from pxr import Gf, Sdf, Usd, UsdGeom, UsdSkel, Vt
+        from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdSkel, Vt
     except ImportError:
         raise EmoFaceError("USD files need the package usd-core: pip install usd-core.") from None
 
@@ -46,6 +48,23 @@ def save_usd(animation: Animation, path: str | os.PathLike, *, basis: str = "aut
         if animation.colors is not None:
             color = mesh.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex)
             color.Set(Vt.Vec3fArray.FromNumpy(to_linear(animation.colors / np.float32(255))))
+        normals = vertex_normals(np.asarray(animation.template, np.float32), animation.faces)
+        mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(normals))
+        mesh.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
+        material = UsdShade.Material.Define(stage, "/Head/Material")
+        surface = UsdShade.Shader.Define(stage, "/Head/Material/Surface")
+        surface.CreateIdAttr("UsdPreviewSurface")
+        surface.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(0.55)
+        diffuse = surface.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f)
+        if animation.colors is None:
+            diffuse.Set(Gf.Vec3f(*map(float, to_linear(np.array(CLAY, np.float32) / 255))))
+        else:
+            reader = UsdShade.Shader.Define(stage, "/Head/Material/VertexColors")
+            reader.CreateIdAttr("UsdPrimvarReader_float3")
+            reader.CreateInput("varname", Sdf.ValueTypeNames.String).Set("displayColor")
+            diffuse.ConnectToSource(reader.CreateOutput("result", Sdf.ValueTypeNames.Float3))
+        material.CreateSurfaceOutput().ConnectToSource(surface.CreateOutput("surface", Sdf.ValueTypeNames.Token))
+        UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
         # UsdSkel animates shapes through a skeleton, so the head hangs on one joint that never moves.
         skeleton, still = UsdSkel.Skeleton.Define(stage, "/Head/Skeleton"), Vt.Matrix4dArray([Gf.Matrix4d(1)])
         skeleton.CreateJointsAttr(["root"])
@@ -67,9 +86,11 @@ def save_usd(animation: Animation, path: str | os.PathLike, *, basis: str = "aut
         binding.CreateJointWeightsPrimvar(True, 1).Set(Vt.FloatArray([1.0]))
         targets = []
         for name, delta in zip(shapes.names, shapes.deltas):
-            moving = np.flatnonzero(np.abs(delta).max(1) > 1e-6)
+            turned = vertex_normals((animation.template + delta).astype(np.float32), animation.faces) - normals
+            moving = np.flatnonzero((np.abs(delta).max(1) > 1e-6) | (np.abs(turned).max(1) > 2e-3))
             shape = UsdSkel.BlendShape.Define(stage, f"/Head/Mesh/{name}")
             shape.CreateOffsetsAttr(Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(delta[moving], np.float32)))
+            shape.CreateNormalOffsetsAttr(Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(turned[moving], np.float32)))
             shape.CreatePointIndicesAttr(Vt.IntArray.FromNumpy(moving.astype(np.int32)))
             targets.append(shape.GetPath())
         binding.CreateBlendShapesAttr(list(shapes.names))
@@ -77,3 +98,31 @@ def save_usd(animation: Animation, path: str | os.PathLike, *, basis: str = "aut
         stage.GetRootLayer().Save()
         del stage
     return Path(path)
+
+
+def load_usd(path: str | os.PathLike) -> Animation:
+    """The animation in a USD file that ``save_usd`` wrote (without sound and emotion maps). EmoFaceError for any other."""
+    try:
+        from pxr import Tf, Usd, UsdGeom, UsdSkel
+    except ImportError:
+        raise EmoFaceError("USD files need the package usd-core: pip install usd-core.") from None
+    from .importing import animation_from_vertices
+
+    try:
+        stage = Usd.Stage.Open(str(path))
+        mesh = UsdGeom.Mesh(stage.GetPrimAtPath("/Head/Mesh"))
+        clip = UsdSkel.Animation(stage.GetPrimAtPath("/Head/Skeleton/Speech"))
+        template = np.array(mesh.GetPointsAttr().Get(), np.float32)
+        faces = np.array(mesh.GetFaceVertexIndicesAttr().Get(), np.int32).reshape(-1, 3)
+        names, curve = list(clip.GetBlendShapesAttr().Get()), clip.GetBlendShapeWeightsAttr()
+        weights = np.array([curve.Get(time) for time in curve.GetTimeSamples()], np.float32)
+        deltas = np.zeros((len(names), *template.shape), np.float32)
+        for delta, name in zip(deltas, names):
+            shape = UsdSkel.BlendShape(stage.GetPrimAtPath(f"/Head/Mesh/{name}"))
+            delta[np.array(shape.GetPointIndicesAttr().Get(), np.int64)] = np.array(shape.GetOffsetsAttr().Get(), np.float32)
+    except (Tf.ErrorException, RuntimeError, TypeError, ValueError):
+        raise EmoFaceError(f"{Path(path).name} is damaged or is not a USD file written by EmoFace.") from None
+    arkit = len(names) == 52 and "jawOpen" in names
+    return animation_from_vertices(rebuild(template, Basis(tuple(names), deltas, weights, 0, 0)), template, faces,
+                                   fps=stage.GetTimeCodesPerSecond(), blendshapes=weights if arkit else None,
+                                   blendshape_names=tuple(names) if arkit else ())

@@ -601,13 +601,17 @@ find('.efp-view').onchange = async () => {
 };
 find('.efp-layer').onchange = () => { for (const panel of scene?.panels || []) { panel.painted = null; colorBar(panel); } if (scene) scene.dirty = true; };
 
+const tell = what => window.dispatchEvent(new CustomEvent('emoface:' + what, { detail: { id: props.player_id, group: props.group, seconds: audio.currentTime } }));
+const follows = ({ detail }) => detail.id !== props.player_id && props.group && detail.group === props.group;
+const keepStep = ({ detail }) => { if (scene && Math.abs(audio.currentTime - detail.seconds) > 0.08) seek(detail.seconds); };
+
 audio.onplay = audio.onpause = () => {
   const playing = !audio.paused;
   root.classList.toggle('playing', playing);
   playButton.setAttribute('aria-label', playing ? 'Pause' : 'Play');
-  if (playing) window.dispatchEvent(new CustomEvent('emoface:play', { detail: { id: props.player_id } }));
+  if (playing || !audio.ended) tell(playing ? 'play' : 'pause');   // a shorter one that has ended does not stop the others
 };
-audio.onseeked = () => { sought = false; if (scene) scene.dirty = true; };
+audio.onseeked = () => { sought = false; if (scene) scene.dirty = true; tell('seeked'); };
 audio.onerror = () => {
   if (!scene || !audio.src) return;
   if (sought) {   // a failed seek ends a sound for good: begin it anew, rather than to stay silent
@@ -633,7 +637,17 @@ root.addEventListener('keydown', event => {
 });
 
 const onSeek = event => { if (event.detail.id === props.player_id) seek(event.detail.seconds); };
-const onPlay = event => { if (event.detail.id !== props.player_id) audio.pause(); };
+/** Another player plays: players of its group go with it, all others stop. */
+const onPlay = event => {
+  if (event.detail.id === props.player_id) return;
+  if (!follows(event)) return audio.pause();
+  keepStep(event);
+  if (scene && audio.paused) { endPreview(); audio.play().catch(() => {}); }
+};
+const onPause = event => { if (follows(event)) audio.pause(); };
+const onSeeked = event => { if (follows(event)) keepStep(event); };
+window.addEventListener('emoface:pause', onPause);
+window.addEventListener('emoface:seeked', onSeeked);
 window.addEventListener('emoface:seek', onSeek);
 window.addEventListener('emoface:play', onPlay);
 

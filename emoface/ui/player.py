@@ -36,16 +36,16 @@ class FacePlayer(gr.HTML):
     The animation comes from ``pack``; of several sounds of equal length the visitor chooses one.
 
     ``player_id`` is how charts find the player they follow. ``count`` faces are expected, so
-    that room is kept for them. ``fast=False`` draws with ``Plotly.restyle`` only. Nothing of the
+    that room is kept for them. Players of one ``group`` play, stop and seek together; others take turns. ``fast=False`` draws with ``Plotly.restyle`` only. Nothing of the
     value enters the template: templates are evaluated as code in the browser, and captions may hold file names.
     """
 
-    def __init__(self, value: dict | None = None, *, player_id: str = "player", empty: str = "", count: int = 1, fast: bool = True,
+    def __init__(self, value: dict | None = None, *, player_id: str = "player", empty: str = "", count: int = 1, fast: bool = True, group: str = "",
                  plotly_url: str = PLOTLY_3D_URL, html_template: str | None = None, css_template: str | None = None,
                  js_on_load: str | None = None, **kwargs: Any):
         super().__init__(value, html_template=(HERE / "player.html").read_text("utf-8"),
                          css_template=(HERE / "player.css").read_text("utf-8"), js_on_load=script("player"),
-                         player_id=player_id, empty=empty, count=count, fast=fast, plotly_url=plotly_url,
+                         player_id=player_id, group=group, empty=empty, count=count, fast=fast, plotly_url=plotly_url,
                          look_url=LOOK_URL, light=LIGHTS.tolist(), apply_default_css=False, **kwargs)
 
     def preprocess(self, payload: dict | None) -> dict | None:

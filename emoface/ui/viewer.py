@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ SILENCE_RATE = 16000
 def build_viewer(animations: Sequence[Animation], captions: Sequence[str], folder: Path):
     """A gr.Blocks with the animations side by side, in step with the sound of the first that has one.
 
-    Heads of one topology share a player; others get their own. ``folder`` receives the player's files and must stay as
+    Heads of one topology share a player; others get their own, which plays, stops and seeks with the others. ``folder`` receives the player's files and must stay as
     long as the page does. Raises EmoFaceError for more than four animations.
     """
     import gradio as gr
@@ -26,24 +27,26 @@ def build_viewer(animations: Sequence[Animation], captions: Sequence[str], folde
 
     if not 1 <= len(animations) <= PLAYER_LIMIT:
         raise EmoFaceError(f"The player shows 1 to {PLAYER_LIMIT} animations at once, not {len(animations)}.")
+    heard = next((index for index, animation in enumerate(animations) if animation.audio is not None), None)
+    animations = [animation if index == heard else replace(animation, audio=None) for index, animation in enumerate(animations)]
     with gr.Blocks(title="EmoFace: " + ", ".join(captions), analytics_enabled=False) as page:
         with gr.Row():
             for number, group in enumerate(_by_topology(animations)):
                 value = write_scene([animations[index] for index in group], [captions[index] for index in group],
-                                    Path(folder) / f"scene{number}")
-                FacePlayer(value, player_id=f"view-{number}", elem_id=f"view-{number}")
+                                    Path(folder) / f"scene{number}", seconds=max(animation.duration for animation in animations))
+                FacePlayer(value, player_id=f"view-{number}", elem_id=f"view-{number}", group="view")
     return page
 
 
-def write_scene(animations: Sequence[Animation], captions: Sequence[str], stem: Path) -> dict:
-    """Writes what ``FacePlayer`` shows for animations of one topology; returns its value."""
+def write_scene(animations: Sequence[Animation], captions: Sequence[str], stem: Path, *, seconds: float = 0.0) -> dict:
+    """Writes what ``FacePlayer`` shows for animations of one topology, for at least ``seconds``; returns its value."""
     import soundfile
 
     from ..export.pack import Panel, Track, View, write_pack
     from . import scenes
 
     first = animations[0]
-    longest = max(animation.frame_count for animation in animations)
+    longest = max(*(animation.frame_count for animation in animations), round(seconds * first.fps))
     painted = [animation for animation in animations if _has_maps(animation)]
     tracks = [Track(_hold(animation.vertices, longest), _maps(animation, longest)) for animation in animations]
     view = View("View", [Panel(index, caption) for index, caption in enumerate(captions)])
