@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from ..errors import EmoFaceError
-from .common import Progress, add_model_options, check_output, plays_sound
+from ..export import check_options
+from .common import Progress, add_film_options, add_model_options, check_output, plays_sound
 
 
 def add_parser(subparsers) -> None:
@@ -31,6 +32,8 @@ def add_parser(subparsers) -> None:
     add("--idle", action="store_true", help="add blinks and small eye movements")
     add("--max-seconds", type=float, metavar="S", help="longest recording accepted (default 120)")
     add("--with-audio", action="store_true", help="keep the sound in the .npz, for films made from it (films always have it)")
+    add_film_options(parser)
+    add("--fps", type=float, metavar="N", help="frames per second of a film (default: the model's) or of a .csv (default: 60)")
     add("--quiet", action="store_true", help="no progress on stderr")
     add_model_options(parser)
     parser.set_defaults(run=_animate)
@@ -43,6 +46,12 @@ def _animate(arguments: argparse.Namespace) -> None:
         if arguments.output.suffix.lower() != ".npz":
             raise EmoFaceError(f"{arguments.output.suffix} files hold no sound: write an .npz or a film, or leave --with-audio out.")
         options["audio"] = True
+    chosen = {"size": arguments.size, "camera": arguments.camera, "background": arguments.background, "heat": arguments.heat,
+              "captions": arguments.caption, "codec": arguments.codec, "fps": arguments.fps}
+    options |= {name: value for name, value in chosen.items() if value is not None}
+    check_options(arguments.output, options)
+    if plays_sound(arguments.output) and Path(arguments.speech).is_file():
+        options["sound_file"] = arguments.speech
     report = Progress(quiet=arguments.quiet)
     report("Reading the recording", 0.0)
     # All that can be wrong with the input is found before the seconds that loading a model takes.

@@ -69,7 +69,34 @@ def _is_utf8(path: Path) -> bool:
 
 def plays_sound(path: Path) -> bool:
     """Whether a file of this name is a film with sound."""
-    return path.suffix.lower() in (".mp4", ".webm")
+    return path.suffix.lower() in (".mp4", ".webm", ".mov")
+
+
+def add_film_options(parser: argparse.ArgumentParser) -> None:
+    """What a film looks like, the same in every command that makes one."""
+    add = parser.add_argument
+    add("--size", type=_size, metavar="N or WxH", help="side of each picture (default: 512; previews 320), or size of the film, captions included")
+    add("--camera", choices=("front", "three_quarter", "profile", "mouth"))
+    add("--background", type=_background, metavar="light|dark|transparent|R,G,B", help="transparent: in .mov, .webm (vp9) and .zip of png")
+    add("--heat", choices=("importance", "effect"), help="paint what the emotion branch does, where the file has it")
+    add("--caption", action="append", metavar="TEXT", help="once per FILE (default with several: the file names)")
+    add("--codec", choices=("h264", "vp9", "av1", "prores"))
+
+
+def _size(text: str) -> int | tuple[int, int]:
+    parts = [int(part) for part in text.lower().split("x")]
+    if len(parts) > 2:
+        raise ValueError(text)
+    return parts[0] if len(parts) == 1 else (parts[0], parts[1])
+
+
+def _background(text: str) -> str | tuple[int, ...]:
+    if text in ("light", "dark", "transparent"):
+        return text
+    color = tuple(int(part) for part in text.split(","))
+    if len(color) != 3 or not all(0 <= part <= 255 for part in color):
+        raise ValueError(text)
+    return color
 
 
 @contextmanager

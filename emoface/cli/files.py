@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from ..errors import EmoFaceError
-from .common import Progress, check_output, plays_sound
+from .common import Progress, add_film_options, check_output, plays_sound
 
 _EPILOG = ("FILE is what EmoFace writes (.npz .glb .zip .usd .csv .json), a Live Link Face take (.csv), or a .npy (frames, vertices * 3) of any topology with --template "
            "MESH.obj or MESH.ply, e.g. the result of another method on FLAME.")
@@ -31,15 +31,11 @@ def add_parser(subparsers) -> None:
     add = render.add_argument
     add("-o", "--output", type=Path, required=True, metavar="OUT",
         help="its suffix decides the format: .mp4 .webm .gif .webp are films; .glb .csv .zip ... convert a single FILE")
-    add("--size", type=_size, metavar="N or WxH", help="pixels of each picture (default: 512; previews 320)")
-    add("--camera", choices=("front", "three_quarter", "profile", "mouth"))
-    add("--background", type=_background, metavar="light|dark|R,G,B")
-    add("--heat", choices=("importance", "effect"), help="paint what the emotion branch does, where the file has it")
-    add("--caption", action="append", metavar="TEXT", help="once per FILE (default with several: the file names)")
-    add("--codec", choices=("h264", "vp9", "av1"))
+    add_film_options(render)
     add("--basis", choices=("auto", "arkit", "pca"), help="shapes of .glb and .usd")
-    add("--mesh", choices=("obj", "ply"), help="meshes in a .zip")
-    add("--curve-fps", type=float, metavar="N", help="frames per second of a .csv (default: 60)")
+    add("--mesh", choices=("obj", "ply", "png"), help="frames in a .zip: meshes, or pictures with the film's options")
+    add("--output-fps", "--curve-fps", dest="curve_fps", type=float, metavar="N",
+        help="frames per second of a film (default: the animation's) or of a .csv (default: 60)")
     add("--quiet", action="store_true", help="no progress on stderr")
     render.set_defaults(run=_render)
 
@@ -50,22 +46,6 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=float, help="frames per second of .npy files (default: 30), or of a .csv")
     parser.add_argument("--head", type=int, default=0, metavar="N", help="head that the curves of a .csv or .json move: 0 (average) to 23")
     parser.add_argument("--audio", metavar="FILE", help="the speech to play with it")
-
-
-def _size(text: str) -> int | tuple[int, int]:
-    parts = [int(part) for part in text.lower().split("x")]
-    if len(parts) > 2:
-        raise ValueError(text)
-    return parts[0] if len(parts) == 1 else (parts[0], parts[1])
-
-
-def _background(text: str) -> str | tuple[int, ...]:
-    if text in ("light", "dark"):
-        return text
-    color = tuple(int(part) for part in text.split(","))
-    if len(color) != 3 or not all(0 <= part <= 255 for part in color):
-        raise ValueError(text)
-    return color
 
 
 def read_animations(arguments: argparse.Namespace) -> list:
@@ -127,11 +107,13 @@ def _render(arguments: argparse.Namespace) -> None:
     options = {name: getattr(arguments, name) for name in ("size", "camera", "background", "codec", "basis", "mesh")}
     options["fps"] = arguments.curve_fps
     options = {name: value for name, value in options.items() if value is not None}
+    if arguments.audio and plays_sound(arguments.output):
+        options["sound_file"] = arguments.audio
     if is_film and len(animations) > 1:
         captions = arguments.caption or [printable(path.stem) for path in arguments.files]
         heat = [arguments.heat if animation.emotion_effect_mm.shape[1] else None for animation in animations]
-        if options.keys() & {"basis", "mesh", "fps"}:
-            raise EmoFaceError("Films have no --basis, --mesh or --curve-fps.")
+        if options.keys() & {"basis", "mesh"}:
+            raise EmoFaceError("Films have no --basis or --mesh.")
         save_video(animations, arguments.output, captions=captions, heat=heat, progress=report, **options)
     else:
         options |= {} if arguments.heat is None else {"heat": arguments.heat}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -21,11 +21,12 @@ FORMATS = {
     ".glb": ("glb", "save_glb", "animated glTF with named shapes, for Blender, Unity, three.js"),
     ".mp4": ("video", "save_video", "film with sound, H.264"),
     ".webm": ("video", "save_video", "film with sound, VP9 or AV1"),
+    ".mov": ("video", "save_video", "film with sound, ProRes 4444, keeps transparency"),
     ".gif": ("video", "save_video", "silent preview"),
     ".webp": ("video", "save_video", "silent preview"),
     ".csv": ("arkit", "save_csv", "Live Link Face curves, 60 per second"),
     ".json": ("arkit", "save_json", "ARKit curves"),
-    ".zip": ("meshes", "save_zip", "one OBJ or PLY per frame"),
+    ".zip": ("meshes", "save_zip", "one OBJ, PLY or PNG per frame"),
     ".usd": ("usd", "save_usd", "UsdSkel blend shapes (needs usd-core)"),
     ".usdc": ("usd", "save_usd", "the same, binary"),
     ".usda": ("usd", "save_usd", "the same, text"),
@@ -54,13 +55,7 @@ def save(animation: Animation, path: str | os.PathLike, *, progress: Callable[[s
         raise EmoFaceError(f"{path} is a folder; give the name of a file.")
     if cancel is not None and cancel():
         raise Cancelled("Stopped as asked; nothing was written.")
-    module, name, _ = FORMATS[path.suffix.lower()]
-    function = getattr(import_module(f".{module}", __name__), name)
-    known = inspect.signature(function).parameters
-    if unknown := sorted(set(options) - set(known)):
-        possible = sorted(set(known) - {"animation", "animations", "path", "progress", "cancel"})
-        raise EmoFaceError(f"{path.suffix} files have no option {', '.join(unknown)}; "
-                           f"they have {', '.join(possible) or 'none'}.")
+    function, known = check_options(path, options)
     long_work = {"progress": progress, "cancel": cancel} if "progress" in known else {}
     try:
         function(animation, path, **long_work, **options)
@@ -71,6 +66,20 @@ def save(animation: Animation, path: str | os.PathLike, *, progress: Callable[[s
     if progress is not None and not long_work:
         progress(f"Wrote {path.name}", 1.0)
     return path
+
+
+def check_options(path: str | os.PathLike, options: dict) -> tuple[Callable, Mapping[str, inspect.Parameter]]:
+    """The function that writes the format of the path's suffix, and its parameters. EmoFaceError for options it does not have."""
+    suffix = Path(path).suffix
+    module, name, _ = FORMATS[suffix.lower()]
+    if suffix.lower() == ".zip" and options.get("mesh") == "png":
+        module, name = "pictures", "save_pictures"
+    function = getattr(import_module(f".{module}", __name__), name)
+    known = inspect.signature(function).parameters
+    if unknown := sorted(set(options) - set(known)):
+        possible = sorted(set(known) - {"animation", "animations", "path", "progress", "cancel"})
+        raise EmoFaceError(f"{suffix} files have no option {', '.join(unknown)}; they have {', '.join(possible) or 'none'}.")
+    return function, known
 
 
 def load(path: str | os.PathLike, template: str | os.PathLike | None = None, *, fps: float | None = None, head: int = 0) -> Animation:

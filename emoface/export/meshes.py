@@ -119,7 +119,7 @@ def save_zip(animation: Animation, path: str | os.PathLike, *, mesh: str = "obj"
     import trimesh
 
     if mesh not in ("obj", "ply"):
-        raise EmoFaceError(f"There is no mesh format {mesh!r}; choose obj or ply.")
+        raise EmoFaceError(f"There is no frame format {mesh!r}; choose obj, ply or png.")
 
     def content(vertices: np.ndarray) -> str | bytes:
         model = trimesh.Trimesh(vertices, animation.faces, process=False, vertex_colors=animation.colors)
@@ -130,18 +130,18 @@ def save_zip(animation: Animation, path: str | os.PathLike, *, mesh: str = "obj"
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as file:
         about = {"fps": animation.fps, "frames": total, "units": "metres", "axes": "y up, z forward, x to the head's left",
                  "settings": animation.settings}
-        file.writestr(_entry("clip.json"), json.dumps(about))
-        file.writestr(_entry(f"template.{mesh}"), content(animation.template))
+        file.writestr(zip_entry("clip.json"), json.dumps(about))
+        file.writestr(zip_entry(f"template.{mesh}"), content(animation.template))
         for frame, vertices in enumerate(animation.vertices):
             if cancel is not None and cancel():
                 raise Cancelled("Stopped as asked; nothing was written.")
-            file.writestr(_entry(f"frames/{frame:06d}.{mesh}"), content(vertices))
+            file.writestr(zip_entry(f"frames/{frame:06d}.{mesh}"), content(vertices))
             if progress is not None:
                 progress("Writing meshes", (frame + 1) / total)
     return Path(path)
 
 
-def _entry(name: str) -> zipfile.ZipInfo:
+def zip_entry(name: str) -> zipfile.ZipInfo:
     """An entry that everybody may read when it is unpacked (zipfile's own names make files private)."""
     entry = zipfile.ZipInfo(name, time.localtime()[:6])
     entry.external_attr, entry.compress_type = (stat.S_IFREG | 0o644) << 16, zipfile.ZIP_DEFLATED

@@ -20,7 +20,7 @@ from ..errors import Cancelled, EmoFaceError
 from ..look import Look
 from . import materials
 from .camera import CAMERAS, Camera, find_camera
-from .shading import to_linear
+from .shading import to_linear, to_srgb
 
 __all__ = ["BACKGROUNDS", "CAMERAS", "Camera", "Renderer", "as_colors"]
 
@@ -33,8 +33,8 @@ class Renderer:
     """Draws the vertices of one topology with smooth normals, studio light and 4x multisampling.
 
     faces (F, 3) triangles; colors (V, 3) uint8 sRGB or None (clay); regions (V,) names make eyes, lips and teeth shine.
-    size is (width, height) or one number; camera a ``Camera`` or one of ``CAMERAS``; background "light", "dark" or one
-    (r, g, b) in 0..255. template (V, 3) is the head that is framed and whose shadows are computed, by default the first
+    size is (width, height) or one number; camera a ``Camera`` or one of ``CAMERAS``; background "light", "dark", one (r, g, b)
+    in 0..255, or "transparent": pictures then have a fourth channel, alpha. template (V, 3) is the head that is framed and whose shadows are computed, by default the first
     frame drawn. backend is "numba", "numpy" or "auto" (numba if installed). One renderer may be used by many threads.
 
     With a ``look`` (``emoface.look``) the vertices given are the head's own and the look is drawn: its faces, colours and
@@ -55,7 +55,8 @@ class Renderer:
             raise EmoFaceError(f"The picture size must be 16 to 8192 pixels a side, not {self.size}.")
         self.camera = find_camera(camera)
         self.backend, self._raster = _load_raster(backend)
-        self._background = _background(background, *self.size)
+        self._clear = isinstance(background, str) and background == "transparent"
+        self._background = _background((0, 0, 0) if self._clear else background, *self.size)
         self._regions = None if regions is None else np.asarray(regions)
         self._colors = None if colors is None else as_colors(colors)
         self._lock, self._ready = Lock(), False
@@ -142,8 +143,18 @@ class Renderer:
         seen, screen = self.camera.project(vertices, *self.size)
         normals = self._raster.vertex_normals(seen, self.faces)
         attributes = np.concatenate([normals, albedo, self._gloss[:, None], self._openness[:, None]], 1)
-        return self._raster.draw(screen, np.ascontiguousarray(attributes, np.float32), self.faces, self._two_sided,
-                                 self._background)
+        attributes = np.ascontiguousarray(attributes, np.float32)
+        over = [self._background, np.ones_like(self._background)] if self._clear else [self._background]
+        pictures = [self._raster.draw(screen, attributes, self.faces, self._two_sided, paper) for paper in over]
+        return _uncovered(*pictures) if self._clear else pictures[0]
+
+
+def _uncovered(black: np.ndarray, white: np.ndarray) -> np.ndarray:
+    """(H, W, 4) uint8 sRGB with alpha, not multiplied in, from one picture over black and one over white: what the paper adds is clear."""
+    black, white = to_linear(black / np.float32(255)), to_linear(white / np.float32(255))
+    alpha = np.clip(1 - (white - black).mean(2, keepdims=True), 0, 1)
+    color = to_srgb(np.divide(black, alpha, out=np.zeros_like(black), where=alpha > 1e-3))
+    return np.round(255 * np.concatenate([color, alpha], 2)).astype(np.uint8)
 
 
 def as_colors(colors) -> np.ndarray:
@@ -169,7 +180,7 @@ def _background(background, width: int, height: int) -> np.ndarray:
     """(H, W, 3) float32 linear: a soft pool of light behind the head, or one flat colour."""
     if isinstance(background, str):
         if background not in BACKGROUNDS:
-            raise EmoFaceError(f"There is no background {background!r}; choose {' or '.join(BACKGROUNDS)} or a colour.")
+            raise EmoFaceError(f"There is no background {background!r}; choose {', '.join(BACKGROUNDS)}, transparent or a colour.")
         middle, corner = BACKGROUNDS[background]
     else:
         middle = corner = tuple(np.asarray(background, np.float32) / 255)

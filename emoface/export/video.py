@@ -13,7 +13,7 @@ from ..animation import Animation
 from ..errors import EmoFaceError
 from ..files import atomic_path
 from .camera import Camera
-from .encode import CONTAINERS, write_preview, write_video
+from .encode import CONTAINERS, read_sound, write_preview, write_video
 from .heatmap import Heatmap, effect_scale, heatmap
 from .render import BACKGROUNDS, Renderer
 from .topology import find_look
@@ -26,14 +26,17 @@ def save_video(animations: Animation | Sequence[Animation], path: str | os.PathL
                captions: str | Sequence[str] | None = None, size: int | tuple[int, int] | None = None,
                camera: Camera | str = "front", background: str | tuple[int, int, int] = "light",
                heat: str | Sequence[str | None] | None = None, columns: int | None = None, sound: int | None = None,
-               codec: str | None = None, backend: str = "auto", detail: str = "fine",
+               codec: str | None = None, fps: float | None = None, sound_file: str | os.PathLike | None = None, backend: str = "auto", detail: str = "fine",
                progress: Callable[[str, float], None] | None = None,
                cancel: Callable[[], bool] | None = None) -> Path:
     """Draws animations and writes one film; the format follows the suffix (.mp4 .webm .gif .webp).
 
     Several animations play side by side on one clock, the first one's; shorter ones hold their last frame. ``captions``
-    has one line per animation; ``heat`` is "importance", "effect" or None, for all or one each. ``size`` is (width,
-    height) of each picture in pixels, 512 by default and 320 for previews. ``sound`` is the number of the animation
+    has one line per animation; ``heat`` is "importance", "effect" or None, for all or one each. ``size`` is the side of
+    each picture in pixels, 512 by default and 320 for previews, or (width, height) of the whole film with captions in it. ``background``
+    "transparent" is kept by .mov (ProRes 4444) and VP9. ``fps`` other than the animation's own draws the poses in between. ``sound_file``
+    is the recording itself, heard in its own quality instead of the 16 kHz mono that the face was made from
+    (unless the two differ in length). ``sound`` is the number of the animation
     that is heard (the first that has sound); GIF and WebP are silent. ``codec``: "vp9" (default) or "av1" in .webm. ``detail``: "fine" draws the
     look of an embedded head (hair, finer skin), "coarse" its own vertices.
 
@@ -49,17 +52,24 @@ def save_video(animations: Animation | Sequence[Animation], path: str | os.PathL
     captions = _one_each(captions, len(animations), "captions")
     heat = _one_each(heat, len(animations), "heat maps")
     size = size or (512 if suffix in CONTAINERS else 320)
-    width, height = (size, size) if isinstance(size, int) else size
-    size = (width + width % 2, height + height % 2)
-    fps = float(animations[0].fps)
+    columns = max(1, min(columns or (len(animations) if len(animations) <= 3 else ceil(len(animations) ** 0.5)), len(animations)))
+    outer = None
+    if isinstance(size, int):
+        size = (size + size % 2, size + size % 2)
+    else:
+        outer = (size[0] + size[0] % 2, size[1] + size[1] % 2)
+        size = _inside(outer, columns, -(-len(animations) // columns), captions=any(captions), bars=any(heat))
+    own_rate = fps is None or fps == animations[0].fps
+    fps = float(fps or animations[0].fps)
+    if not 1 <= fps <= 240:
+        raise EmoFaceError(f"A film has 1 to 240 pictures a second, not {fps:g}.")
     frame_count = max(ceil(animation.duration * fps - 1e-6) for animation in animations)
     painted = [animation for animation, layer in zip(animations, heat) if layer == "effect"]
     scale = max(map(effect_scale, painted), default=None)  # one scale, so that colours can be compared
     panels = [_Panel(animation, layer and heatmap(animation, layer, scale_mm=scale), size=size, camera=camera,
-                     background=background, backend=backend, detail=detail)
+                     background=background, backend=backend, detail=detail, in_between=not own_rate)
               for animation, layer in zip(animations, heat)]
-    page = _Page(panels, captions, columns or (len(panels) if len(panels) <= 3 else ceil(len(panels) ** 0.5)),
-                 background)
+    page = _Page(panels, captions, columns, background, outer)
     times = np.arange(frame_count) / fps
     if suffix in PREVIEWS:
         step = PREVIEWS[suffix] / 1000
@@ -70,9 +80,33 @@ def save_video(animations: Animation | Sequence[Animation], path: str | os.PathL
             write_preview(temporary, pictures, [PREVIEWS[suffix]] * len(times))
         else:
             heard = _heard(animations, sound)
-            write_video(temporary, pictures, fps=fps, frame_count=frame_count, codec=codec,
-                        audio=heard and heard.audio, sample_rate=heard.sample_rate if heard else 16000)
+            samples, rate = (heard.audio, heard.sample_rate) if heard else (None, 16000)
+            if sound_file is not None:
+                original, original_rate = read_sound(sound_file)
+                # Where the two differ in length (damage, an encoder's delay), only what the face was made from is in step with it.
+                if samples is None or abs(len(original) / original_rate - len(samples) / rate) < 0.03:
+                    samples, rate = original, original_rate
+            write_video(temporary, pictures, fps=fps, frame_count=frame_count, codec=codec, audio=samples, sample_rate=rate)
     return path
+
+
+def _line(height: int) -> int:
+    """Height of a caption over a picture of this height."""
+    return 2 * round(max(20, height * 0.085) / 2)
+
+
+def _text(height: int) -> int:
+    return max(10, round(height * 0.028))
+
+
+def _inside(outer: tuple[int, int], columns: int, rows: int, *, captions: bool, bars: bool) -> tuple[int, int]:
+    """(width, height) of each picture in a film of the size ``outer``, so that captions and colour bars fit in."""
+    width, cell = outer[0] // columns, outer[1] // rows
+    height = next((height for height in range(cell, 0, -1) if height + captions * _line(height) + 4 * bars * _text(height) <= cell), 0)
+    width, height = width - width % 2, height - height % 2
+    if min(width, height) < 16:
+        raise EmoFaceError(f"A film of {outer[0]}x{outer[1]} has no room for {columns * rows} pictures with their captions; make it larger.")
+    return width, height
 
 
 def _one_each(value, count: int, name: str) -> list:
@@ -93,8 +127,8 @@ def _heard(animations: list[Animation], number: int | None) -> Animation | None:
 class _Panel:
     """One animation and the renderer that draws it."""
 
-    def __init__(self, animation: Animation, heat: Heatmap | None, *, detail: str, **options):
-        self.animation, self.heat = animation, heat
+    def __init__(self, animation: Animation, heat: Heatmap | None, *, detail: str, in_between: bool = False, **options):
+        self.animation, self.heat, self.in_between = animation, heat, in_between
         self.renderer = Renderer(animation.faces, animation.colors, regions=animation.regions,
                                  template=animation.template, look=find_look(animation, detail), **options)
         self.size = self.renderer.size
@@ -102,23 +136,30 @@ class _Panel:
     def pictures(self, times: np.ndarray, cancel) -> Iterator[np.ndarray]:
         frames = np.minimum(np.floor(times * self.animation.fps + 1e-4).astype(int), self.animation.frame_count - 1)
         colors = None if self.heat is None else self.heat.colors
+        if self.in_between:
+            position = np.minimum(times * self.animation.fps, self.animation.frame_count - 1)
+            before = position.astype(int)
+            after, share = np.minimum(before + 1, self.animation.frame_count - 1), (position - before)[:, None, None].astype(np.float32)
+            poses = self.animation.vertices[before] * (1 - share) + self.animation.vertices[after] * share
+            return self.renderer.frames(poses, None if colors is None else colors[frames] if colors.ndim == 3 else colors, cancel=cancel)
         return self.renderer.frames(self.animation.vertices, colors, order=frames, cancel=cancel)
 
 
 class _Page:
     """Panels in a grid, each with an optional caption above and a colour bar below."""
 
-    def __init__(self, panels: list[_Panel], captions: list[str | None], columns: int, background):
-        self.panels, self.columns = panels, max(1, min(columns, len(panels)))
+    def __init__(self, panels: list[_Panel], captions: list[str | None], columns: int, background, outer=None):
+        self.panels, self.columns, self.outer = panels, columns, outer
         self.width, self.height = panels[0].size
-        self.line = 2 * round(max(20, self.height * 0.085) / 2) if any(captions) else 0
+        self.line = _line(self.height) if any(captions) else 0
+        self.clear = background == "transparent"
         self.rows = -(-len(panels) // self.columns)
         dark = background == "dark" or (not isinstance(background, str) and sum(background) < 384)
-        paper = BACKGROUNDS[background][0] if isinstance(background, str) else np.asarray(background) / 255
+        paper = (1, 1, 1) if self.clear else BACKGROUNDS[background][0] if isinstance(background, str) else np.asarray(background) / 255
         self.paper = tuple(int(round(255 * value)) for value in paper)
         self.ink = (235, 236, 240) if dark else (38, 40, 48)
         self.bands = [self._band(caption) for caption in captions] if self.line else []
-        self.text = max(10, round(self.height * 0.028))
+        self.text = _text(self.height)
         self.foot = 4 * self.text if any(panel.heat is not None for panel in panels) else 0
         self.bars = [None if panel.heat is None else self._bar(panel.heat) for panel in panels]
 
@@ -127,16 +168,17 @@ class _Page:
         top, bottom = self.line, self.line + self.height
         cell = bottom + self.foot
         for index in range(len(times)):
-            page = np.empty((self.rows * cell, self.columns * self.width, 3), np.uint8)
-            page[:] = self.paper
+            width, height = self.outer or (self.columns * self.width, self.rows * cell)
+            page = np.empty((height, width, 4 if self.clear else 3), np.uint8)
+            page[:] = (*self.paper, 0) if self.clear else self.paper
             for number, stream in enumerate(streams):
                 row, column = divmod(number, self.columns)
                 area = page[row * cell:(row + 1) * cell, column * self.width:(column + 1) * self.width]
                 area[top:bottom] = next(stream)
                 if self.line:
-                    area[:top] = self.bands[number]
+                    area[:top, :, :3], area[:top, :, 3:] = self.bands[number], 255
                 if self.bars[number] is not None:
-                    area[bottom:] = self.bars[number]
+                    area[bottom:, :, :3], area[bottom:, :, 3:] = self.bars[number], 255
             yield page
             if progress is not None:
                 progress("Drawing frames", (index + 1) / len(times))

@@ -1,0 +1,41 @@
+"""Frames as PNG in a zip, transparent if wanted: for compositing, and for editors that read picture sequences."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ..animation import Animation
+from ..files import atomic_path
+from .camera import Camera
+from .meshes import zip_entry
+from .render import Renderer
+from .topology import find_look
+
+
+def save_pictures(animation: Animation, path: str | os.PathLike, *, mesh: str = "png", size: int | tuple[int, int] = 512,
+                  camera: Camera | str = "front", background: str | tuple[int, int, int] = "transparent", detail: str = "fine",
+                  progress: Callable[[str, float], None] | None = None, cancel: Callable[[], bool] | None = None) -> Path:
+    """Writes ``frames/000000.png`` ... and ``clip.json`` (fps, frames) into a zip; ``mesh`` is "png".
+
+    Pictures are 8 bit sRGB; with the background "transparent" alpha is a fourth channel that colours are not multiplied with. Raises
+    EmoFaceError for what cannot be drawn and Cancelled on request.
+    """
+    from PIL import Image
+
+    renderer = Renderer(animation.faces, animation.colors, size=size, camera=camera, background=background, regions=animation.regions,
+                        template=animation.template, look=find_look(animation, detail))
+    about = {"fps": animation.fps, "frames": animation.frame_count, "alpha": "straight" if background == "transparent" else None}
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
+        file.writestr(zip_entry("clip.json"), json.dumps(about))
+        for frame, picture in enumerate(renderer.frames(animation.vertices, progress=progress, cancel=cancel)):
+            content = io.BytesIO()
+            Image.fromarray(np.ascontiguousarray(picture)).save(content, "png")
+            file.writestr(zip_entry(f"frames/{frame:06d}.png"), content.getvalue())
+    return Path(path)
