@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Sequence, Union
+from typing import Union
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from .animation import Animation
 from .audio import Audio, load_audio, longest_seconds
+from .curve import EmotionCurve
 from .device import encoder_precision, limit_threads, pick_device
 from .encoders import SpeechEncoder, frame_count
 from .errors import Cancelled, EmoFaceError, ModelError
@@ -55,7 +57,7 @@ class EmoFacePipeline:
     @classmethod
     def from_pretrained(
         cls, name: str | Path | None = None, *, revision: str | None = None, device: str = "auto", max_seconds: float | None = None
-    ) -> "EmoFacePipeline":
+    ) -> EmoFacePipeline:
         """Load a model: None for the embedded one (no download) or what ``EMOFACE_MODEL`` names, a folder, or a Hugging Face Hub id.
 
         ``device``: ``auto`` (the GPU when there is one), ``cpu`` or ``cuda``. Lowers torch's number of threads to the cores that this
@@ -107,8 +109,8 @@ class EmoFacePipeline:
 
         Args:
             speech: path, ``(samples, rate)`` or :class:`emoface.audio.Audio`.
-            emotion: ``"speech"`` (the speech's own), another recording (path, samples, Audio: cross-reconstruction), or the
-                name of an emotion.
+            emotion: ``"speech"`` (the speech's own), another recording (path, samples, Audio: cross-reconstruction), the
+                name of an emotion, or a list of keys ``[(seconds, {"happy": 0.7}), ...]`` that direct it over time (:mod:`emoface.curve`).
             mix: 0 the speech's own emotion ... 1 the chosen one.
             level: ``"normal"`` or ``"strong"``. style: a training speaker's name; None for the default.
             head: 0 ... 23, who speaks. output: ``"fused"``, or ``"content"`` / ``"emotion"`` for one branch alone.
@@ -177,7 +179,7 @@ class EmoFacePipeline:
         loaded: dict[str | int, Audio] = {}
         speeches = [self._load_once(speech, loaded) for speech, _ in jobs]
         names = self.emotions
-        emotions = [e if _is_name(e, names) else self._load_once(e, loaded) for _, e in jobs]
+        emotions = [self._emotion(e, names, loaded) for _, e in jobs]
         neutral = self._reference(reference)
         _stop_if(cancel)
         report("Listening", 0.05)
@@ -190,22 +192,26 @@ class EmoFacePipeline:
         rest = None if neutral is None else self._rest(neutral)
 
         report("Feeling", 0.3)
-        rows = [self._features(s, e, heard, mix=mix, level=level, rest=rest) for s, e in zip(speeches, emotions)]
-        still = [self._features(s, "neutral", heard, mix=1.0, level=level, rest=None) for s in speeches] if intensity != 1.0 else []
+        feel = lambda sound, emotion: self._features(sound, emotion, heard, mix=mix, level=level, rest=rest)
+        # What each answer tells of the voice; a directed one tells what was heard, whatever it shows.
+        rows = [feel(s, "speech" if isinstance(e, EmotionCurve) else e) for s, e in zip(speeches, emotions)]
+        decoded: list[dict] = []
+        for speech, emotion, row in zip(speeches, emotions, rows):
+            directed = isinstance(emotion, EmotionCurve)
+            decoded += [feel(speech, name) for name in emotion.names] if directed else [row]
+            if directed or intensity != 1.0:
+                decoded.append(self._features(speech, "neutral", heard, mix=1.0, level=level, rest=None))
         options = dict(mix=mix, level=level, style=style, head=head, idle=idle, intensity=intensity)
-        settings = [
-            {**self._settings(s.name, e if isinstance(e, str) else e.name, output=outputs[0], **options), **_about(s, e)} for s, e in zip(speeches, emotions)
-        ]
+        settings = [{**self._settings(s.name, _echo(e), output=outputs[0], **options), **_about(s, e)} for s, e in zip(speeches, emotions)]
         if neutral is not None:
             settings = [{**given, "reference": neutral.name} for given in settings]
         moved = self._decode(
-            rows + still, outputs=outputs, style=style, level=level, initial_offset=initial_offset,
+            decoded, outputs=outputs, style=style, level=level, initial_offset=initial_offset,
             progress=lambda f: report("Moving the face", 0.35 + 0.45 * f), cancel=cancel,
         )
         animations: list[dict[str, Animation]] = [{} for _ in rows]
         for number, (output, motions) in enumerate(moved.items()):
-            if still:
-                motions = [_at_intensity(*pair, intensity) for pair in zip(motions, motions[len(rows) :])]
+            motions = _combined(motions, emotions, intensity=intensity, fps=self.model.config.fps)
             for i, (speech, motion, row) in enumerate(zip(speeches, motions, rows)):
                 report("Finishing", 0.8 + 0.2 * (number * len(rows) + i) / (len(moved) * len(rows)))
                 _stop_if(cancel)
@@ -214,6 +220,14 @@ class EmoFacePipeline:
         return animations
 
     # ---- stages -----------------------------------------------------------------------------------------------------
+
+    def _emotion(self, emotion, names: Sequence[str], loaded: dict[str | int, Audio]) -> str | Audio | EmotionCurve:
+        """What an argument ``emotion`` stands for: a name, a recording, or a curve of what the model can show."""
+        if isinstance(emotion, (list, EmotionCurve)):
+            if "neutral" not in names:
+                raise EmoFaceError("This model does not know a neutral face, so its feelings cannot be directed over time: give one emotion.")
+            return EmotionCurve.of(emotion, ["speech", *names])
+        return emotion if _is_name(emotion, names) else self._load_once(emotion, loaded)
 
     def _load(self, sound: Sound) -> Audio:
         return sound if isinstance(sound, Audio) else load_audio(sound, max_seconds=self.max_seconds)
@@ -331,7 +345,7 @@ class EmoFacePipeline:
         config = self.model.config
         return self.model.named_emotion(config.emotion_names.index(emotion), config.level_names.index(level))
 
-    def _settings(self, speech: str, emotion: str, *, mix: float, level: str, style: str, head: int, output: str, idle: bool, intensity: float = 1.0) -> dict:
+    def _settings(self, speech: str, emotion, *, mix: float, level: str, style: str, head: int, output: str, idle: bool, intensity: float = 1.0) -> dict:
         """What ``Animation.settings`` echoes."""
         return dict(
             model=self.name, speech=speech, emotion=emotion, mix=float(mix), level=level, style=style, head=int(head), output=output,
@@ -421,6 +435,39 @@ def _at_intensity(felt: dict, neutral: dict, intensity: float) -> dict:
     return {**felt, "offsets": offsets, "effect": np.float32(intensity) * felt["effect"]}
 
 
+def _combined(motions: Sequence[dict], emotions: Sequence, *, intensity: float, fps: float) -> list[dict]:
+    """One motion per answer, from what was decoded for it: its expressions and, for a curve or another intensity, the neutral face."""
+    parts, combined = iter(motions), []
+    for emotion in emotions:
+        felt = [next(parts) for _ in range(len(emotion.names) if isinstance(emotion, EmotionCurve) else 1)]
+        if isinstance(emotion, EmotionCurve):
+            times = np.arange(len(felt[0]["offsets"])) / fps
+            combined.append(_blend(felt, next(parts), intensity * emotion.at(times)))
+        else:
+            combined.append(felt[0] if intensity == 1.0 else _at_intensity(felt[0], next(parts), intensity))
+    return combined
+
+
+def _blend(felt: list[dict], neutral: dict, weights: np.ndarray) -> dict:
+    """The same sum as :func:`_at_intensity` over several expressions, with (T, N) weights that change from frame to frame."""
+    weights = weights.astype(np.float32)[:, :, None]
+    total = weights.sum(1)
+    offsets = (1 - total)[..., None] * neutral["offsets"]
+    effect, attention = np.zeros_like(neutral["effect"]), 1e-6 * neutral["weight"]
+    for i, part in enumerate(felt):
+        offsets += weights[:, i, :, None] * part["offsets"]
+        effect += weights[:, i] * part["effect"]
+        attention += weights[:, i] * part["weight"]
+    return {"offsets": offsets, "effect": effect, "weight": attention / (total + 1e-6)}
+
+
+def _echo(emotion: str | Audio | EmotionCurve):
+    """What ``Animation.settings`` says of the emotion; a curve can be given again as it stands there."""
+    if isinstance(emotion, EmotionCurve):
+        return emotion.keys()
+    return emotion if isinstance(emotion, str) else emotion.name
+
+
 def _is_name(emotion, names: Sequence[str]) -> bool:
     """Whether ``emotion`` names an emotion (or the speech itself) rather than a recording.
 
@@ -436,9 +483,9 @@ def _is_name(emotion, names: Sequence[str]) -> bool:
     return False
 
 
-def _about(speech: Audio, emotion: Audio | str) -> dict:
+def _about(speech: Audio, emotion: Audio | str | EmotionCurve) -> dict:
     """What ``Animation.settings`` says of the recordings: seconds that were damaged, and sentences for their owner."""
-    sounds = [speech] if isinstance(emotion, str) or emotion is speech else [speech, emotion]
+    sounds = [speech, emotion] if isinstance(emotion, Audio) and emotion is not speech else [speech]
     return dict(damaged_seconds=round(speech.damaged_seconds, 3), notes=[note for sound in sounds for note in sound.notes])
 
 

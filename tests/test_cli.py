@@ -246,3 +246,14 @@ def test_quiet_silences_c_libraries_and_not_python(capfd):
     code = "import os, sys; from emoface.cli.common import only_python_complains as quiet\nwith quiet():\n os.write(2, b'noise'); print('said', file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stderr == "said\n"
+
+
+def test_a_curve_directs_the_emotion_and_stays_in_the_file(model, speech, tmp_path, capsys):
+    curve = tmp_path / "curve.json"
+    curve.write_text(json.dumps([[0, {"neutral": 1}], [0.8, {"happy": 0.7}]]))
+    assert run("animate", speech, "-o", tmp_path / "directed.npz", "--model", model, "--emotion-curve", curve, "--quiet") == 0
+    with np.load(tmp_path / "directed.npz", allow_pickle=False) as saved:
+        assert json.loads(str(saved["settings"]))["emotion"] == [[0, {"neutral": 1, "happy": 0}], [0.8, {"neutral": 0, "happy": 0.7}]]
+    capsys.readouterr()
+    assert "either --emotion or --emotion-curve" in complaint(capsys, "animate", speech, "-o", tmp_path / "a.npz", "--model", model, "--emotion", "happy",
+                                                              "--emotion-curve", curve)

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from ..curve import read_curve
 from ..errors import EmoFaceError
 from ..export import check_options
 from .common import Progress, add_film_options, add_model_options, check_output, plays_sound
@@ -23,6 +24,8 @@ def add_parser(subparsers) -> None:
     add("speech", metavar="SPEECH", help="recording: wav, mp3, flac, ogg, opus, m4a, webm, ...")
     add("-o", "--output", type=Path, required=True, metavar="OUT", help="its suffix decides the format")
     add("--emotion", default="speech", metavar="speech|NAME|FILE", help="the voice's own, a name, or another recording")
+    add("--emotion-curve", type=Path, metavar="FILE", help='the emotion over time, JSON: [[0, {"happy": 1}], [2, {"sad": 0.5}]] (seconds, weights)')
+    add("--intensity", type=float, default=1.0, help="how much of the expression is shown: 0 none, 1 all (default), up to 1.5")
     add("--reference", metavar="FILE", help="a neutral recording of the person whose emotion is heard: their own rest")
     add("--mix", type=float, default=1.0, help="0: the speech's own emotion ... 1: the chosen one (default)")
     add("--level", default="normal", choices=("normal", "strong"))
@@ -52,6 +55,11 @@ def _animate(arguments: argparse.Namespace) -> None:
     check_options(arguments.output, options)
     if plays_sound(arguments.output) and Path(arguments.speech).is_file():
         options["sound_file"] = arguments.speech
+    curve = None
+    if arguments.emotion_curve is not None:
+        if arguments.emotion != "speech":
+            raise EmoFaceError("Give either --emotion or --emotion-curve: the curve says which emotion is shown when.")
+        curve = read_curve(arguments.emotion_curve)
     report = Progress(quiet=arguments.quiet)
     report("Reading the recording", 0.0)
     # All that can be wrong with the input is found before the seconds that loading a model takes.
@@ -65,7 +73,8 @@ def _animate(arguments: argparse.Namespace) -> None:
     )
     animation = pipe(
         speech,
-        emotion=emotion,
+        emotion=emotion if curve is None else curve,
+        intensity=arguments.intensity,
         reference=reference,
         mix=arguments.mix,
         level=arguments.level,
