@@ -10,6 +10,7 @@ import numpy as np
 from emoface.animation import EMOTIONS, Animation
 from emoface.audio import Audio, load_audio
 from emoface.configuration import EmoFaceConfig
+from emoface.curve import EmotionCurve
 from emoface.errors import Cancelled, EmoFaceError
 from emoface.head import load_head
 
@@ -24,25 +25,27 @@ def loudness(samples: np.ndarray, rate: int, frames: int) -> np.ndarray:
     return values / max(values.max(), 1e-9)
 
 
-def puppet(audio: Audio, *, emotion="speech", mix=1.0, level="normal", style=None, head=0, output="fused", idle=False, reference=None) -> Animation:
+def puppet(audio: Audio, *, emotion="speech", mix=1.0, level="normal", style=None, head=0, output="fused", idle=False, reference=None, intensity=1.0) -> Animation:
     """An Animation whose jaw follows the loudness of ``audio``."""
     shown, frames = load_head(head), int(np.ceil(30 * len(audio.samples) / audio.sample_rate))
     names = list(shown.blendshape_names)
     talk, feel = np.zeros((frames, 52), np.float32), np.zeros((frames, 52), np.float32)
     talk[:, names.index("jawOpen")] = 0.5 * loudness(audio.samples, audio.sample_rate, frames)
-    for name in POSES.get(emotion, ()):
-        feel[:, names.index(name)] = mix * (0.9 if level == "strong" else 0.6)
+    curve = EmotionCurve.of(emotion if isinstance(emotion, list) else [(0, {str(emotion) if str(emotion) in POSES else "speech": 1.0})], ["speech", *EMOTIONS])
+    for felt, share in zip(curve.names, curve.at(np.arange(frames) / 30).T):
+        for name in POSES.get(felt, ()):
+            feel[:, names.index(name)] = share * mix * intensity * (0.9 if level == "strong" else 0.6)
     weights = {"content": talk, "emotion": feel, "fused": talk + feel}[output]
     skin = shown.skin_count
     effect = 1e3 * np.linalg.norm(shown.pose(talk + feel)[:, :skin] - shown.pose(talk)[:, :skin], axis=2)
     probabilities = np.full(8, 0.05, np.float32)
-    probabilities[EMOTIONS.index(emotion) if emotion in EMOTIONS else 0] = 0.65
+    probabilities[EMOTIONS.index(emotion) if emotion in list(EMOTIONS) else 0] = 0.65
     return Animation(
         vertices=shown.pose(weights).astype(np.float32), template=shown.template, faces=shown.faces, fps=30.0, skin_count=skin, regions=shown.regions,
         blendshapes=weights, blendshape_names=shown.blendshape_names, emotion_importance=(0.2 + 0.6 * effect / max(effect.max(), 1)).astype(np.float32),
         emotion_effect_mm=effect.astype(np.float32), emotion_probabilities=probabilities, emotion_track=np.repeat(probabilities[None], frames, axis=0),
         colors=shown.colors, audio=audio.samples, sample_rate=audio.sample_rate,
-        settings=dict(model="puppet", speech=audio.name, emotion=str(emotion), mix=mix, level=level, style=style, head=head, output=output, idle=idle),
+        settings=dict(model="puppet", speech=audio.name, emotion=curve.keys() if isinstance(emotion, list) else str(emotion), mix=mix, level=level, style=style, head=head, output=output, idle=idle, intensity=intensity),
     )
 
 

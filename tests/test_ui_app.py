@@ -1,8 +1,8 @@
 """The page without a browser: endpoints, visitors, errors, charts and scenes."""
 
-import os
 import gzip
 import json
+import os
 import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -72,6 +72,14 @@ def test_animate_endpoint_returns_a_file_and_a_summary(client, sounds):
     assert sum(summary["probabilities"].values()) == pytest.approx(1, abs=1e-3)
 
 
+def test_the_animate_endpoint_directs_a_feeling_over_time(client, sounds):
+    from gradio_client import handle_file
+
+    curve = [[0, {"happy": 1}], [0.4, {"sad": 0.5}]]
+    _, summary = client.predict(speech=handle_file(sounds / "3.wav"), emotion_curve=curve, intensity=0.5, api_name="/animate")
+    assert summary["settings"]["emotion"] == [[0, {"happy": 1, "sad": 0}], [0.4, {"happy": 0, "sad": 0.5}]] and summary["settings"]["intensity"] == 0.5
+
+
 def test_unusable_model_is_replaced_and_the_page_says_so(tmp_path):
     from emoface.ui.app import build_app
 
@@ -116,7 +124,7 @@ def test_only_emotions_that_the_model_has_are_offered(tmp_path):
     save_file(state, weights)
     page = build_app(model=str(weights.parent), opening=False)
     offered = [c["props"]["choices"] for c in page.config["components"] if "choices" in c["props"]]
-    assert offered.count([("Neutral", "neutral"), ("Sad", "sad")]) == 2 and [("speech", "speech"), ("neutral", "neutral"), ("sad", "sad")] in offered
+    assert offered.count([("Neutral", "neutral"), ("Sad", "sad")]) == 3 and [("speech", "speech"), ("neutral", "neutral"), ("sad", "sad")] in offered
     assert page.emoface.engine.pipeline.emotions == ["neutral", "sad"] and "happy" not in str(offered)
 
 
@@ -493,3 +501,20 @@ def test_the_echo_names_every_setting(angry):
     words = echo_of(angry)
     for part in ("angry", "100 %", "strong", "average head", "no blinks", "puppet"):
         assert part in words
+
+
+def test_the_page_starts_behind_a_proxy(monkeypatch):
+    import gradio as gr
+
+    from emoface.cli.serve import _reach_itself
+
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody answers there
+    monkeypatch.setenv("no_proxy", "example.org")
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    _reach_itself()
+    assert os.environ["no_proxy"].split(",")[0] == "example.org"
+    with gr.Blocks() as page:
+        gr.Markdown("here")
+    page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, _frontend=False)  # raises where it cannot reach itself
+    page.close()

@@ -26,7 +26,7 @@ _SILENCE = 1e-4
 # Speech peaks at less than ten times the RMS of its loud 20 ms blocks.
 _CREST = 10.0
 _LITTLE_SPEECH = 0.3
-_ADVICE = "use a wav, mp3, flac, ogg, opus, m4a or webm file"
+_ADVICE = "use a sound file (wav, mp3, flac, ogg, opus, m4a) or a video with sound (mp4, mov, mkv, webm)"
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,15 @@ def _open_page(arguments: argparse.Namespace) -> None:
     page = build_app(model=arguments.model, device=arguments.device, study=arguments.study)
     if page.emoface.notice:
         print(f"emoface: {page.emoface.notice}", file=sys.stderr)
-    page.launch(server_name=arguments.host, server_port=arguments.port, prevent_thread_lock=True, **launch_options())
+    _reach_itself()
+    page.launch(server_name=arguments.host, server_port=arguments.port, prevent_thread_lock=True, **launch_options(study=arguments.study is not None))
     # The model loads while the first visitor looks at the example, and not before the page is up.
     threading.Thread(target=lambda: page.emoface.engine.pipeline, daemon=True).start()
     page.block_thread()
+
+
+def _reach_itself() -> None:
+    """Gradio asks its own server whether it has started; a proxy (``http_proxy``) cannot know this machine's ports."""
+    for name in ("no_proxy", "NO_PROXY"):
+        hosts = [host for host in os.environ.get(name, "").split(",") if host.strip()]
+        os.environ[name] = ",".join([*hosts, *(host for host in ("localhost", "127.0.0.1", "0.0.0.0") if host not in hosts)])

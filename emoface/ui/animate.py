@@ -4,36 +4,74 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Callable
+from collections.abc import Callable
 
 import gradio as gr
 import soundfile
 
 from ..animation import LEVELS, Animation
 from ..head import HEAD_COUNT
-from . import plots, scenes
+from ..pipeline import MOST_INTENSE
+from . import plots, scenes, words
 from .chart import Chart, ChartView
 from .context import EXAMPLES, SPEECH_EXAMPLES, Context
-from .engine import MAX_SECONDS, Stages, plain_errors, short_enough
+from .director import Director, direction
+from .engine import CROSS_SECONDS, MAX_SECONDS, Stages, plain_errors, short_enough
 from .heads import NAMES, HeadPicker
 from .inputs import LEVEL_CHOICES, Note, action, emotion_choice, emotion_default, example_buttons, need, recording, step
 from .player import FacePlayer
 from .sessions import visitor
 
 SOURCES = [("From this speech", "speech"), ("From another recording", "other"), ("A named emotion", "named")]
-FORMATS = {"MP4 video": ".mp4", "GLB model": ".glb", "ARKit CSV": ".csv", "NPZ data": ".npz", "OBJ frames": ".zip"}
+FORMATS = {"MP4 video": ".mp4", "GLB model": ".glb", "ARKit CSV": ".csv", "NPZ data": ".npz", "OBJ frames": ".zip", "Web page": ".html"}
 PLAYER = "animate"
-# Runs in the browser: the address of this page with the settings, into the clipboard.
-_SHARE = """(source, named, mix, level, style, head, idle) => {
-  const settings = new URLSearchParams({ source: source === 'other' ? 'speech' : source, emotion: named, mix, level, style, head: head || 0, idle });
+CONTROLS = ("speech", "source", "other", "emotion", "mix", "intensity", "level", "style", "head", "idle", "reference")
+"""What the player is told about how its face was made (``made``), by the names of the controls."""
+LINKED = ("source", "emotion", "mix", "intensity", "level", "style", "head", "idle")
+"""Settings that a link holds."""
+# Runs in the browser: the address of this page with the settings of the face that is shown, into the clipboard.
+_SHARE = """() => {
+  const made = emoface.players.animate?.made, button = document.querySelector('#share');
+  if (!made) { button.textContent = 'Animate first'; return; }
+  const settings = new URLSearchParams(LINKED.map(name => [name, name === 'source' && made.source === 'other' ? 'speech' : made[name] ?? '']));
   const link = location.origin + location.pathname + '?' + settings;
-  const done = text => { document.querySelector('#share').textContent = text; };
+  const done = text => { button.textContent = text; };
   navigator.clipboard ? navigator.clipboard.writeText(link).then(() => done('Link copied'), () => prompt('Link', link)) : prompt('Link', link);
-}"""
+}""".replace("LINKED", json.dumps(LINKED))
+# Runs in the browser whenever a control changes or a face arrives: does the face still show what the controls say?
+_COMPARE = """(...values) => {
+  const player = emoface.players.animate, made = player?.made;
+  if (!made) return;
+  const now = Object.fromEntries(CONTROLS.map((name, at) => [name, values[at]?.path ?? values[at] ?? null]));
+  const unused = now.source === 'speech' ? ['other', 'emotion', 'mix'] : now.source === 'other' ? ['emotion'] : ['other'];
+  if (now.speech === null) unused.push('speech');   // an empty field asks for nothing
+  player.outdated(CONTROLS.some(name => !unused.includes(name) && String(now[name]) !== String(made[name] ?? null)));
+}""".replace("CONTROLS", json.dumps(CONTROLS))
 
 
 def build(context: Context) -> None:
+    opening = load_opening("animate") if context.opening else {}
+    made = (opening.get("player") or {}).get("made") or {}
+    if made:
+        made["style"] = context.styles[0]  # it was made with the default
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
+        with gr.Column(scale=7, min_width=320, elem_classes="ef-result"):
+            player = FacePlayer(opening.get("player"), player_id=PLAYER, elem_id="player",
+                                empty="Record or upload speech, then press Animate. The face appears here.")
+            go, stop, status = action("Animate", elem_id="animate", stop_id="stop", status_id="status")
+            felt = Note(opening.get("felt", ""), elem_id="felt")
+            correction = gr.Radio(_named(context), label="Not right? One click wears another feeling", elem_classes="ef-pills", elem_id="correction",
+                                  visible=len(context.emotions) > 1)
+            with gr.Column(elem_classes="ef-card", visible="neutral" in context.emotions and len(context.emotions) > 1):
+                gr.HTML('<h2 class="ef-step">Direct the feeling <span>draw over the sound when the face feels what, or compare feelings side by side</span></h2>')
+                direct = gr.Button("Direct this face", elem_id="direct", size="sm")
+                director = Director(elem_id="director", visible=False)
+                directing = gr.State()
+            with gr.Row(equal_height=False, elem_classes="ef-two"):
+                with gr.Column(scale=2, min_width=240):
+                    bars = ChartView(opening.get("bars"), elem_id="emotion-bars")
+                with gr.Column(scale=3, min_width=300):
+                    timeline = ChartView(opening.get("timeline"), elem_id="emotion-timeline")
         with gr.Column(scale=5, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card ef-speech"):
                 step(1, "Speech")
@@ -42,50 +80,59 @@ def build(context: Context) -> None:
                 examples = example_buttons()
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Emotion")
-                source = gr.Radio(SOURCES, value="speech", label="Where the emotion comes from", elem_classes="ef-pills", elem_id="source")
+                source = gr.Radio(SOURCES, value=made.get("source", "speech"), label="Where the emotion comes from", elem_classes="ef-pills", elem_id="source")
                 with gr.Column(visible=False) as other_box:
                     other = recording(context, "Recording whose emotion to take", elem_id="other")
-                named = emotion_choice(context, "happy", elem_id="named")
-                mix = gr.Slider(0, 1, value=1, step=0.05, label="Mix", info="0: the voice's own emotion · 1: the chosen one", visible=False)
-                level = gr.Radio(LEVEL_CHOICES, value="normal", label="Intensity", elem_classes="ef-pills", elem_id="level")
+                named = emotion_choice(context, made.get("emotion") or "happy", elem_id="named", shown=made.get("source") == "named")
+                mix = gr.Slider(0, 1, value=made.get("mix", 1), step=0.05, label="Mix", info="0: the voice's own emotion · 1: the chosen one",
+                                visible=made.get("source", "speech") != "speech", elem_id="mix")
+                intensity = gr.Slider(0, MOST_INTENSE, value=made.get("intensity", 1), step=0.05, label="Strength", info="0: no expression · 1: as heard · 1.5: more",
+                                      elem_id="intensity", visible="neutral" in context.emotions)
+                with gr.Accordion("Tell it how this voice sounds at rest", open=False, visible=context.voice_rest):
+                    gr.HTML('<p class="ef-hint">Some voices sound sad or angry when they are not. One neutral sentence of the same person, any words, sets that right.</p>')
+                    reference = recording(context, "A neutral sentence of this voice", elem_id="reference")
             with gr.Column(elem_classes="ef-card"):
                 step(3, "Face")
-                head = HeadPicker(0, elem_id="heads", visible=context.heads)
-                with gr.Row():
-                    style = gr.Dropdown(list(context.styles), value=context.styles[0], label="Speaking style", min_width=150)
-                    idle = gr.Checkbox(True, label="Blinks and gaze", info="not taken from the sound", min_width=150, visible=context.heads)
-            go, stop, status = action("Animate", elem_id="animate", stop_id="stop", status_id="status")
-        with gr.Column(scale=7, min_width=320, elem_classes="ef-result"):
-            opening = load_opening("animate") if context.opening else {}
-            player = FacePlayer(opening.get("player"), player_id=PLAYER, elem_id="player",
-                                empty="Record or upload speech, then press Animate. The face appears here.")
-            echo = Note(opening.get("echo", ""), elem_id="echo")
-            with gr.Row(equal_height=False, elem_classes="ef-two"):
-                with gr.Column(scale=2, min_width=240):
-                    bars = ChartView(opening.get("bars"), elem_id="emotion-bars")
-                with gr.Column(scale=3, min_width=300):
-                    timeline = ChartView(opening.get("timeline"), elem_id="emotion-timeline")
+                head = HeadPicker(made.get("head", 0), elem_id="heads", visible=context.heads)
+                idle = gr.Checkbox(made.get("idle", True), label="Blinks and gaze", info="not taken from the sound", visible=context.heads)
+                with gr.Accordion("More", open=False):
+                    level = gr.Radio(LEVEL_CHOICES, value=made.get("level", "normal"), label="How the training actors played it", elem_classes="ef-pills", elem_id="level")
+                    style = gr.Radio(list(context.styles), value=context.styles[0], label="Speaking style", elem_classes="ef-pills", visible=len(context.styles) > 1)
             with gr.Column(elem_classes="ef-card"):
-                gr.HTML('<h2 class="ef-step">Take it with you <span>your latest animation, in the format you need</span></h2>')
+                gr.HTML('<h2 class="ef-step">Take it with you <span>your latest animation</span></h2>')
                 with gr.Row(elem_classes="ef-downloads"):
                     formats = [gr.Button(label, size="sm") for label in FORMATS]
                 file = gr.File(label="Your file", visible=False, elem_id="download", interactive=False)
-                share = gr.Button("Copy a link to these settings", size="sm", elem_id="share")
+                share = gr.Button("Copy a link to the settings of this face", size="sm", elem_id="share")
+                echo = Note(opening.get("echo", ""), elem_id="echo")
 
     source.change(_shown_for, source, [other_box, named, mix], queue=False, show_progress="hidden", api_visibility="private")
-    job = dict(fn=_animate(context), inputs=[speech, source, other, named, mix, level, style, head, idle],
-               outputs=[player, bars, timeline, echo, status], show_progress_on=status, concurrency_limit=1, concurrency_id="model",
-               api_visibility="private")
+    controls = [speech, source, other, named, mix, intensity, level, style, head, idle, reference]
+    job = dict(fn=_animate(context), inputs=controls, outputs=[player, felt, bars, timeline, echo, status, correction, director, directing], show_progress_on=player,
+               concurrency_limit=1, concurrency_id="model", api_visibility="private")
     runs = [go.click(**job)]
     for button, example in zip(examples, SPEECH_EXAMPLES):
         chosen = button.click(lambda path=example.path: path, None, speech, queue=False, show_progress="hidden", api_visibility="private")
         runs.append(chosen.then(**job))
+    corrected = correction.input(lambda name: ("named", gr.update(value=name, visible=True), 1), correction, [source, named, mix], queue=False,
+                                 show_progress="hidden", api_visibility="private")
+    runs.append(corrected.then(**job))
+    runs.append(direct.click(_direct(context), controls, [player, director, directing, felt, status], show_progress_on=player, concurrency_limit=1,
+                             concurrency_id="model", api_visibility="private"))
     stop.click(stopper(context, PLAYER), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
+    outdated = dict(fn=None, inputs=controls, outputs=None, js=_COMPARE, queue=False, show_progress="hidden", api_visibility="private")
+    gr.on([control.change for control in controls], **outdated)
+    player.face_ready(**outdated)
     for button, suffix in zip(formats, FORMATS.values()):
-        button.click(_export(context, suffix), None, file, concurrency_limit=2, concurrency_id="export", api_visibility="private")
-    settings = [source, named, mix, level, style, head, idle]
-    share.click(None, settings, None, js=_SHARE, api_visibility="private")
+        finished = button.click(_finish(context), [director, directing], None, show_progress_on=file, concurrency_limit=1, concurrency_id="model", api_visibility="private")
+        finished.success(_export(context, suffix), None, file, concurrency_limit=2, concurrency_id="export", api_visibility="private")
+    share.click(None, None, None, js=_SHARE, api_visibility="private")
+    settings = [source, named, mix, intensity, level, style, head, idle]
     gr.context.Context.root_block.load(_restore(context), None, [*settings, other_box], queue=False, show_progress="hidden", api_visibility="private")
+
+
+def _named(context: Context) -> list[tuple[str, str]]:
+    return [(name.capitalize(), name) for name in context.emotions]
 
 
 def _shown_for(source: str) -> tuple[dict, dict, dict]:
@@ -100,20 +147,71 @@ def emotion_argument(source: str, other: str | None, named: str | None) -> str:
 
 
 def _animate(context: Context) -> Callable:
-    def animate_tab(speech, source, other, named, mix, level, style, head, idle, request: gr.Request, progress=gr.Progress()):
+    def animate_tab(speech, source, other, named, mix, intensity, level, style, head, idle, reference, request: gr.Request, progress=gr.Progress()):
+        made = dict(zip(CONTROLS, (speech, source, other, named, mix, intensity, level, style, head, idle, reference)))
         with plain_errors():
-            stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, speech, other))
+            stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, speech, other, reference))
             stages("Checking the recording", 0.0)
-            short_enough(need(speech), limit=MAX_SECONDS)
+            # The page opens with a face of its own: until there is a recording, the controls direct that one.
+            speech = need(speech or (SPEECH_EXAMPLES[0].path if context.opening else None))
+            short_enough(speech, limit=MAX_SECONDS)
             emotion = emotion_argument(source, other, named)
-            animation = context.engine.run("__call__", speech, emotion=emotion, mix=mix, level=level, style=style, head=head, idle=idle, stages=stages)
+            animation = context.engine.run("__call__", speech, emotion=emotion, mix=mix, intensity=intensity, level=level, style=style, head=head, idle=idle,
+                                           reference=reference, stages=stages)
             context.sessions.keep(visitor(request), animation)
             stages("Packing for the browser", 0.9)
-            shown = show(animation, context.sessions.result(visitor(request), ".efp"), sound=sound_file(context, request, animation))
-            return shown, plots.emotion_bars(animation), plots.emotion_timeline(animation, follows=PLAYER), echo_of(animation), \
-                f"Ready after {stages.elapsed:.1f} s: {animation.duration:.1f} s of speech, {animation.frame_count} frames."
+            shown = show(animation, context.sessions.result(visitor(request), ".efp"), sound=sound_file(context, request, animation), made=made)
+            return shown, *feeling_shown(animation), echo_of(animation), \
+                f"Ready after {stages.elapsed:.1f} s: {animation.duration:.1f} s of speech, {animation.frame_count} frames.", None, \
+                gr.update(value=None, visible=False), None
 
     return animate_tab
+
+
+def _direct(context: Context) -> Callable:
+    """The words of the chosen speech with every emotion, decoded once: from then on the browser blends them."""
+
+    def direct(speech, source, other, named, mix, intensity, level, style, head, idle, reference, request: gr.Request, progress=gr.Progress()):
+        made = dict(zip(CONTROLS, (speech, source, other, named, mix, intensity, level, style, head, idle, reference)))
+        with plain_errors():
+            stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, speech, reference))
+            stages("Checking the recording", 0.0)
+            speech = need(speech or (SPEECH_EXAMPLES[0].path if context.opening else None))
+            short_enough(speech, limit=CROSS_SECONDS)
+            names = ["neutral", "speech", *(name for name in context.emotions if name != "neutral")]
+            options = dict(level=level, style=style, head=head, idle=idle, reference=reference)
+            runs = dict(zip(names, context.engine.run("batch", [(speech, name) for name in names], stages=stages, **options)))
+            stages("Packing for the browser", 0.85)
+            keys = [[0, {named if source == "named" and named != "neutral" else "speech": intensity if named != "neutral" or source != "named" else 0}]]
+            own = runs["speech"]
+            context.sessions.keep(visitor(request), own)
+            path = scenes.directed(context.sessions.result(visitor(request), ".efp"), runs)
+            shown = {"animation": path, "audio": sound_file(context, request, own), "autoplay": "on", "made": made, "names": names, "keys": keys}
+            return shown, gr.update(value=direction(own, names[2:], player=PLAYER, keys=keys), visible=True), {"speech": speech, "options": options}, \
+                words.heard(own), f"Ready after {stages.elapsed:.1f} s: draw the feeling below the face."
+
+    return direct
+
+
+def _finish(context: Context) -> Callable:
+    """Before a download: the directed face as the pipeline makes it, where there is one."""
+
+    def finish(keys, directing, request: gr.Request, progress=gr.Progress()):
+        if not directing or not keys:
+            return
+        with plain_errors():
+            stages = Stages(progress, context.sessions.start(visitor(request), "download", directing["speech"]))
+            animation = context.engine.run("__call__", directing["speech"], emotion=keys, stages=stages, **directing["options"])
+            context.sessions.keep(visitor(request), animation)
+
+    return finish
+
+
+def feeling_shown(animation: Animation) -> tuple[str, Chart | None, Chart | None]:
+    """What was heard, in words and charts. A named emotion was not heard, so there is nothing to draw."""
+    if animation.settings.get("emotion", "speech") in list(animation.emotion_names):
+        return words.worn(animation), None, None
+    return words.heard(animation), plots.emotion_bars(animation), plots.emotion_timeline(animation, follows=PLAYER)
 
 
 def sound_file(context: Context, request: gr.Request, animation: Animation) -> str:
@@ -123,16 +221,16 @@ def sound_file(context: Context, request: gr.Request, animation: Animation) -> s
     return str(path)
 
 
-def show(animation: Animation, path, *, sound: str) -> dict:
-    return {"animation": scenes.single(path, animation), "audio": sound, "autoplay": "on"}
+def show(animation: Animation, path, *, sound: str, made: dict | None = None) -> dict:
+    return {"animation": scenes.single(path, animation), "audio": sound, "autoplay": "on", "made": made}
 
 
 def echo_of(animation: Animation) -> str:
     """The settings that made this animation, in words."""
     settings = animation.settings
     emotion = settings.get("emotion", "speech")
-    words = "emotion from this speech" if emotion == "speech" else f"emotion: {emotion}, mix {100 * settings.get('mix', 1):.0f} %"
-    parts = [words, f"{settings.get('level', 'normal')} intensity", f"style {settings.get('style')}", NAMES[settings.get("head", 0)].lower(),
+    source = "emotion from this speech" if emotion == "speech" else "a feeling directed over time" if isinstance(emotion, list) else f"emotion: {emotion}, mix {100 * settings.get('mix', 1):.0f} %"
+    parts = [settings.get("speech", "speech"), source, f"strength {settings.get('intensity', 1.0):g}, {settings.get('level', 'normal')}", NAMES[settings.get("head", 0)].lower(),
              "with blinks and gaze" if settings.get("idle") else "no blinks", f"model {settings.get('model')}"]
     return " ".join(["Made with " + " · ".join(parts) + ".", *settings.get("notes", [])])
 
@@ -149,19 +247,16 @@ def stopper(context: Context, job: str) -> Callable:
 def _export(context: Context, suffix: str) -> Callable:
     def export(request: gr.Request, progress=gr.Progress()):
         from ..export import save
+        from .share import write_page
 
         with plain_errors():
             stages = Stages(progress, context.sessions.start(visitor(request), "download"))
             animation = context.sessions.kept(visitor(request))
             path = context.sessions.named_result(visitor(request), f"emoface-{animation.emotion}{suffix}")
-            save(animation, path, progress=stages, cancel=stages.cancelled)
+            write_page(animation, path) if suffix == ".html" else save(animation, path, progress=stages, cancel=stages.cancelled)
             return gr.update(value=str(path), visible=True)
 
     return export
-
-
-SHARED = {"source", "emotion", "mix", "level", "style", "head", "idle"}
-"""Settings that a link holds."""
 
 
 def _restore(context: Context) -> Callable:
@@ -172,17 +267,18 @@ def _restore(context: Context) -> Callable:
 
     def restore(request: gr.Request):
         given = dict(request.query_params)
-        if not SHARED.intersection(given):  # a plain visit: this answer may come after the visitor's first click
-            return (gr.skip(),) * 8
+        if not set(LINKED).intersection(given):  # a plain visit: this answer may come after the visitor's first click
+            return (gr.skip(),) * 9
         source = one_of(given.get("source"), ("speech", "named"), "speech")
         try:
-            mix, head = min(max(float(given.get("mix", 1)), 0.0), 1.0), int(given.get("head", 0))
-            if not math.isfinite(mix):
+            mix, intensity = min(max(float(given.get("mix", 1)), 0.0), 1.0), min(max(float(given.get("intensity", 1)), 0.0), MOST_INTENSE)
+            head = int(given.get("head", 0))
+            if not math.isfinite(mix + intensity):
                 raise ValueError("not a number")
         except ValueError:
-            mix, head = 1.0, 0
+            mix, intensity, head = 1.0, 1.0, 0
         return (source, gr.update(value=one_of(given.get("emotion"), context.emotions, emotion_default(context, "happy")), visible=source == "named"),
-                gr.update(value=mix, visible=source != "speech"), one_of(given.get("level"), LEVELS, "normal"),
+                gr.update(value=mix, visible=source != "speech"), intensity, one_of(given.get("level"), LEVELS, "normal"),
                 one_of(given.get("style"), context.styles, context.styles[0]), head if 0 <= head < HEAD_COUNT and context.heads else 0,
                 given.get("idle", "true") != "false", gr.update(visible=False))
 
@@ -196,5 +292,5 @@ def load_opening(name: str) -> dict:
         return {}
     saved = json.loads(description.read_text("utf-8"))
     sounds = {label: str(EXAMPLES / file) for label, file in saved["sounds"].items()}
-    player = {"animation": str(EXAMPLES / f"{name}.efp"), "audio": sounds, "autoplay": saved["autoplay"]}
-    return {"player": player, "echo": saved["echo"], **{key: Chart(**chart) for key, chart in saved["charts"].items()}}
+    player = {"animation": str(EXAMPLES / f"{name}.efp"), "audio": sounds, "autoplay": saved["autoplay"], "made": saved.get("made")}
+    return {"player": player, "echo": saved["echo"], "felt": saved.get("felt", ""), "compared": saved.get("compared", ""), **{key: Chart(**chart) for key, chart in saved["charts"].items()}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Callable
+from collections.abc import Callable
 
 import gradio as gr
 import numpy as np
@@ -28,11 +28,12 @@ def build(context: Context) -> None:
         level = gr.Dropdown(list(LEVELS), value="normal", label="level")
         style = gr.Dropdown(list(context.styles), value=context.styles[0], label="style")
         idle = gr.Checkbox(False, label="idle")
+        intensity, curve = gr.Number(1.0, label="intensity"), gr.JSON(label="emotion_curve")
         format_ = gr.Dropdown(list(FORMATS), value="npz", label="format")
         file, files, summary = gr.File(label="file"), gr.File(label="files", file_count="multiple"), gr.JSON(label="summary")
         triggers = [gr.Button(visible=False) for _ in range(3)]
     limits = dict(concurrency_limit=1, concurrency_id="model")
-    triggers[0].click(_animate(context), [speech, emotion, other, mix, level, style, head, idle, format_, reference], [file, summary], api_name="animate", **limits)
+    triggers[0].click(_animate(context), [speech, emotion, other, mix, level, style, head, idle, format_, reference, intensity, curve], [file, summary], api_name="animate", **limits)
     triggers[1].click(_cross(context), [speech, other, level, style, head], [files, summary], api_name="cross_reconstruct", **limits)
     triggers[2].click(_importance(context), [speech, emotion, level, head], [file, summary], api_name="importance", **limits)
 
@@ -58,7 +59,7 @@ def _save(context: Context, request: gr.Request, animation: Animation, name: str
 def _animate(context: Context) -> Callable:
     def animate(speech: str, emotion: str = "speech", emotion_speech: str | None = None, mix: float = 1.0, level: str = "normal",
                 style: str | None = None, head: int = 0, idle: bool = False, format: str = "npz",
-                reference: str | None = None, request: gr.Request = None):
+                reference: str | None = None, intensity: float = 1.0, emotion_curve: list | None = None, request: gr.Request = None):
         """Turn a recording of speech into an animated 3D talking head.
 
         Args:
@@ -72,6 +73,8 @@ def _animate(context: Context) -> Callable:
             idle: Add blinks and eye movement.
             format: npz (vertices, ARKit weights, importance), glb, mp4, csv (ARKit curves), json or zip (OBJ files).
             reference: A neutral recording of the person whose emotion is heard; the emotion is then told from that voice's own rest.
+            intensity: How much of the expression is shown: 0 the same words without feeling, 1 all of it, up to 1.5.
+            emotion_curve: The emotion over time in place of `emotion`: [[seconds, {"happy": 0.7}], ...], straight lines between the keys.
 
         Returns:
             The file, and a summary: settings, length, and the probabilities of the emotions heard.
@@ -79,7 +82,8 @@ def _animate(context: Context) -> Callable:
         stages = _stages(context, request, speech, emotion_speech, reference)
         with plain_errors():
             short_enough(need(speech, "Give a sound file as speech."), limit=MAX_SECONDS)
-            animation = context.engine.run("__call__", speech, emotion=emotion_speech or emotion, mix=mix, level=level, style=style,
+            animation = context.engine.run("__call__", speech, emotion=emotion_curve or emotion_speech or emotion, mix=mix, level=level, style=style,
+                                           intensity=intensity,
                                            head=int(head), idle=idle, reference=reference, stages=stages)
             return _save(context, request, animation, "animation", format), describe(animation)
 

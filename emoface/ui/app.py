@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import gradio as gr
 
@@ -14,7 +15,7 @@ from .context import Context
 from .engine import Engine
 from .header import ABOUT, device_name, header
 from .hosts import host_check
-from .player import PLOTLY_3D_URL
+from .player import HERE, PLOTLY_3D_URL
 from .sessions import visitor
 from .theme import CSS, theme
 
@@ -23,6 +24,13 @@ SESSION_STATES = 200
 """Gradio's copies of the page's state, a quarter of a megabyte each; nothing here is kept in them."""
 # Relative, so that it also holds behind a root path: the drawing library comes while Gradio starts.
 PRELOAD = f'<link rel="preload" as="script" href="{PLOTLY_3D_URL.lstrip("/")}">'
+# Raters who open the plain address of a study see nothing but the study; its owner adds ?app.
+STUDY = """<script>if (!new URLSearchParams(location.search).has('app')) {
+  const alone = document.createElement('style');   // Gradio's own css= cannot hold what lies outside its container
+  alone.textContent = '.ef-header, .ef-tabs > .tab-wrapper { display: none !important; } .ef-tabs { margin-top: 0 !important; }';
+  document.head.append(alone);
+}</script>"""
+RECORDING = f'<script>{(HERE / "recording.js").read_text("utf-8")}</script>'
 
 
 def build_app(*, model: str | None = None, device: str = "auto", study: str | Path | None = None, opening: bool = True,
@@ -52,13 +60,14 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
         engine = Engine(pipeline)
         config, emotions = engine.pipeline.model.config, engine.pipeline.emotions
     styles = [config.default_style or config.style_names[0]]
-    context = Context(engine=engine, styles=[*styles, *(s for s in config.style_names if s not in styles)], heads=config.head == "embedded", opening=opening, notice=notice,
+    context = Context(engine=engine, styles=[*styles, *(s for s in config.style_names if s not in styles)], heads=config.head == "embedded",
+                      voice_rest=config.voice_rest, opening=opening, notice=notice,
                       emotions=emotions)
 
     with gr.Blocks(title="EmoFace: speech to a feeling 3D face", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         licence = "CC BY-NC-SA 4.0" if embedded else "see its model card"
         gr.HTML(header(model=config.name, device=device_name(pick_device(device)), licence=licence, notice=notice))
-        with gr.Tabs(elem_classes="ef-tabs"):
+        with gr.Tabs(elem_classes="ef-tabs", selected="animate" if study is None else "study"):
             with gr.Tab("Animate", id="animate"):
                 animate.build(context)
             with gr.Tab("Cross-reconstruction", id="cross"):
@@ -93,9 +102,9 @@ def _leave(context: Context) -> Callable:
     return leave
 
 
-def launch_options() -> dict[str, Any]:
-    """What belongs to ``launch`` in Gradio 6: looks, limits and the tools for agents."""
+def launch_options(*, study: bool = False) -> dict[str, Any]:
+    """What belongs to ``launch`` in Gradio 6: looks, limits and the tools for agents. ``study``: raters come to this page."""
     # Gradio's check that the page answers gives up after 3 s, which a busy machine may need: _frontend=False leaves it out.
-    return dict(_frontend=False, theme=theme(), css=CSS, head=PRELOAD, max_file_size=UPLOAD_LIMIT, state_session_capacity=SESSION_STATES,
+    return dict(_frontend=False, theme=theme(), css=CSS, head=PRELOAD + RECORDING + (STUDY if study else ""), max_file_size=UPLOAD_LIMIT, state_session_capacity=SESSION_STATES,
                 enable_monitoring=False, app_kwargs={"middleware": host_check()},
                 mcp_server=find_spec("mcp") is not None, root_path=os.environ.get("GRADIO_ROOT_PATH") or None)

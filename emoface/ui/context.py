@@ -40,6 +40,8 @@ class Context:
     """Speaking styles of the model; the first is the default."""
     heads: bool
     """Whether the model moves the embedded head, of which there are 24."""
+    voice_rest: bool = False
+    """Whether the model can hear a voice against its own rest."""
     sessions: Sessions = field(default_factory=Sessions)
     opening: bool = True
     """Show the precomputed examples of ``assets/examples`` when the page opens."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 import gradio as gr
 import numpy as np
 import soundfile
 
-from . import plots, scenes
+from . import plots, scenes, words
 from .animate import load_opening, stopper
 from .chart import ChartView
 from .context import SPEECH_EXAMPLES, Context
@@ -19,6 +19,7 @@ from .player import FacePlayer
 from .sessions import visitor
 
 PLAYER = "cross"
+HOW = "Use Hear below the faces to switch between the two recordings; the others speak on in silence."
 
 
 def build(context: Context) -> None:
@@ -26,7 +27,14 @@ def build(context: Context) -> None:
                 "emotion. Where letters match, a recording is rebuilt from its own parts; where they differ, the emotion comes from the "
                 "*other* recording. If content and emotion are really separate, lips agree along a row, and brows and cheeks along a column.",
                 elem_classes="ef-lead")
+    opening = load_opening("cross") if context.opening else {}
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
+        with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
+            player = FacePlayer(opening.get("player"), player_id=PLAYER, count=4, elem_id="cross-player",
+                                empty="Give two recordings, then press Swap emotions. Four faces appear here.")
+            go, stop, status = action("Swap emotions", elem_id="cross-go", status_id="cross-status")
+            echo = Note(opening.get("echo", HOW), elem_id="cross-echo")
+            plot = ChartView(opening.get("plot"), elem_id="cross-plot")
         with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
                 step(1, "Recording A")
@@ -34,24 +42,17 @@ def build(context: Context) -> None:
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Recording B")
                 b = recording(context, "Recording B", limit=CROSS_SECONDS, elem_id="cross-b")
-                examples = gr.Button("Try a narrator and an angry voice", size="sm", elem_id="cross-example")
+                examples = gr.Button("Try a happy and an angry voice", size="sm", elem_id="cross-example")
             with gr.Column(elem_classes="ef-card"):
                 step(3, "Face")
-                level = gr.Radio(LEVEL_CHOICES, value="normal", label="Intensity", elem_classes="ef-pills")
-                style = gr.Dropdown(list(context.styles), value=context.styles[0], label="Speaking style")
+                level = gr.Radio(LEVEL_CHOICES, value="normal", label="How the training actors played it", elem_classes="ef-pills")
+                style = gr.Radio(list(context.styles), value=context.styles[0], label="Speaking style", elem_classes="ef-pills", visible=len(context.styles) > 1)
                 with gr.Accordion("Choose a head", open=False, visible=context.heads):
                     head = HeadPicker(0)
-            go, stop, status = action("Swap emotions", elem_id="cross-go", status_id="cross-status")
-        with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
-            opening = load_opening("cross") if context.opening else {}
-            player = FacePlayer(opening.get("player"), player_id=PLAYER, count=4, elem_id="cross-player",
-                                empty="Give two recordings, then press Swap emotions. Four faces appear here.")
-            echo = Note(opening.get("echo", "Use Hear below the faces to switch between the two recordings; faces that speak the other one are dimmed."))
-            plot = ChartView(opening.get("plot"), elem_id="cross-plot")
 
-    job = dict(fn=_cross(context), inputs=[a, b, level, style, head], outputs=[player, plot, status, echo], show_progress_on=status,
+    job = dict(fn=_cross(context), inputs=[a, b, level, style, head], outputs=[player, plot, status, echo], show_progress_on=player,
                concurrency_limit=1, concurrency_id="model", api_visibility="private")
-    paths = SPEECH_EXAMPLES[0].path, SPEECH_EXAMPLES[1].path
+    paths = SPEECH_EXAMPLES[2].path, SPEECH_EXAMPLES[1].path
     runs = [go.click(**job), examples.click(lambda: paths, None, [a, b], queue=False, show_progress="hidden", api_visibility="private").then(**job)]
     stop.click(stopper(context, PLAYER), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
 
@@ -65,10 +66,10 @@ def _cross(context: Context) -> Callable:
                 short_enough(need(path, f"Recording {name} is missing: record or upload it, or click the example."), limit=CROSS_SECONDS)
             rows = context.engine.run("cross_reconstruct", a, b, level=level, style=style, head=head, stages=stages)
             stages("Packing for the browser", 0.85)
-            new = lambda suffix: context.sessions.result(visitor(request), suffix)  # noqa: E731
+            new = lambda suffix: context.sessions.result(visitor(request), suffix)
             shown = show(rows, new(".efp"), [new(".wav"), new(".wav")])
             return shown, plots.column_displacement(rows), f"Ready after {stages.elapsed:.1f} s: four faces.", \
-                "Use Hear below the faces to switch between the two recordings; faces that speak the other one are dimmed."
+                " ".join([*(words.heard(row[i], whose=f"Recording {name}") for i, (row, name) in enumerate(zip(rows, "AB"))), HOW])
 
     return cross_tab
 

@@ -7,8 +7,9 @@ import os
 import re
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -35,7 +36,7 @@ class Engine:
                 self._pipeline = self._build()
             return self._pipeline
 
-    def run(self, method: str, *arguments: Any, stages: "Stages", part: tuple[float, float] = (0.1, 0.85), **options: Any) -> Any:
+    def run(self, method: str, *arguments: Any, stages: Stages, part: tuple[float, float] = (0.1, 0.85), **options: Any) -> Any:
         """``pipeline.METHOD(*arguments, **options)``, with its stages shown in ``part`` of the bar, until it is done or stopped.
 
         Where a Space lends GPUs, the work happens in another process, which can neither report stages nor be stopped half way.
@@ -61,14 +62,14 @@ def _borrow_gpu(function: Callable) -> Callable | None:
 
 
 class Stages:
-    """Named stages with elapsed time, shown by Gradio's progress display, and the way to stop between them."""
+    """Named stages, shown by Gradio's progress display, which has the clock, and the way to stop between them."""
 
     def __init__(self, progress: gr.Progress | None, stopped: threading.Event):
         self._progress, self._stopped, self._start = progress, stopped, time.monotonic()
 
     def __call__(self, stage: str, fraction: float) -> None:
         if self._progress is not None:
-            self._progress(min(max(fraction, 0.0), 1.0), desc=f"{stage} · {self.elapsed:.1f} s")
+            self._progress(min(max(fraction, 0.0), 1.0), desc=stage)
 
     @property
     def elapsed(self) -> float:

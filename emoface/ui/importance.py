@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 import gradio as gr
 
 from . import plots, scenes
-from .animate import emotion_argument, load_opening, sound_file, stopper
+from .animate import emotion_argument, feeling_shown, load_opening, sound_file, stopper
 from .chart import ChartView
 from .context import SPEECH_EXAMPLES, Context
 from .engine import CROSS_SECONDS, Engine, Stages, plain_errors, short_enough
 from .heads import HeadPicker
-from .inputs import LEVEL_CHOICES, action, emotion_choice, example_buttons, need, recording, step
+from .inputs import LEVEL_CHOICES, Note, action, emotion_choice, example_buttons, need, recording, step
 from .player import FacePlayer
 from .sessions import visitor
 
@@ -24,7 +24,14 @@ each point. Grey points hardly move, so their weight means nothing. Choose the v
 
 def build(context: Context) -> None:
     gr.Markdown(LEAD, elem_classes="ef-lead")
+    opening = load_opening("importance") if context.opening else {}
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
+        with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
+            player = FacePlayer(opening.get("player"), player_id=PLAYER, count=2, elem_id="importance-player",
+                                empty="Record or upload speech, then press Show what matters.")
+            go, stop, status = action("Show what matters", elem_id="importance-go", status_id="importance-status")
+            felt = Note(opening.get("felt", ""), elem_id="importance-felt")
+            timeline = ChartView(opening.get("timeline"), elem_id="region-time")
         with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
                 step(1, "Speech")
@@ -34,30 +41,27 @@ def build(context: Context) -> None:
                 step(2, "Emotion")
                 source = gr.Radio([("From this speech", "speech"), ("A named emotion", "named")], value="speech", label="Where the emotion comes from", elem_classes="ef-pills")
                 named = emotion_choice(context, "angry")
-                level = gr.Radio(LEVEL_CHOICES, value="normal", label="Intensity", elem_classes="ef-pills")
+                level = gr.Radio(LEVEL_CHOICES, value="normal", label="How the training actors played it", elem_classes="ef-pills")
                 with gr.Accordion("Choose a head", open=False, visible=context.heads):
                     head = HeadPicker(0)
-            go, stop, status = action("Show what matters", elem_id="importance-go", status_id="importance-status")
-        with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
-            opening = load_opening("importance") if context.opening else {}
-            player = FacePlayer(opening.get("player"), player_id=PLAYER, count=2, elem_id="importance-player",
-                                empty="Record or upload speech, then press Show what matters.")
-            timeline = ChartView(opening.get("timeline"), elem_id="region-time")
     with gr.Row(equal_height=False, elem_classes="ef-two"):
         with gr.Column(min_width=320):
             bars = ChartView(opening.get("bars"), elem_id="region-bars")
-        with gr.Column(min_width=320):
+        with gr.Column(min_width=320, visible=len(context.emotions) > 1):
+            compare = gr.Button("Compare all emotions on this speech", elem_id="compare")
+            compared = Note(opening.get("compared", ""), elem_id="compared")
             comparison = ChartView(opening.get("comparison"), elem_id="comparison")
-            compare = gr.Button("Compare all emotions on this speech", elem_id="compare", visible=len(context.emotions) > 1)
 
     source.change(lambda s: gr.update(visible=s == "named"), source, named, queue=False, show_progress="hidden", api_visibility="private")
-    common = dict(show_progress_on=status, concurrency_limit=1, concurrency_id="model", api_visibility="private")
-    job = dict(fn=_importance(context), inputs=[speech, source, named, level, head], outputs=[player, timeline, bars, status], **common)
+    common = dict(show_progress_on=player, concurrency_limit=1, concurrency_id="model", api_visibility="private")
+    job = dict(fn=_importance(context), inputs=[speech, source, named, level, head], outputs=[player, timeline, bars, status, felt], **common)
     runs = [go.click(**job)]
     for button, example in zip(examples, SPEECH_EXAMPLES):
         chosen = button.click(lambda path=example.path: path, None, speech, queue=False, show_progress="hidden", api_visibility="private")
         runs.append(chosen.then(**job))
-    runs.append(compare.click(_compare(context), [speech, level], [comparison, status], **common))
+    runs.append(compare.click(_compare(context), [speech, level], [comparison, compared], **{**common, "show_progress_on": comparison}))
+    # A comparison of another recording, or of another level, must not stand beside this one.
+    gr.on([speech.change, level.change], lambda: (None, ""), None, [comparison, compared], queue=False, show_progress="hidden", api_visibility="private")
     stop.click(stopper(context, PLAYER), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
 
 
@@ -71,12 +75,14 @@ def _importance(context: Context) -> Callable:
         with plain_errors():
             stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, speech))
             stages("Checking the recording", 0.0)
-            short_enough(need(speech), limit=CROSS_SECONDS)
+            speech = need(speech or (SPEECH_EXAMPLES[1].path if context.opening else None))  # the face that the tab opens with
+            short_enough(speech, limit=CROSS_SECONDS)
             runs = three_branches(context.engine, speech, emotion=emotion_argument(source, None, named), level=level, head=head, stages=stages)
             stages("Packing for the browser", 0.85)
             path = scenes.branches(context.sessions.result(visitor(request), ".efp"), **runs)
             shown = {"animation": path, "audio": sound_file(context, request, runs["fused"]), "autoplay": "on"}
-            return shown, plots.region_time(runs["fused"], follows=PLAYER), plots.region_bars(runs["fused"]), f"Ready after {stages.elapsed:.1f} s."
+            fused = runs["fused"]
+            return shown, plots.region_time(fused, follows=PLAYER), plots.region_bars(fused), f"Ready after {stages.elapsed:.1f} s.", feeling_shown(fused)[0]
 
     return importance_tab
 
@@ -86,8 +92,9 @@ def _compare(context: Context) -> Callable:
         with plain_errors():
             stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, speech))
             stages("Checking the recording", 0.0)
-            short_enough(need(speech), limit=CROSS_SECONDS)
+            speech = need(speech or (SPEECH_EXAMPLES[1].path if context.opening else None))  # the face that the tab opens with
+            short_enough(speech, limit=CROSS_SECONDS)
             runs = context.engine.run("batch", [(speech, name) for name in context.emotions], level=level, stages=stages)
-            return plots.emotion_comparison(dict(zip(context.emotions, runs))), f"Compared after {stages.elapsed:.1f} s."
+            return plots.emotion_comparison(dict(zip(context.emotions, runs))), f"Compared on {runs[0].settings['speech']}, {level} level."
 
     return compare

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import gradio as gr
 
@@ -37,12 +37,14 @@ def recording(context: Context, label: str, *, limit: float = MAX_SECONDS, elem_
     return audio
 
 
-def action(label: str, *, elem_id: str, stop_id: str | None = None, status_id: str) -> tuple[gr.Button, gr.Button, "Note"]:
-    """The button that starts a tab's work, the one that stops it, and the line that says how it goes."""
+def action(label: str, *, elem_id: str, stop_id: str | None = None, status_id: str) -> tuple[gr.Button, gr.Button, Note]:
+    """The button that starts a tab's work, the one that stops it, and the line that says how it went; how it goes is shown on the stage."""
     with gr.Row(elem_classes="ef-action"):
         go = gr.Button(label, variant="primary", elem_classes="ef-go", elem_id=elem_id, scale=4)
         stop = gr.Button("Stop", elem_classes="ef-cancel", elem_id=stop_id, scale=1, min_width=84)
-    return go, stop, Note(elem_id=status_id, elem_classes="ef-status")
+    status = Note(elem_id=status_id, elem_classes="ef-status")
+    go.click(None, None, status, js="() => ''", queue=False, show_progress="hidden", api_visibility="private")  # what the last run said is over
+    return go, stop, status
 
 
 class Note(gr.HTML):
@@ -57,20 +59,20 @@ class Note(gr.HTML):
 def check(path: str | None, *, limit: float) -> str:
     """What can be said about a recording at once."""
     if path is None:
-        return f"Up to {limit:.0f} seconds; wav, mp3, flac, ogg or m4a."  # Gradio's field takes webm for a video and refuses it
+        return f"Up to {limit:.0f} seconds of sound or video: wav, mp3, flac, ogg, m4a, webm, mp4, mov, mkv and more."
     from ..audio import load_audio
 
     try:
         audio = load_audio(path, max_seconds=limit)
-        return " ".join([f"{audio.seconds:.1f} seconds, ready.", *audio.notes])
     except EmoFaceError as error:
         return str(error)
+    return f"{audio.seconds:.1f} seconds. {' '.join(audio.notes) or 'Ready.'}"
 
 
-def emotion_choice(context: Context, preferred: str, **options) -> gr.Radio:
+def emotion_choice(context: Context, preferred: str, *, shown: bool = False, **options) -> gr.Radio:
     """The named emotions of the model."""
     return gr.Radio([(name.capitalize(), name) for name in context.emotions], value=emotion_default(context, preferred), label="Emotion",
-                    elem_classes="ef-pills", visible=False, **options)
+                    elem_classes="ef-pills", visible=shown, **options)
 
 
 def emotion_default(context: Context, preferred: str) -> str | None:

@@ -19,6 +19,7 @@ const colormap = Float32Array.from({ length: 768 }, (_, i) => {
 stage.dataset.count = props.count || 1;
 
 let sought = false;   // whether the sound is on its way to another time
+let zoom = 1;   // how many times the head is drawn larger than at first
 let Plotly = null, scene = null, generation = 0, building = 0, leader = null, camera = structuredClone(FRONT);
 const lateness = [];   // milliseconds between the frame on screen and the sound, one sample per browser frame while playing
 
@@ -172,12 +173,31 @@ function fillFrame(panel, t) {
   const { header, tracks, mesh } = scene, V = header.vertices, D = mesh.count, track = tracks[panel.track];
   const { coarse, shown, normals, albedo, rgb, x, y, z } = panel.buffers, scale = header.step / header.radius;
   const from = 3 * V * t, q = track.positions;
-  for (let i = 0; i < 3 * V; i++) coarse[i] = q[from + i] * scale;
+  if (panel.blended) blendInto(coarse, t, scale);
+  else for (let i = 0; i < 3 * V; i++) coarse[i] = q[from + i] * scale;
   refine(mesh, coarse, shown);
   smoothNormals(mesh.faces, shown, normals);
   paint(panel, t);
   light(mesh, normals, albedo, panel.axes = cameraAxes(eyeOf(panel)), rgb);
+  if (panel.painted !== 'skin') unlight(panel);
   for (let i = 0; i < D; i++) { x[i] = shown[i]; y[i] = -shown[2 * D + i]; z[i] = shown[D + i]; }
+}
+
+/** A directed face: neutral + sum of weight x (expression - neutral), the weights as the keys of the curve say (emoface/curve.py). */
+function blendInto(coarse, t, scale) {
+  const { header, tracks, names, keys } = scene, size = coarse.length, from = size * t, seconds = t / header.fps;
+  let next = keys.findIndex(([time]) => time > seconds);
+  if (next < 0) next = keys.length;
+  const [t0, w0] = keys[Math.max(next - 1, 0)], [t1, w1] = keys[Math.min(next, keys.length - 1)], share = t1 > t0 ? (seconds - t0) / (t1 - t0) : 0;
+  let rest = scale;
+  coarse.fill(0);
+  names.forEach((name, at) => {
+    const weight = scale * ((w0[name] || 0) + share * ((w1[name] || 0) - (w0[name] || 0)));
+    if (!weight || name === 'neutral') return;
+    rest -= weight;
+    for (let i = 0, q = tracks[at].positions; i < size; i++) coarse[i] += weight * q[from + i];
+  });
+  for (let i = 0, q = tracks[names.indexOf('neutral')].positions; i < size; i++) coarse[i] += rest * q[from + i];
 }
 
 /** Colours before light: the head's own, or on its skin those of a layer; a fine vertex mixes its coarse ones. */
@@ -202,6 +222,14 @@ function paint(panel, t) {
       r += weight * heatColors[j]; g += weight * heatColors[j + 1]; b += weight * heatColors[j + 2];
     } else { r = heatColors[3 * v]; g = heatColors[3 * v + 1]; b = heatColors[3 * v + 2]; }
     albedo[3 * v] = linear[r * 255 + 0.5 | 0]; albedo[3 * v + 1] = linear[g * 255 + 0.5 | 0]; albedo[3 * v + 2] = linear[b * 255 + 0.5 | 0];
+  }
+}
+/** Colours that stand for numbers are those of the bar, in no light; grey ones, which stand for none, keep the light that shows the shape. */
+function unlight(panel) {
+  const { albedo, rgb } = panel.buffers, skin = Math.min(scene.mesh.skin, albedo.length / 3);
+  for (let p = 0; p < 3 * skin; p += 3) {
+    const grey = Math.max(Math.abs(albedo[p] - albedo[p + 1]), Math.abs(albedo[p + 1] - albedo[p + 2])), share = Math.min(1, grey * 12);
+    for (let k = 0; k < 3; k++) rgb[p + k] += share * (srgb[Math.min(4095, albedo[p + k] * 4095 + 0.5 | 0)] - rgb[p + k]);
   }
 }
 const eyeOf = panel => panel.plot._fullLayout?.scene?._scene?.getCamera?.() || camera;
@@ -316,7 +344,7 @@ function figure(panel, stub) {
     [{ type: 'mesh3d', ...data, hoverinfo: 'skip', showscale: false,   // the light is in the colours
        lighting: { ambient: 1, diffuse: 0, specular: 0, roughness: 1, fresnel: 0, vertexnormalsepsilon: 0, facenormalsepsilon: 0 } }],
     { autosize: true, margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: 'rgba(0,0,0,0)', uirevision: 'face', hovermode: false,
-      scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: 'manual', aspectratio: { x: 2 * REACH, y: 2 * REACH, z: 2 * REACH }, dragmode: 'turntable', hovermode: false, camera: structuredClone(camera) } },
+      scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: 'manual', aspectratio: { x: 2 * REACH * zoom, y: 2 * REACH * zoom, z: 2 * REACH * zoom }, dragmode: 'turntable', hovermode: false, camera: structuredClone(camera) } },
     { displayModeBar: false, responsive: false, plotGlPixelRatio: Math.max(1, Math.min(window.devicePixelRatio || 1, 1.5)), scrollZoom: false, doubleClick: false },
   ];
 }
@@ -403,7 +431,7 @@ async function build(view) {
 function describe(panels, view) {
   view.panels.forEach((spec, at) => {
     const panel = panels[at];
-    Object.assign(panel, { track: spec.track, layer: spec.layer, sound: spec.sound, label: spec.caption, painted: null });
+    Object.assign(panel, { track: spec.track, layer: spec.layer, sound: spec.sound, blended: spec.blended, label: spec.caption, painted: null });
     panel.caption.textContent = spec.caption;
     panel.caption.hidden = !spec.caption;
     panel.plot.setAttribute('aria-label', '3D face animation' + (spec.caption ? ', ' + spec.caption : '') + '. Drag to look around.');
@@ -489,10 +517,12 @@ async function show(value) {
     for (const url of scene?.sounds || []) URL.revokeObjectURL(url);
     const old = scene, same = old && old.mesh.faces.length === next.mesh.faces.length && old.mesh.count === next.mesh.count && old.mesh.faces.every((v, i) => v === next.mesh.faces[i]);
     const panels = old?.panels || [];
-    scene = Object.assign(next, { panels, shown: -1, drawn: 0, dirty: true, duration: next.header.frames / next.header.fps, run: value.run, sounds: sounds.map(sound => URL.createObjectURL(sound)) });
+    scene = Object.assign(next, { panels, shown: -1, drawn: 0, dirty: true, duration: next.header.frames / next.header.fps, run: value.run, made: value.made, sounds: sounds.map(sound => URL.createObjectURL(sound)) });
     offer(find('.efp-track'), find('.efp-soundfield'), value.sounds.map(({ label }, at) => [String(at), label]), '0');
     hear(0);
     seekBar.max = scene.duration;
+    Object.assign(scene, { names: value.names, keys: value.keys });
+    if (value.keys) scene.header.views[0].panels[0].blended = true;
     offer(find('.efp-view'), find('.efp-viewfield'), scene.header.views.map((view, at) => [String(at), view.label]), find('.efp-view').value);
     const view = currentView();
     offerLayers(view);
@@ -546,7 +576,9 @@ async function start(autoplay) {
   if (autoplay === 'on') {
     const { top, bottom } = stage.getBoundingClientRect();
     if (top < 0 || bottom > innerHeight) root.scrollIntoView({ block: bottom - top < innerHeight ? 'nearest' : 'start', behavior: 'smooth' });
-    try { return await audio.play(); } catch { /* the browser wants a click first: play silently instead */ }
+    try { return await audio.play(); } catch (error) {
+      if (error.name !== 'NotAllowedError') return;   // paused at once; else the browser wants a click first: play silently instead
+    }
   }
   if (!autoplay || autoplay === 'off' || matchMedia('(prefers-reduced-motion: reduce)').matches) return;
   audio.muted = true;
@@ -590,7 +622,30 @@ soundButton.onclick = () => { endPreview(); audio.currentTime = 0; if (audio.pau
 seekBar.oninput = () => seek(Number(seekBar.value));
 find('.efp-loop').onclick = event => { endPreview(); press(event.currentTarget, !pressed(event.currentTarget)); audio.loop = pressed(event.currentTarget); };
 find('.efp-mute').onclick = event => { endPreview(); press(event.currentTarget, !pressed(event.currentTarget)); audio.muted = pressed(event.currentTarget); };
-find('.efp-front').onclick = () => { leader = null; camera = structuredClone(FRONT); for (const panel of scene?.panels || []) turn(panel, camera); };
+const look = to => { leader = null; camera = to; for (const panel of scene?.panels || []) turn(panel, to); };
+const front = () => { look(structuredClone(FRONT)); enlarge(1); };
+/** Turn by degrees to the side and up, around the head. */
+function lookAround(side, up) {
+  const { eye, center } = camera, x = eye.x - center.x, y = eye.y - center.y, z = eye.z - center.z, radius = Math.hypot(x, y, z);
+  const angle = Math.atan2(y, x) + side * Math.PI / 180, height = Math.max(-1.4, Math.min(1.4, Math.asin(z / radius) + up * Math.PI / 180));
+  look({ ...structuredClone(camera), eye: { x: center.x + radius * Math.cos(height) * Math.cos(angle), y: center.y + radius * Math.cos(height) * Math.sin(angle), z: center.z + radius * Math.sin(height) } });
+}
+/** The camera has no distance (it is orthographic): the scene's box grows instead. */
+async function enlarge(to) {
+  zoom = Math.max(0.6, Math.min(4, to));
+  const edge = 2 * REACH * zoom;
+  for (const panel of scene?.panels || []) await Plotly.relayout(panel.plot, { 'scene.aspectratio': { x: edge, y: edge, z: edge } });
+  if (scene) scene.dirty = true;
+}
+const fill = () => document.fullscreenElement === root ? document.exitFullscreen() : root.requestFullscreen?.();
+root.addEventListener('fullscreenchange', () => press(find('.efp-full'), document.fullscreenElement === root));
+find('.efp-front').onclick = front;
+find('.efp-closer').onclick = () => enlarge(zoom * 1.25);
+find('.efp-farther').onclick = () => enlarge(zoom / 1.25);
+find('.efp-full').onclick = fill;
+find('.efp-full').hidden = !root.requestFullscreen;
+const LOOK_KEYS = { a: () => lookAround(-10, 0), d: () => lookAround(10, 0), w: () => lookAround(0, 10), s: () => lookAround(0, -10), 0: front, '+': () => enlarge(zoom * 1.25),
+                    '=': () => enlarge(zoom * 1.25), '-': () => enlarge(zoom / 1.25), f: fill };
 find('.efp-track').onchange = event => { if (scene) { endPreview(); hear(Number(event.target.value), audio.currentTime); } };
 find('.efp-rate').onchange = event => { audio.playbackRate = Number(event.target.value); };
 find('.efp-view').onchange = async () => {
@@ -632,6 +687,7 @@ root.addEventListener('keydown', event => {
   else if (key === 'Home') seek(0);
   else if (key === 'End') seek(scene.duration);
   else if (key === 'm' || key === 'M') find('.efp-mute').click();
+  else if (LOOK_KEYS[key.toLowerCase()]) LOOK_KEYS[key.toLowerCase()]();
   else return;
   event.preventDefault();
 });
@@ -663,7 +719,18 @@ new ResizeObserver(() => {
 emoface.players[props.player_id] = {
   audio, seek, lateness,
   get scene() { return scene; },
+  get made() { return scene?.made; },
+  /** Another curve for the directed face. */
+  blend(keys) { if (scene?.names) { scene.keys = keys; scene.dirty = true; } },
+  /** Tracks by name side by side, or (null) the view that was chosen. */
+  async compare(shown) {
+    if (!scene?.names) return;
+    await build(shown ? { panels: shown.map(({ name, caption }) => ({ track: scene.names.indexOf(name), caption, layer: null, sound: 0 })) } : currentView());
+    if (scene) markHeard();
+  },
+  outdated(older) { find('.efp-outdated').hidden = !(older && scene); },
   get camera() { return camera; },
+  get zoom() { return zoom; },
   get fast() { return !!scene?.panels.every(panel => panel.fast); },
 };
 requestAnimationFrame(tick);

@@ -31,9 +31,11 @@ def script(name: str) -> str:
 
 
 class FacePlayer(gr.HTML):
-    """Shows ``{"animation": PATH, "audio": PATH or {LABEL: PATH}, "autoplay": "on" | "muted" | "off"}``.
+    """Shows ``{"animation": PATH, "audio": PATH or {LABEL: PATH}, "autoplay": "on" | "muted" | "off", "made": {...}}``.
 
-    The animation comes from ``pack``; of several sounds of equal length the visitor chooses one.
+    The animation comes from ``pack``; of several sounds of equal length the visitor chooses one. ``made`` (optional) are the controls
+    that the face was made with: scripts of the page read them as ``emoface.players[player_id].made``. With ``names`` (of the animation's
+    tracks, "neutral" among them) and ``keys`` (an emotion curve, ``emoface.curve``) its first panel shows their blend.
 
     ``player_id`` is how charts find the player they follow. ``count`` faces are expected, so
     that room is kept for them. Players of one ``group`` play, stop and seek together; others take turns. ``fast=False`` draws with ``Plotly.restyle`` only. Nothing of the
@@ -57,7 +59,8 @@ class FacePlayer(gr.HTML):
         sounds = value["audio"] if isinstance(value["audio"], dict) else {"Sound": value["audio"]}
         return {
             "animation": _file(value["animation"]), "sounds": [{"label": label, "file": _file(path)} for label, path in sounds.items()],
-            "run": uuid.uuid4().hex, "autoplay": value.get("autoplay", "on"),
+            "run": uuid.uuid4().hex, "autoplay": value.get("autoplay", "on"), "made": value.get("made"),
+            "names": value.get("names"), "keys": value.get("keys"),
         }
 
     def api_info(self) -> dict[str, Any]:

@@ -17,6 +17,8 @@ PLASMA = [[i / 7, color] for i, color in enumerate(("#0d0887", "#5402a3", "#8b0a
 """The faces' colour map; plotly.js does not know it by name."""
 COLUMNS = 300
 """Most points in time that a chart shows."""
+TIMELINE_COLUMNS = 60
+"""The same for emotions over time: more would be a barcode at two minutes."""
 MOVING_MM = 0.2
 """Below this a vertex counts as still (``docs``: the attention weight means nothing there)."""
 
@@ -63,13 +65,15 @@ def emotion_bars(animation: Animation) -> Chart:
 
 
 def emotion_timeline(animation: Animation, *, follows: str) -> Chart:
-    """The same over time, as stacked areas."""
-    seconds, track = thin(animation.emotion_track, animation.fps)
-    data = [{"type": "scatter", "mode": "lines", "stackgroup": "one", "groupnorm": "percent", "name": name.capitalize(),
-             "x": seconds.tolist(), "y": _numbers(track[:, i]), "line": {"width": 0}, "hovertemplate": "%{y:.0f} %",
-             "fillcolor": EMOTION_COLORS.get(name, FUSED)} for i, name in enumerate(animation.emotion_names)]
+    """The same over time, as stacked areas: the emotions that matter somewhere, and the others together."""
+    seconds, track = thin(animation.emotion_track, animation.fps, TIMELINE_COLUMNS)
+    present = [i for i in np.argsort(-track.mean(axis=0)) if track[:, i].max() >= 0.25][:4]
+    parts = [(animation.emotion_names[i].capitalize(), track[:, i], EMOTION_COLORS.get(animation.emotion_names[i], FUSED)) for i in present]
+    parts.append(("Others", 1 - sum(values for _, values, _ in parts), "#b9b4ae"))
+    data = [{"type": "scatter", "mode": "lines", "stackgroup": "one", "groupnorm": "percent", "name": name,
+             "x": seconds.tolist(), "y": _numbers(values), "line": {"width": 0}, "hovertemplate": "%{y:.0f} %", "fillcolor": color} for name, values, color in parts]
     layout = {"margin": {"l": 8, "r": 8, "t": 4, "b": 34}, "xaxis": _time_axis(animation.duration), "hovermode": "x",
-              "yaxis": {"range": [0, 100], "ticksuffix": " %", "nticks": 4}, "showlegend": False}
+              "yaxis": {"range": [0, 100], "ticksuffix": " %", "nticks": 4}, "showlegend": True, "legend": {"orientation": "h", "y": 1.15, "traceorder": "normal"}}
     dominant = [animation.emotion_names[i] for i in track.argmax(axis=1)]
     spans = [name for i, name in enumerate(dominant) if i == 0 or name != dominant[i - 1]]
     summary = "In order of time the strongest emotion is " + ", then ".join(spans[:8]) + "."
@@ -99,12 +103,12 @@ def region_bars(animation: Animation) -> Chart:
     data = [{"type": "bar", "orientation": "h", "y": list(members), "x": _numbers(effect, 2), "marker": {"color": EMOTION},
              "customdata": [["still" if w is None else f"{w:.2f}"] for w in weight],
              "hovertemplate": "%{y}: %{x:.2f} mm, weight %{customdata[0]}<extra></extra>",
-             "text": [f"{e:.2f} mm · {'–' if w is None else f'{w:.2f}'}" for e, w in zip(effect, weight)], "textposition": "outside", "cliponaxis": False}]
-    layout = {"margin": {"l": 8, "r": 96, "t": 4, "b": 30}, "bargap": 0.3, "xaxis": {"title": {"text": "mm, mean over the clip"}, "rangemode": "tozero", "nticks": 5},
+             "text": [f"{e:.2f} mm, weight {'–' if w is None else f'{w:.2f}'}" for e, w in zip(effect, weight)], "textposition": "outside", "cliponaxis": False}]
+    layout = {"margin": {"l": 8, "r": 140, "t": 4, "b": 30}, "bargap": 0.3, "xaxis": {"title": {"text": "mm, mean over the clip"}, "rangemode": "tozero", "nticks": 5},
               "yaxis": {"autorange": "reversed", "showgrid": False}}
     best = list(members)[int(np.argmax(effect))]
     return Chart("Which parts emotion moves most", data, layout, f"{best} moves most, {max(effect):.1f} millimetres on average.", height=370,
-                 note="Bars: movement by the emotion branch. After the dot: its attention weight, 0 to 1, where it moves anything.")
+                 note="Bars: movement by the emotion branch. Weight: how much the model listens to it there, 0 to 1; – where nothing moves.")
 
 
 def emotion_comparison(runs: Mapping[str, Animation]) -> Chart:
@@ -112,13 +116,15 @@ def emotion_comparison(runs: Mapping[str, Animation]) -> Chart:
     first = next(iter(runs.values()))
     members = {n: i for n, i in region_members(first).items() if n not in ("Ears", "Neck", "Scalp")}
     table = np.array([[run.emotion_effect_mm[:, index].mean() for index in members.values()] for run in runs.values()])
-    data = [{"type": "heatmap", "x": list(members), "y": [name.capitalize() for name in runs], "z": _numbers(table, 2), "colorscale": PLASMA,
-             "zmin": 0, "colorbar": {"title": {"text": "mm"}, "thickness": 12, "outlinewidth": 0},
-             "hovertemplate": "%{y}, %{x}: %{z:.2f} mm<extra></extra>"}]
+    share = 100 * table / np.maximum(table.max(axis=1, keepdims=True), 1e-9)  # each row by its own: one strong emotion would darken all others
+    data = [{"type": "heatmap", "x": list(members), "y": [f"{name.capitalize()}, up to {row.max():.1f} mm" for name, row in zip(runs, table)],
+             "z": _numbers(share, 0), "customdata": _numbers(table, 2), "colorscale": PLASMA, "zmin": 0, "zmax": 100,
+             "colorbar": {"title": {"text": "% of the row"}, "thickness": 12, "outlinewidth": 0},
+             "hovertemplate": "%{y}, %{x}: %{customdata:.2f} mm<extra></extra>"}]
     layout = {"margin": {"l": 8, "r": 8, "t": 6, "b": 8}, "xaxis": {"showgrid": False, "tickangle": -35}, "yaxis": {"autorange": "reversed", "showgrid": False}}
     words = "; ".join(f"{name}: {list(members)[int(np.argmax(row))].lower()}" for name, row in zip(runs, table))
     return Chart("The same words with every emotion", data, layout, f"Part of the face that moves most: {words}.", height=330,
-                 note="Rows: emotions. Columns: parts of the face. Bright means that this emotion moves this part far.")
+                 note="Rows: emotions, each coloured from 0 to its own largest movement. Columns: parts of the face.")
 
 
 def column_displacement(grid: Sequence[Sequence[Animation]]) -> Chart:

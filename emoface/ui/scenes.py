@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,16 +17,14 @@ WEIGHT, EFFECT = "weight", "effect"
 
 
 def layers(animations: Sequence[Animation]) -> list[Layer]:
-    """Colour scales that hold for all faces shown together: 1st to 99th percentile, so that single vertices do not set them."""
+    """Colour scales that hold for all faces shown together. The weight's is always 0 to 1; that of movement ends where all but 0.5 % of the
+    points do, so that single vertices do not set it, and says so."""
     effect = np.concatenate([a.emotion_effect_mm.ravel()[::7] for a in animations])
-    weight = np.concatenate([a.emotion_importance.ravel()[::7] for a in animations])
-    moving = weight[effect >= MOVING_MM]
-    low, high = np.percentile(moving, [1, 99]) if moving.size else (0.0, 1.0)
-    low, high = np.floor(low * 20) / 20, max(np.ceil(high * 20) / 20, np.floor(low * 20) / 20 + 0.05)
-    return [
-        Layer(WEIGHT, "Attention weight of emotion", "", float(low), float(high), f"grey: moved less than {MOVING_MM} mm"),
-        Layer(EFFECT, "Movement by emotion", "mm", 0.0, float(max(np.percentile(effect, 99.5), 1.0)), f"grey: moved less than {MOVING_MM} mm"),
-    ]
+    most = max(float(a.emotion_effect_mm.max(initial=0)) for a in animations)
+    high = min(float(max(np.ceil(10 * np.percentile(effect, 99.5)) / 10, 1.0)), max(most, 1.0))
+    still = f"grey: moved less than {MOVING_MM} mm"
+    clipped = f"brightest: {high:.1f} mm and more, at most {most:.1f} mm · " if most > high else ""
+    return [Layer(WEIGHT, "Attention weight of emotion", "", 0.0, 1.0, still), Layer(EFFECT, "Movement by emotion", "mm", 0.0, high, clipped + still)]
 
 
 def heat(animation: Animation) -> dict[str, np.ndarray]:
@@ -51,7 +49,7 @@ def grid(path: Path, rows: Sequence[Sequence[Animation]]) -> Path:
     """Content (rows) x emotion (columns) on one clock; the shorter row waits in its last frame."""
     longest = max(row[0].frame_count for row in rows)
     wait = [_hold(animation, longest) for row in rows for animation in row]
-    panels = [Panel(2 * i + j, f"Words {c} · emotion {e}", sound=i) for i, c in enumerate("AB") for j, e in enumerate("AB")]
+    panels = [Panel(2 * i + j, f"Says {c}, feels {e}", sound=i) for i, c in enumerate("AB") for j, e in enumerate("AB")]
     return write(path, wait, [View("Grid", panels)], painted=[])
 
 
@@ -60,6 +58,11 @@ def branches(path: Path, *, content: Animation, emotion: Animation, fused: Anima
     maps = View("Heat maps", [Panel(2, "How much the model listens to emotion", WEIGHT), Panel(2, "How far emotion moves the face", EFFECT)])
     trio = View("Branches", [Panel(0, "Content only"), Panel(1, "Emotion only"), Panel(2, "Fused")])
     return write(path, [content, emotion, fused], [maps, trio], painted=[2])
+
+
+def directed(path: Path, runs: Mapping[str, Animation]) -> Path:
+    """The same words with every emotion in one file, for a player that blends them."""
+    return write(path, list(runs.values()), [View("Directed", [Panel(0)])], painted=[])
 
 
 def _hold(animation: Animation, frames: int) -> Animation:

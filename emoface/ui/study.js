@@ -83,7 +83,7 @@ function stage(place) {
     const host = el('div', { class: 'sf-3d', 'aria-hidden': 'true', inert: true });
     host.innerHTML = html;   // the app's own file
     host.append(el('style', {}, '.sf-3d {' + css + '}'));
-    const own = { player_id: 'study-' + place, plotly_url: props.plotly_url, fast: true, empty: ' ' };
+    const own = { player_id: 'study-' + place, plotly_url: props.plotly_url, look_url: props.look_url, light: props.light, fast: true, empty: ' ' };
     let redraw, ready;
     new Function('element', 'trigger', 'props', 'server', 'upload', 'watch', script)(host, name => name === 'face_ready' && ready(), own, {}, null, (name, callback) => { redraw = callback; });
     const handle = window.emoface.players[own.player_id];

@@ -12,11 +12,12 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from ..export.shading import LIGHTS
 from ..study.make import FILE_TIME
 from ..study.push import HubCopy
 from ..study.session import StudySession, admin_token
 from ..study.storage import Storage, default_path
-from .player import HERE, PLOTLY_3D_URL
+from .player import HERE, LOOK_URL, PLOTLY_3D_URL
 from .player import script as player_script
 from .scratch import is_private
 
@@ -32,7 +33,7 @@ class StudyForm(gr.HTML):
         super().__init__(None, html_template=(HERE / "study.html").read_text("utf-8"),
                          css_template=(HERE / "study.css").read_text("utf-8"),
                          js_on_load=(HERE / "study.js").read_text("utf-8"), apply_default_css=False,
-                         server_functions=[study_call], plotly_url=PLOTLY_3D_URL,
+                         server_functions=[study_call], plotly_url=PLOTLY_3D_URL, look_url=LOOK_URL, light=LIGHTS.tolist(),
                          clips_url=f"/gradio_api/file={clips.as_posix()}", **kwargs)
 
     def get_block_name(self) -> str:

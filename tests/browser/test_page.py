@@ -19,7 +19,7 @@ def wait_for_text(page, selector, words):
 def test_upload_animates_and_a_named_emotion_changes_the_face(open_page, sounds):
     page = open_page()
     upload(page, "#speech", sounds["bursts"])
-    page.get_by_text("2.2 seconds, ready.").wait_for()
+    page.get_by_text("2.2 seconds.").wait_for()
     opening = run_of(page, "animate")
     page.click("#animate")
     wait_for_face(page, "animate", after=opening)
@@ -28,17 +28,19 @@ def test_upload_animates_and_a_named_emotion_changes_the_face(open_page, sounds)
     quiet = picture(page, "#player")
     hold(page, "animate", 0.6)
     assert changed(quiet, picture(page, "#player")) > 0.002
-    assert "style s1" in page.locator("#echo").inner_text()
+    assert "bursts.wav" in page.locator("#echo").inner_text()
 
     page.get_by_label("A named emotion").check()
-    page.get_by_label("Angry", exact=True).check()
-    page.get_by_label("Strong").first.check()
+    page.locator("#named").get_by_label("Angry", exact=True).check()
+    page.get_by_role("button", name="More").click()
+    page.locator("#level").get_by_label("Strong").check()
     page.click("#animate")
     wait_for_face(page, "animate", after=first)
     hold(page, "animate", 0.2)
     assert changed(quiet, picture(page, "#player")) > 0.005
     assert "angry" in page.locator("#echo").inner_text() and "strong" in page.locator("#echo").inner_text()
-    wait_for_text(page, "#emotion-bars .efc-summary", "angry 65 percent")
+    wait_for_text(page, "#felt", "angry because you chose it")
+    assert page.locator("#emotion-bars .efc-summary").text_content() == ""  # a chosen emotion was not heard
     page.wait_for_function("document.querySelectorAll('#player canvas').length <= 1")  # runs do not pile up drawings
 
 
@@ -65,16 +67,16 @@ def test_silence_and_nothing_at_all_are_refused(open_page, sounds):
 def test_stop_really_stops(open_page, sounds, puppeteer):
     page = open_page()
     upload(page, "#speech", sounds["bursts"])
-    page.get_by_text("2.2 seconds, ready.").wait_for()
-    puppeteer.delay, finished = 30.0, puppeteer.finished
+    page.get_by_text("2.2 seconds.").wait_for()
+    puppeteer.delay, finished = 120.0, puppeteer.finished
     try:
         page.click("#animate")
-        wait_for_text(page, "#status", "Moving the face")
-        assert re.search(r"Moving the face · \d+\.\d s", page.locator("#status").inner_text())
-        assert page.locator("#status").bounding_box()["height"] >= 58  # the page below does not jump
+        wait_for_text(page, "#player", "Moving the face")  # on the stage, with one clock
+        shown = page.locator("#player .wrap.translucent").inner_text()
+        assert len(re.findall(r"\d+\.\d", shown)) <= 2, shown  # time passed / expected, once
         second = open_page()
         second.get_by_role("button", name="Narrator").first.click()
-        wait_for_text(second, "#status", "queue: 1/1")
+        wait_for_text(second, "#player", "queue: 1/1")
         page.click("#stop")
         wait_for_text(page, "#status", "Stopped")
         page.wait_for_timeout(3500)
@@ -93,7 +95,7 @@ def test_the_microphone_records_what_is_animated(open_page):
     page.locator("#speech .record-button").first.click()
     page.wait_for_timeout(1500)
     page.locator("#speech .stop-button").first.click()
-    page.get_by_text("seconds, ready.").first.wait_for()
+    page.get_by_text("seconds.").first.wait_for()
     opening = run_of(page, "animate")
     page.click("#animate")
     wait_for_face(page, "animate", after=opening)
@@ -107,7 +109,7 @@ def test_heads_are_chosen_with_mouse_and_keyboard(open_page, sounds):
     page.keyboard.press("ArrowRight")
     assert page.get_by_role("radio", name="Head 6").get_attribute("aria-checked") == "true"
     upload(page, "#speech", sounds["hum"])
-    page.get_by_text("1.0 seconds, ready.").wait_for()
+    page.get_by_text("1.0 seconds.").wait_for()
     opening = run_of(page, "animate")
     page.click("#animate")
     wait_for_face(page, "animate", after=opening)
@@ -117,7 +119,7 @@ def test_heads_are_chosen_with_mouse_and_keyboard(open_page, sounds):
 def test_a_link_restores_the_settings(open_page):
     page = open_page(path="?source=named&emotion=sad&level=strong&head=3&mix=0.5&style=s2&idle=false")
     page.wait_for_function("document.querySelector('#named')?.offsetParent")
-    assert page.get_by_label("Sad", exact=True).is_checked()
+    assert page.locator("#named").get_by_label("Sad", exact=True).is_checked()
     assert page.get_by_role("radio", name="Head 3").get_attribute("aria-checked") == "true"
 
 
@@ -125,9 +127,9 @@ def test_cross_reconstruction_shows_four_faces_in_step(open_page, sounds):
     page = open_page()
     page.get_by_role("tab", name="Cross-reconstruction").click()
     upload(page, "#cross-a", sounds["bursts"])
-    page.get_by_text("2.2 seconds, ready.").wait_for()
+    page.get_by_text("2.2 seconds.").wait_for()
     upload(page, "#cross-b", sounds["hum"])
-    page.get_by_text("1.0 seconds, ready.").wait_for()
+    page.get_by_text("1.0 seconds.").wait_for()
     opening = run_of(page, "cross")
     page.click("#cross-go")
     wait_for_face(page, "cross", after=opening, count=4)
@@ -141,7 +143,7 @@ def test_cross_reconstruction_shows_four_faces_in_step(open_page, sounds):
         return most;
     }""")
     assert differ > 0.005  # metres
-    assert page.locator("#cross-player figcaption").all_inner_texts() == [f"Words {c} · emotion {e}" for c in "AB" for e in "AB"]
+    assert page.locator("#cross-player figcaption").all_inner_texts() == [f"Says {c}, feels {e}" for c in "AB" for e in "AB"]
     hold(page, "cross", 0.6)
     page.locator("#cross-player .efp-track").select_option("1")
     assert page.locator("#cross-player figure.silent").count() == 2
@@ -154,7 +156,7 @@ def test_importance_paints_compares_and_seeks(open_page, sounds):
     page = open_page()
     page.get_by_role("tab", name="Region importance").click()
     upload(page, "#importance-speech", sounds["bursts"])
-    page.get_by_text("2.2 seconds, ready.").wait_for()
+    page.get_by_text("2.2 seconds.").wait_for()
     page.get_by_label("A named emotion").last.check()
     opening = run_of(page, "importance")
     page.click("#importance-go")
@@ -185,12 +187,49 @@ def test_importance_paints_compares_and_seeks(open_page, sounds):
     wait_for_face(page, "importance", count=3)
     page.click("#compare")
     wait_for_text(page, "#comparison .efc-summary", "surprised")
+    wait_for_text(page, "#compared", "bursts.wav")
+    page.locator("#importance-speech").get_by_label("Clear").click()
+    upload(page, "#importance-speech", sounds["hum"])
+    page.wait_for_function("document.querySelector('#comparison .efc-summary').textContent === ''")  # not of this recording
+    assert page.locator("#compared").inner_text() == ""
+
+
+def test_painted_faces_have_the_colours_of_their_bar(open_page, sounds):
+    page = open_page()
+    page.get_by_role("tab", name="Region importance").click()
+    upload(page, "#importance-speech", sounds["bursts"])
+    page.get_by_text("2.2 seconds.").wait_for()
+    page.get_by_label("A named emotion").last.check()
+    page.click("#importance-go")
+    wait_for_face(page, "importance", count=2)
+    hold(page, "importance", 0.6)
+    off = page.evaluate("""() => {   // of every coloured vertex from the colour that its number has on the bar
+        const { scene } = emoface.players.importance, panel = scene.panels[1], { rgb, heatColors } = panel.buffers, heat = scene.tracks[panel.track].heat[panel.painted];
+        const look = scene.mesh.look; let worst = 0, seen = 0;
+        for (let v = 0, at = 0; v < scene.mesh.skin; v++) {
+            const bar = [0, 0, 0]; let coloured = true;
+            for (let n = look.counts[v]; n > 0; n--, at++) {
+                const j = look.indices[at];
+                coloured &&= heat.codes[heat.skin * scene.shown + j] > 0;
+                for (let k = 0; k < 3; k++) bar[k] += look.weights[at] * heatColors[3 * j + k];
+            }
+            if (!coloured) continue;
+            seen++;
+            for (let k = 0; k < 3; k++) worst = Math.max(worst, Math.abs(rgb[3 * v + k] - bar[k]));
+        }
+        return { worst, seen };
+    }""")
+    assert off["seen"] > 20 and off["worst"] < 0.02, off
+    low, high = (page.locator(f"#importance-player .efp-{end}").first.inner_text() for end in ("low", "high"))
+    assert (float(low), float(high)) == (0, 1)  # as the text above says
+    effect = page.evaluate("emoface.players.importance.scene.header.layers.find(layer => layer.id === 'effect')")
+    assert "mm and more, at most" in effect["note"]  # the bar says where it is clipped
 
 
 def test_two_visitors_do_not_see_each_other(open_page, sounds):
     one, two = open_page(), open_page()
     upload(one, "#speech", sounds["bursts"])
-    one.get_by_text("2.2 seconds, ready.").wait_for()
+    one.get_by_text("2.2 seconds.").wait_for()
     before_one, before_two = run_of(one, "animate"), run_of(two, "animate")
     one.click("#animate")
     wait_for_face(one, "animate", after=before_one)
@@ -213,7 +252,7 @@ def test_a_visitor_who_leaves_takes_nothing_of_the_app_or_of_others(open_page, o
         page.get_by_role("tab", name="Region importance").click()
         wait_for_face(page, "importance", count=2)
         upload(page, "#importance-speech", narrator)
-        page.get_by_text("3.3 seconds, ready.").last.wait_for()
+        page.get_by_text("3.3 seconds.").last.wait_for()
     one.wait_for_timeout(300)  # older than the grace time
     one.close()
     two.wait_for_timeout(2000)
@@ -268,7 +307,7 @@ def test_only_the_preview_repeats_and_a_lost_download_ends_its_sound(open_page, 
     wait_for_face(page, "animate")
     page.wait_for_function("emoface.players.animate.audio.loop && !emoface.players.animate.audio.paused")
     upload(page, "#speech", sounds["bursts"])
-    page.get_by_text("2.2 seconds, ready.").wait_for()
+    page.get_by_text("2.2 seconds.").wait_for()
     opening = run_of(page, "animate")
     page.click("#animate")
     wait_for_face(page, "animate", after=opening)
@@ -289,3 +328,196 @@ def test_motion_waits_where_it_is_not_welcome(open_page, opening_server):
     page.wait_for_timeout(700)
     assert page.evaluate("emoface.players.animate.audio.paused")
     assert page.evaluate("emoface.players.animate.scene.shown") == 0
+
+
+@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/tools/build_examples.py)")
+def test_controls_say_what_the_face_shows_and_mark_it_when_they_no_longer_do(open_page, opening_server):
+    page = open_page(address=opening_server, script="window.copied = null; Object.defineProperty(navigator, 'clipboard', { value: { writeText: async text => { window.copied = text; } } });")
+    wait_for_face(page, "animate")
+    made = page.evaluate("emoface.players.animate.made")
+    assert made["source"] == "named" and page.get_by_label("A named emotion").first.is_checked()
+    assert page.locator("#named").get_by_label(made["emotion"].capitalize(), exact=True).is_checked()
+    outdated = page.locator("#player .efp-outdated")
+    page.wait_for_timeout(500)
+    assert outdated.is_hidden()
+    page.locator("#named").get_by_label("Sad", exact=True).check()
+    outdated.wait_for()
+    page.click("#share")
+    page.wait_for_function("window.copied")
+    assert f"emotion={made['emotion']}" in page.evaluate("window.copied")  # of the face shown, not of the controls
+    before = run_of(page, "animate")
+    page.click("#animate")  # no recording yet: the face of the opening is directed
+    wait_for_face(page, "animate", after=before)
+    outdated.wait_for(state="hidden")
+    assert page.evaluate("emoface.players.animate.made.emotion") == "sad"
+
+
+def test_work_is_shown_on_the_stage_which_is_in_sight(open_page, sounds, puppeteer):
+    for width, height in ((1440, 900), (390, 844)):
+        page = open_page(width=width, height=height)
+        assert page.locator("#animate").bounding_box()["y"] + page.locator("#animate").bounding_box()["height"] <= height
+        stage = page.locator("#player .efp-stage").bounding_box()
+        assert stage["y"] < page.locator("#speech").bounding_box()["y"] + 1 and stage["y"] + 300 < height  # the face before the controls
+        puppeteer.delay = 60.0
+        try:
+            page.get_by_role("button", name="Narrator").first.click()
+            wait_for_text(page, "#player", "Moving the face")
+            page.click("#stop")
+            page.wait_for_function("!document.querySelector('#player').textContent.includes('Moving the face')")
+        finally:
+            puppeteer.delay = 0.3
+        wait_for_text(page, "#status", "Stopped")
+
+
+def test_what_was_heard_is_said_and_one_click_corrects_it(open_page, sounds):
+    page = open_page()
+    upload(page, "#speech", sounds["bursts"])
+    page.get_by_text("2.2 seconds.").wait_for()
+    page.click("#animate")
+    wait_for_face(page, "animate")
+    wait_for_text(page, "#felt", "The voice probably sounds neutral (65 % sure).")
+    first = run_of(page, "animate")
+    page.locator("#correction").get_by_text("Angry").click()
+    wait_for_face(page, "animate", after=first)
+    assert page.evaluate("emoface.players.animate.made.emotion") == "angry"
+    assert page.locator("#named").get_by_label("Angry", exact=True).is_checked()
+
+
+def test_the_sound_of_a_video_is_taken_and_other_files_are_refused_in_words(open_page, sounds, tmp_path):
+    import av
+    import numpy as np
+
+    film = tmp_path / "talk.mp4"
+    with av.open(str(film), "w") as file:
+        picture_, sound = file.add_stream("mpeg4", rate=10), file.add_stream("aac", rate=16000)
+        picture_.width = picture_.height = 64
+        picture_.pix_fmt = "yuv420p"
+        for _ in range(10):
+            file.mux(picture_.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))))
+        frame = av.AudioFrame.from_ndarray((0.3 * np.sin(np.arange(16000) / 5)).astype(np.float32)[None], format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        file.mux(sound.encode(frame))
+        file.mux(sound.encode())
+        file.mux(picture_.encode())
+    text = tmp_path / "notes.txt"
+    text.write_text("no sound in here")
+    page = open_page()
+    upload(page, "#speech", film)
+    page.wait_for_function("/1\\.\\d seconds\\./.test(document.body.innerText)")
+    page.locator("#speech").get_by_label("Clear").click()
+    upload(page, "#speech", text)
+    page.get_by_text("notes.txt is not audio that can be read").wait_for()
+    assert "Invalid file type" not in page.inner_text("body")
+
+
+def test_the_head_turns_and_zooms_by_keys(open_page, sounds):
+    page = open_page()
+    upload(page, "#speech", sounds["hum"])
+    page.get_by_text("1.0 seconds.").wait_for()
+    page.click("#animate")
+    wait_for_face(page, "animate")
+    hold(page, "animate", 0.5)
+    front = picture(page, "#player")
+    page.locator("#player .efp").focus()
+    page.keyboard.press("d")
+    page.keyboard.press("d")
+    page.wait_for_function("Math.abs(emoface.players.animate.camera.eye.x) > 0.3")
+    page.wait_for_timeout(500)
+    assert changed(front, picture(page, "#player")) > 0.02
+    page.keyboard.press("0")
+    page.wait_for_timeout(500)
+    assert changed(front, picture(page, "#player")) < 0.01
+    page.keyboard.press("+")
+    page.wait_for_function("emoface.players.animate.zoom > 1.2")
+    page.wait_for_timeout(500)
+    assert changed(front, picture(page, "#player")) > 0.02
+
+
+def test_a_feeling_is_directed_over_time_and_downloaded(open_page, sounds):
+    import json
+
+    import numpy as np
+
+    page = open_page(height=1400)
+    upload(page, "#speech", sounds["bursts"])
+    page.get_by_text("2.2 seconds.").wait_for()
+    page.click("#direct")
+    wait_for_face(page, "animate")
+    hold(page, "animate", 1.5)
+    calm = picture(page, "#player")
+    page.locator("#director .efd-chips").get_by_text("Angry").click()
+    canvas = page.locator("#director canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    canvas.click(position={"x": 10 + 1.5 / 2.2 * (box["width"] - 20), "y": 10 + (box["height"] - 20) / 3})  # 1.5 s, whole strength
+    keys = page.evaluate("emoface.players.animate.scene.keys")
+    assert [round(t, 1) for t, _ in keys] == [0, 1.1, 1.5, 1.9] and keys[2][1]["angry"] == pytest.approx(1, abs=0.05) and keys[0][1] == {"speech": 1}
+    hold(page, "animate", 1.5)  # the face follows without the server
+    assert changed(calm, picture(page, "#player")) > 0.003
+    shown = np.array(page.evaluate("""() => { const { x, y, z } = emoface.players.animate.scene.panels[0].buffers;
+        return [x, y, z].map(axis => Array.from(emoface.players.animate.scene.panels[0].buffers.coarse.slice(0, 30))); }""")[0])
+    assert np.isfinite(shown).all()
+    with page.expect_response(lambda answer: "queue/join" in answer.url):
+        page.get_by_role("button", name="NPZ data").click()
+    link = page.locator("#download a").first
+    link.wait_for()
+    with page.expect_download() as download:
+        link.click()
+    with np.load(download.value.path(), allow_pickle=False) as saved:
+        settings = json.loads(str(saved["settings"]))
+    assert settings["emotion"][2][1]["angry"] == keys[2][1]["angry"]  # the file holds what was drawn, and can be given again
+    page.locator("#director .efd-undo").click()
+    assert page.evaluate("emoface.players.animate.scene.keys") == [[0, {"speech": 1}]]
+    page.locator("#director .efd-compare").click()
+    wait_for_face(page, "animate", count=3)
+    page.locator("#director .efd-chips").get_by_text("Sad").click()
+    wait_for_face(page, "animate", count=4)
+    page.locator("#director .efd-compare").click()
+    wait_for_face(page, "animate", count=1)
+
+
+def test_raters_see_the_study_alone_and_its_owner_the_app_too(chromium, puppeteer, monkeypatch):
+    import gradio as gr
+
+    from emoface.ui import study
+    from emoface.ui.app import build_app, launch_options
+
+    monkeypatch.setattr(study, "build_study", lambda folder: gr.Markdown("Welcome to the study"))
+    app = build_app(pipeline=lambda: puppeteer, opening=False, study="any")
+    _, address, _ = app.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(study=True), "mcp_server": False})
+    page = chromium.new_page()
+    try:
+        page.goto(address)
+        page.get_by_text("Welcome to the study").wait_for()
+        assert page.get_by_role("tab", name="Animate").count() == 0 or page.get_by_role("tab", name="Animate").first.is_hidden()
+        assert page.locator(".ef-header").is_hidden()
+        page.goto(address + "?app")
+        page.get_by_role("tab", name="Animate").first.click()
+        page.locator("#animate").wait_for()
+    finally:
+        page.close()
+        app.close()
+
+
+def test_a_shared_page_plays_from_the_disk_alone(chromium, sounds, tmp_path):
+    from emoface.audio import load_audio
+    from emoface.ui.share import write_page
+    from tests.puppet import puppet
+
+    face = puppet(load_audio(sounds["bursts"]), emotion="happy")
+    face.settings["speech"] = "</script><script>window.hacked = 1</script>"
+    path = write_page(face, tmp_path / "face.html")
+    context = chromium.new_context(offline=True)
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if not request.url.startswith(("file:", "data:", "blob:")) else None)
+    page.goto(path.as_uri())
+    wait_for_face(page, "shared")
+    page.wait_for_function("emoface.players.shared.audio.currentTime > 0.2")
+    assert asked == [] and page.evaluate("window.hacked") is None
+    hold(page, "shared", 0.2)
+    quiet = picture(page, "#face")
+    hold(page, "shared", 0.6)
+    assert changed(quiet, picture(page, "#face")) > 0.002
+    context.close()

@@ -19,8 +19,9 @@ from emoface.animation import EMOTIONS
 from emoface.ui import animate, cross, importance, plots, scenes
 
 
-def write(folder: Path, name: str, *, sounds: dict[str, str], echo: str = "", **charts) -> None:
-    description = {"sounds": sounds, "echo": echo, "autoplay": "muted", "charts": {key: asdict(chart) for key, chart in charts.items()}}
+def write(folder: Path, name: str, *, sounds: dict[str, str], echo: str = "", felt: str = "", compared: str = "", made: dict | None = None, **charts) -> None:
+    description = {"sounds": sounds, "echo": echo, "felt": felt, "compared": compared, "made": made, "autoplay": "muted",
+                   "charts": {key: asdict(chart) for key, chart in charts.items() if chart}}
     (folder / f"{name}.json").write_text(json.dumps(description, separators=(",", ":")), "utf-8")
     print(f"{name}: {sum((folder / file).stat().st_size for file in (f'{name}.efp', f'{name}.json')) / 1000:.0f} kB")
 
@@ -36,8 +37,9 @@ def main() -> None:
 
     face = pipe(folder / "narrator.wav", emotion=options.emotion, level=options.level, idle=True)
     scenes.single(folder / "animate.efp", face)
-    write(folder, "animate", sounds={"Sound": "narrator.wav"}, echo=animate.echo_of(face),
-          bars=plots.emotion_bars(face), timeline=plots.emotion_timeline(face, follows=animate.PLAYER))
+    felt, bars, timeline = animate.feeling_shown(face)
+    made = dict(speech=None, source="named", other=None, emotion=options.emotion, mix=1, intensity=1, level=options.level, style=face.settings["style"], head=0, idle=True)
+    write(folder, "animate", sounds={"Sound": "narrator.wav"}, echo=animate.echo_of(face), felt=felt, made=made, bars=bars, timeline=timeline)
 
     rows = pipe.cross_reconstruct(folder / "happy.wav", folder / "angry.wav", level=options.level)
     sounds = cross.show(rows, folder / "cross.efp", [folder / "cross_a.wav", folder / "cross_b.wav"])["audio"]
@@ -48,7 +50,8 @@ def main() -> None:
     scenes.branches(folder / "importance.efp", **runs)
     compared = pipe.batch([(folder / "angry.wav", name) for name in EMOTIONS], level=options.level)
     write(folder, "importance", sounds={"Sound": "angry.wav"}, timeline=plots.region_time(runs["fused"], follows=importance.PLAYER),
-          bars=plots.region_bars(runs["fused"]), comparison=plots.emotion_comparison(dict(zip(EMOTIONS, compared))))
+          bars=plots.region_bars(runs["fused"]), comparison=plots.emotion_comparison(dict(zip(EMOTIONS, compared))), felt=animate.feeling_shown(runs["fused"])[0],
+          compared=f"Compared on {compared[0].settings['speech']}, {options.level} level.")
     assert all(np.isfinite(run.vertices).all() for run in (face, *runs.values()))
 
 
