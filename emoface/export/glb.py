@@ -153,7 +153,9 @@ def _document(animation: Animation, shapes: Basis, buffer: _Buffer, faces, norma
     about = {"fps": float(animation.fps), "skin_count": int(animation.skin_count), "regions": names.tolist(),
              "error_mm": {"mean": round(shapes.mean_error_mm, 4), "max": round(shapes.max_error_mm, 4)},
              "settings": animation.settings}
-    mesh = {"name": "head", "primitives": primitives, "weights": shapes.weights[0].tolist(),
+    # Blender takes a slider's lower end from these and clamps curves below it; ARKit's are 0, the head at rest.
+    lowest = np.minimum(shapes.weights.min(0), 0)
+    mesh = {"name": "head", "primitives": primitives, "weights": lowest.tolist(),
             "extras": {"targetNames": list(shapes.names), "emoface": about}}
     return {"asset": {"version": "2.0", "generator": "EmoFace"}, "scene": 0, "scenes": [{"nodes": [0]}],
             "nodes": [{"name": "head", "mesh": 0}], "meshes": [mesh], "materials": surfaces,

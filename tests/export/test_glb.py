@@ -99,6 +99,14 @@ def test_principal_components_and_stated_error(flame, flame_glb):
     assert np.abs(back.vertices - flame.vertices).max() < 1e-5 and back.blendshapes.shape == (len(flame.vertices), 0)
 
 
+def test_no_curve_is_below_the_weights_of_the_mesh(flame, flame_glb, glb):
+    """Blender clamps curves at the weight that the mesh states (up to 14.7 mm away from a peer's motion)."""
+    weights = find_basis(flame).weights
+    assert weights.min() < -0.1, "principal components go both ways"
+    assert np.all(np.array(header(flame_glb)["meshes"][0]["weights"]) <= weights.min(0) + 1e-6)
+    assert not any(header(glb)["meshes"][0]["weights"]), "a head with ARKit shapes rests at rest"
+
+
 def test_error_is_stated_where_shapes_do_not_suffice(talking, tmp_path):
     push = np.zeros_like(talking.vertices)
     push[:, :talking.skin_count, 0] = 0.0005
