@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from emoface.configuration import EmoFaceConfig
 from emoface.errors import ModelError
-from emoface.model_files import EMOFACE_CHECKS
-from emoface.loading import load_components, model_or_embedded
 from emoface.hub import EMBEDDED_MODEL
+from emoface.loading import load_components, model_or_embedded
+from emoface.model_files import EMOFACE_CHECKS
 from tests.hub_server import HubServer
 from tests.tiny_model import save_tiny_model
 
@@ -127,7 +127,7 @@ def test_the_page_falls_back_and_says_why(spoiled):
 def test_bfloat16_is_ordinary(good, spoiled):
     from emoface.loading import named_emotions
 
-    half = lambda state: {key: value.to(torch.bfloat16) if value.is_floating_point() else value for key, value in state.items()}  # noqa: E731
+    half = lambda state: {key: value.to(torch.bfloat16) if value.is_floating_point() else value for key, value in state.items()}
     folder = spoiled(tensors=half)
     save_file(half(load_file(folder / "content_encoder" / "model.safetensors")), folder / "content_encoder" / "model.safetensors")
     (model, content, _), (expected, _, _) = load_components(folder), load_components(good)

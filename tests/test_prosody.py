@@ -41,7 +41,7 @@ def test_a_raised_and_louder_syllable_is_an_accent():
     phase = 2 * np.pi * np.cumsum(frequency) / RATE
     voice = sum(np.sin(k * phase) / k for k in range(1, 8)) * np.where(raised, 0.3, 0.1)
     track = prosody(voice)
-    at = lambda seconds: track[round(seconds * 50)]  # noqa: E731
+    at = lambda seconds: track[round(seconds * 50)]
     assert at(1.6)[ACCENT] > 0.8 and at(1.6)[PITCH] > 0.4 and at(1.6)[ENERGY] > 0.9
     assert at(1.2)[ACCENT] < at(1.6)[ACCENT] - 0.2 and at(2.6)[ACCENT] < at(1.6)[ACCENT] - 0.2
 

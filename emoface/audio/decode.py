@@ -6,7 +6,8 @@ length is what decodes, and every frame is taken with the rate and channels that
 
 from __future__ import annotations
 
-from typing import BinaryIO, Iterator
+from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 import soundfile

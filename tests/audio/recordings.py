@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import av
@@ -55,7 +55,7 @@ KINDS = (
 )
 
 
-@lru_cache(maxsize=None)
+@cache
 def narrator(rate: int = 16000) -> np.ndarray:
     """(n,) float32 speech, 3.29 s."""
     import soxr

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import argparse
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Sequence
 
 import numpy as np
 import soxr
