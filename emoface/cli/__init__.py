@@ -1,10 +1,10 @@
-"""The command line: ``python -m emoface animate|serve|info|view|render|study ...``.
+"""The command line: ``python -m emoface animate|batch|serve|info|view|render|study ...``.
 
 A command lives in a module with ``add_parser(subparsers)``, which adds a parser of the command's name and
 ``set_defaults(run=function)``; ``function(arguments)`` returns the exit code (None is 0). Only the module of the command
 that was asked for is imported.
 
-Exit codes: 0 done, 2 something the person can fix (one line on stderr says what), 130 stopped with Ctrl-C.
+Exit codes: 0 done, 1 some recordings of a batch failed, 2 something the person can fix (one line on stderr says what), 130 stopped with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .common import only_python_complains
 
 COMMANDS = {
     "animate": ("emoface.cli.animate", "speech to a moving head: npz, glb, mp4, csv, ..."),
+    "batch": ("emoface.cli.batch", "a folder or list of recordings, over several processes"),
     "serve": ("emoface.cli.serve", "open the app in the browser"),
     "info": ("emoface.cli.info", "the model's name, styles, emotions, sizes and device"),
     "view": ("emoface.cli.files", "show an animation file in the browser"),
