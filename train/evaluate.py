@@ -78,7 +78,7 @@ class Evaluation:
             for data, of in self.sets.items()
         }
 
-    def run(self) -> "Evaluation":
+    def run(self) -> Evaluation:
         self.motion()
         self.closures()
         self.silence()
@@ -211,9 +211,9 @@ class Evaluation:
     def _named(self) -> None:
         words = [clip for clip in self.sets[sets.RAVDESS] if clip.emotion == "neutral"][: 2 if self.quick else 6]
         shown: dict = {}
-        for emotion in EMOTIONS[1:]:
+        for name in EMOTIONS[1:]:
             for level in range(2):
-                shown[emotion, level] = [self.observer.run(clip, emotion=emotion, level=level, shown=True).shown for clip in words]
+                shown[name, level] = [self.observer.run(clip, emotion=name, level=level, shown=True).shown for clip in words]
         targets = {key: [showing.named_target(self.corpus, clip, *key) for clip in words] for key in shown}
         self.rows += showing.gain_rows("model, by name", "modelled", {key: list(zip(shown[key], targets[key])) for key in shown})
         self.rows += showing.level_rows("model", shown)

@@ -355,8 +355,7 @@ def test_answers_are_private_from_the_first_byte(tmp_path, monkeypatch):
     try:
         storage = Storage(tmp_path / "answers.sqlite3")
         storage.add_rater("s", plans=1, language="en", about={})
-        assert {path.name: oct(path.stat().st_mode & 0o77) for path in tmp_path.iterdir()} == {
-            name: "0o0" for name in ("answers.sqlite3", "answers.sqlite3-wal", "answers.sqlite3-shm")}
+        assert {path.name: oct(path.stat().st_mode & 0o77) for path in tmp_path.iterdir()} == dict.fromkeys(("answers.sqlite3", "answers.sqlite3-wal", "answers.sqlite3-shm"), "0o0")
     finally:
         os.umask(old)
         storage.close()

@@ -10,8 +10,8 @@ import numpy as np
 
 from emoface import metrics
 from emoface.animation import EMOTIONS, LEVELS
-from emoface.neighbours import neighbour_mean
 from emoface.metrics import Estimate, bootstrap
+from emoface.neighbours import neighbour_mean
 from train.corpus.channels import columns, vector
 from train.corpus.compose import compose
 from train.corpus.emotion import INTENSITY, PROTOTYPES
