@@ -36,6 +36,8 @@ def add_parser(subparsers) -> None:
     add("--mesh", choices=("obj", "ply", "png"), help="frames in a .zip: meshes, or pictures with the film's options")
     add("--output-fps", "--curve-fps", dest="curve_fps", type=float, metavar="N",
         help="frames per second of a film (default: the animation's) or of a .csv (default: 60)")
+    add("--detail", choices=("coarse", "fine"), help="the network's own vertices, or the head as it is shown, with hair "
+                                                     "(default: fine in films, coarse in .glb and .zip)")
     add("--quiet", action="store_true", help="no progress on stderr")
     render.set_defaults(run=_render)
 
@@ -104,7 +106,7 @@ def _render(arguments: argparse.Namespace) -> None:
     report = Progress(quiet=arguments.quiet)
     report("Reading", 0.0)
     animations = read_animations(arguments)
-    options = {name: getattr(arguments, name) for name in ("size", "camera", "background", "codec", "basis", "mesh")}
+    options = {name: getattr(arguments, name) for name in ("size", "camera", "background", "codec", "basis", "mesh", "detail")}
     options["fps"] = arguments.curve_fps
     options = {name: value for name, value in options.items() if value is not None}
     if arguments.audio and plays_sound(arguments.output):

@@ -36,11 +36,12 @@ class Camera:
         tilt = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
         return (tilt @ turn).astype(np.float32)
 
-    def framed(self, vertices: np.ndarray, *, aspect: float = 1.0, regions: np.ndarray | None = None) -> "Camera":
+    def framed(self, vertices: np.ndarray, *, aspect: float = 1.0, regions: np.ndarray | None = None,
+               dressed: bool = False) -> "Camera":
         """This camera with ``center`` and ``height`` filled in for a head (V, 3).
 
         ``regions`` (V,) are needed by cameras that aim at one; EmoFaceError where a mesh has no such region. There is air above the head, and the lower edge of the picture cuts the neck rather than showing its end.
-        ``aspect`` is width / height of the picture.
+        ``aspect`` is width / height of the picture; ``dressed`` leaves room for hair and shoulders round the head.
         """
         if self.center is not None and self.height is not None:
             return self
@@ -48,8 +49,9 @@ class Camera:
         middle = (vertices.min(0) + vertices.max(0)) / 2
         seen = (vertices - middle) @ self.rotation().T
         low, high = seen.min(0), seen.max(0)
-        bottom, top = low[1] + 0.10 * (high[1] - low[1]), high[1] + 0.07 * (high[1] - low[1])
-        height = max(top - bottom, 1.16 * (high[0] - low[0]) / aspect)
+        cut, air, beside = (0.02, 0.15, 1.45) if dressed else (0.10, 0.07, 1.16)
+        bottom, top = low[1] + cut * (high[1] - low[1]), high[1] + air * (high[1] - low[1])
+        height = max(top - bottom, beside * (high[0] - low[0]) / aspect)
         if self.region is not None:
             seen_region = seen[self._aimed_at(regions)]
             aim = (seen_region.min(0) + seen_region.max(0)) / 2

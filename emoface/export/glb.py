@@ -1,7 +1,7 @@
 """Animated binary glTF 2.0: one mesh, its shapes as sparse morph targets with normals, and their curves.
 
-Written by hand because no maintained Python library writes sparse morph animation correctly. Skin, eyes, teeth and
-tongue are primitives that share one set of vertices, so a vertex keeps its number. Specification: Khronos glTF 2.0.
+Written by hand because no maintained Python library writes sparse morph animation correctly. Skin, eyes, teeth, hair ...
+are primitives with vertices of their own; ``_VERTEX`` is a vertex' number in the animation. Specification: Khronos glTF 2.0.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,13 @@ from ..errors import Cancelled, EmoFaceError
 from ..files import atomic_path
 from . import materials
 from .basis import Basis, find_basis, rebuild
-from .shading import to_linear, vertex_normals
-from .topology import part_names
+from .shading import to_linear, to_srgb, vertex_normals
+from .topology import find_head, find_look, part_names, texture_coordinates
 
 _COMPONENT = {"float32": 5126, "uint32": 5125, "uint16": 5123}
-_TYPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}
+_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 _VERTEX_DATA, _INDEX_DATA = 34962, 34963
-_ROUGHNESS = {"skin": 0.55, "eyes": 0.12, "teeth": 0.3, "tongue": 0.35, "hair": 0.8, "other": 0.6}
+_ROUGHNESS = {"skin": 0.55, "eyes": 0.12, "teeth": 0.3, "tongue": 0.35, "hair": 0.6, "shirt": 0.95, "other": 0.6}
 _SMALLEST_MOVE = 1e-6
 """Metres; deltas below a micrometre are left out of the file, and normals that turn by less than 0.1 degrees."""
 _SMALLEST_TURN = 2e-3
@@ -69,13 +70,28 @@ class _Buffer:
         return len(self.accessors) - 1
 
 
-def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str = "auto",
+@dataclass(frozen=True)
+class _Mesh:
+    """What is written: the animation's own mesh, or the look of its head."""
+
+    template: np.ndarray
+    faces: np.ndarray
+    colors: np.ndarray | None
+    regions: np.ndarray
+    skin_count: int
+    deltas: Callable[[int], np.ndarray]
+    """Number of a shape -> (D, 3)."""
+
+
+def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str = "auto", detail: str = "coarse",
              progress: Callable[[str, float], None] | None = None,
              cancel: Callable[[], bool] | None = None) -> Path:
     """Writes an animated GLB in metres, y up, +z forward; see ``find_basis`` for ``basis``.
 
-    How far the file's motion is from the mesh stands in the mesh's ``extras.emoface.error_mm``. Sound has no place in
-    glTF; save it beside the file. Raises EmoFaceError if it cannot be written and Cancelled on request.
+    ``detail``: "coarse" writes the network's own vertices, "fine" the look of an embedded head (hair, finer skin), which
+    is about five times as large. How far the file's motion is from the mesh stands in the mesh's
+    ``extras.emoface.error_mm``. Sound has no place in glTF; save it beside the file. Raises EmoFaceError if it cannot be
+    written and Cancelled on request.
     """
     def step(stage: str, fraction: float) -> None:
         if cancel is not None and cancel():
@@ -90,15 +106,20 @@ def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str = "aut
         raise EmoFaceError("The animation has vertices that are not finite numbers, so it cannot be written as GLB.")
     step("Finding shapes", 0.0)
     shapes = find_basis(animation, basis)
-    buffer = _Buffer()
-    faces = materials.outward(animation.template, np.asarray(animation.faces, np.int32))
-    targets = []
-    normals = vertex_normals(animation.template.astype(np.float32), faces)
+    mesh, buffer = _mesh(animation, shapes, detail), _Buffer()
+    normals = vertex_normals(mesh.template, mesh.faces)
     normals[~normals.any(axis=1)] = (0, 0, 1)  # vertices of no triangle: glTF wants unit length even there
-    for number, delta in enumerate(shapes.deltas):
+    parts = part_names(mesh.regions, mesh.skin_count)
+    owned = {part: np.flatnonzero(parts == part) for part in _ROUGHNESS if (parts[mesh.faces[:, 0]] == part).any()}
+    targets = {part: [] for part in owned}
+    for number in range(len(shapes.deltas)):
         step("Writing shapes", 0.1 + 0.8 * number / len(shapes.deltas))
-        targets.append(_target(buffer, animation.template, faces, normals, delta))
-    document = _document(animation, shapes, buffer, faces, normals, targets)
+        delta = mesh.deltas(number).astype(np.float32)
+        turned = vertex_normals(mesh.template + delta, mesh.faces)
+        turned = np.where(turned.any(axis=1, keepdims=True), turned - normals, 0).astype(np.float32)
+        for part, mine in owned.items():
+            targets[part].append(_target(buffer, delta[mine], turned[mine]))
+    document = _document(animation, shapes, mesh, buffer, normals, owned, targets)
     step("Writing the file", 0.95)
     with atomic_path(path) as temporary:
         temporary.write_bytes(_pack(document, buffer.data))
@@ -107,14 +128,22 @@ def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str = "aut
     return path
 
 
-def _target(buffer: _Buffer, template, faces, normals, delta) -> dict[str, int]:
-    """POSITION and NORMAL deltas of one morph target; both list the same vertices."""
-    turned = vertex_normals((template + delta).astype(np.float32), faces)
-    turned = np.where(turned.any(axis=1, keepdims=True), turned - normals, 0)
+def _mesh(animation: Animation, shapes: Basis, detail: str) -> _Mesh:
+    look = find_look(animation, detail)
+    if look is None:
+        template = np.asarray(animation.template, np.float32)
+        return _Mesh(template, materials.outward(template, np.asarray(animation.faces, np.int32)), animation.colors,
+                     np.asarray(animation.regions), animation.skin_count, lambda number: shapes.deltas[number])
+    return _Mesh(look.vertices(animation.template), look.faces, look.colors, look.regions, look.skin_count,
+                 lambda number: look.deltas(shapes.deltas[number]))
+
+
+def _target(buffer: _Buffer, delta: np.ndarray, turned: np.ndarray) -> dict[str, int]:
+    """POSITION and NORMAL deltas of one morph target of one primitive; both list the same vertices."""
     entries = np.flatnonzero((np.abs(delta).max(1) > _SMALLEST_MOVE) | (np.abs(turned).max(1) > _SMALLEST_TURN))
     keep = np.zeros((len(delta), 1), np.float32)
     keep[entries] = 1
-    delta, turned = (delta * keep).astype(np.float32), (turned * keep).astype(np.float32)
+    delta, turned = delta * keep, turned * keep
     index = entries.astype(np.uint16 if len(delta) <= 65535 else np.uint32)
     if len(index) * (12 + index.itemsize / 2) > len(delta) * 12:  # mostly moving: plain arrays are smaller
         return {"POSITION": buffer.accessor(delta, _VERTEX_DATA, bounds=True),
@@ -123,42 +152,46 @@ def _target(buffer: _Buffer, template, faces, normals, delta) -> dict[str, int]:
     return {"POSITION": buffer.sparse(delta, index, view, bounds=True), "NORMAL": buffer.sparse(turned, index, view)}
 
 
-def _document(animation: Animation, shapes: Basis, buffer: _Buffer, faces, normals, targets) -> dict:
-    count = len(animation.template)
-    attributes = {"POSITION": buffer.accessor(animation.template.astype(np.float32), _VERTEX_DATA, bounds=True),
-                  "NORMAL": buffer.accessor(normals.astype(np.float32), _VERTEX_DATA)}
-    if animation.colors is not None:
+def _attributes(mesh: _Mesh, buffer: _Buffer, normals, mine: np.ndarray, region: np.ndarray, coordinates: np.ndarray) -> dict[str, int]:
+    out = {"POSITION": buffer.accessor(mesh.template[mine], _VERTEX_DATA, bounds=True),
+           "NORMAL": buffer.accessor(normals[mine].astype(np.float32), _VERTEX_DATA),
+           "TEXCOORD_0": buffer.accessor(coordinates[mine], _VERTEX_DATA)}
+    if mesh.colors is not None:
         # glTF vertex colours are linear; 16 bits, because 8 show bands in the darks.
-        linear = np.round(65535 * to_linear(animation.colors / np.float32(255)))
-        color = np.concatenate([linear, np.full((count, 1), 65535)], 1).astype(np.uint16)
-        attributes["COLOR_0"] = buffer.accessor(color, _VERTEX_DATA, normalized=True)
-    names, region = np.unique(animation.regions, return_inverse=True)
-    attributes["_REGION"] = buffer.accessor(region.astype(np.float32), _VERTEX_DATA)
-    parts, open_faces = part_names(animation), materials.two_sided(count, faces)
+        linear = np.round(65535 * to_linear(mesh.colors[mine] / np.float32(255)))
+        color = np.concatenate([linear, np.full((len(mine), 1), 65535)], 1).astype(np.uint16)
+        out["COLOR_0"] = buffer.accessor(color, _VERTEX_DATA, normalized=True)
+    out["_REGION"] = buffer.accessor(region[mine].astype(np.float32), _VERTEX_DATA)
+    out["_VERTEX"] = buffer.accessor(mine.astype(np.float32), _VERTEX_DATA)
+    return out
+
+
+def _document(animation: Animation, shapes: Basis, mesh: _Mesh, buffer: _Buffer, normals, owned, targets) -> dict:
+    names, region = np.unique(mesh.regions, return_inverse=True)
+    parts = part_names(mesh.regions, mesh.skin_count)
+    coordinates, open_faces = texture_coordinates(mesh.template, parts), materials.two_sided(len(mesh.template), mesh.faces)
+    base = [1, 1, 1, 1] if mesh.colors is not None else [*to_linear(np.array(materials.CLAY, np.float32) / 255).tolist(), 1]
     primitives, surfaces = [], []
-    for part in [name for name in _ROUGHNESS if name in parts]:
-        mine = parts[faces[:, 0]] == part
-        if not mine.any():
-            continue
-        index = faces[mine].ravel().astype(np.uint16 if count <= 65535 else np.uint32)
-        base = [1, 1, 1, 1] if animation.colors is not None else \
-            [*to_linear(np.array(materials.CLAY, np.float32) / 255).tolist(), 1]
-        primitives.append({"attributes": attributes, "indices": buffer.accessor(index, _INDEX_DATA),
-                           "material": len(surfaces), "targets": targets})
-        surfaces.append({"name": part, "doubleSided": bool(open_faces[mine].any()), "pbrMetallicRoughness": {
+    for part, mine in owned.items():
+        local, faces = np.zeros(len(mesh.template), np.uint32), parts[mesh.faces[:, 0]] == part
+        local[mine] = np.arange(len(mine))
+        index = local[mesh.faces[faces]].ravel().astype(np.uint16 if len(mine) <= 65535 else np.uint32)
+        primitives.append({"attributes": _attributes(mesh, buffer, normals, mine, region, coordinates),
+                           "indices": buffer.accessor(index, _INDEX_DATA), "material": len(surfaces), "targets": targets[part]})
+        surfaces.append({"name": part, "doubleSided": bool(open_faces[faces].any()), "pbrMetallicRoughness": {
             "baseColorFactor": base, "metallicFactor": 0, "roughnessFactor": _ROUGHNESS[part]}})
     times = (np.arange(animation.frame_count) / animation.fps).astype(np.float32)
     sampler = {"input": buffer.accessor(times, bounds=True), "interpolation": "LINEAR",
                "output": buffer.accessor(np.ascontiguousarray(shapes.weights, np.float32).ravel())}
-    about = {"fps": float(animation.fps), "skin_count": int(animation.skin_count), "regions": names.tolist(),
+    about = {"fps": float(animation.fps), "skin_count": int(mesh.skin_count), "vertices": len(mesh.template), "regions": names.tolist(),
              "error_mm": {"mean": round(shapes.mean_error_mm, 4), "max": round(shapes.max_error_mm, 4)},
              "settings": animation.settings}
     # Blender takes a slider's lower end from these and clamps curves below it; ARKit's are 0, the head at rest.
     lowest = np.minimum(shapes.weights.min(0), 0)
-    mesh = {"name": "head", "primitives": primitives, "weights": lowest.tolist(),
-            "extras": {"targetNames": list(shapes.names), "emoface": about}}
+    shown = {"name": "head", "primitives": primitives, "weights": lowest.tolist(),
+             "extras": {"targetNames": list(shapes.names), "emoface": about}}
     return {"asset": {"version": "2.0", "generator": "EmoFace"}, "scene": 0, "scenes": [{"nodes": [0]}],
-            "nodes": [{"name": "head", "mesh": 0}], "meshes": [mesh], "materials": surfaces,
+            "nodes": [{"name": "head", "mesh": 0}], "meshes": [shown], "materials": surfaces,
             "animations": [{"name": "speech", "samplers": [sampler],
                             "channels": [{"sampler": 0, "target": {"node": 0, "path": "weights"}}]}],
             "accessors": buffer.accessors, "bufferViews": buffer.views,
@@ -180,30 +213,42 @@ def load_glb(path: str | os.PathLike) -> Animation:
         document, data = _unpack(Path(path).read_bytes())
         mesh = document["meshes"][0]
         about, primitives = mesh["extras"]["emoface"], mesh["primitives"]
+        names, count = tuple(mesh["extras"]["targetNames"]), int(about["vertices"])
         read = lambda number: _read(document, data, number)  # noqa: E731
-        template = read(primitives[0]["attributes"]["POSITION"])
-        faces = np.concatenate([read(primitive["indices"]).reshape(-1, 3) for primitive in primitives])
-        deltas = np.stack([read(target["POSITION"]) for target in primitives[0]["targets"]])
         sampler = document["animations"][0]["samplers"][0]
         weights = read(sampler["output"]).reshape(len(read(sampler["input"])), -1)
-        regions = np.array(about["regions"])[read(primitives[0]["attributes"]["_REGION"]).astype(int)]
-        colors = primitives[0]["attributes"].get("COLOR_0")
-        names = tuple(mesh["extras"]["targetNames"])
+        template, deltas = np.zeros((count, 3), np.float32), np.zeros((len(names), count, 3), np.float32)
+        regions, faces = np.empty(count, np.array(about["regions"]).dtype), []
+        colors = np.zeros((count, 3), np.uint8) if "COLOR_0" in primitives[0]["attributes"] else None
+        for primitive in primitives:
+            attributes = {name: read(number) for name, number in primitive["attributes"].items()}
+            mine = attributes["_VERTEX"].astype(np.int64)
+            template[mine], faces = attributes["POSITION"], [*faces, mine[read(primitive["indices"])].reshape(-1, 3)]
+            deltas[:, mine] = np.stack([read(target["POSITION"]) for target in primitive["targets"]])
+            regions[mine] = np.array(about["regions"])[attributes["_REGION"].astype(int)]
+            if colors is not None:
+                colors[mine] = np.round(255 * to_srgb(attributes["COLOR_0"][:, :3] / 65535))
+        faces = _in_order(template, np.concatenate(faces).astype(np.int32))
     except OSError as error:
         raise EmoFaceError(f"{path} cannot be read: {error.strerror}.") from None
     except (KeyError, IndexError, TypeError, ValueError, struct.error, UnicodeDecodeError):
         raise EmoFaceError(f"{Path(path).name} is not a GLB written by EmoFace; "
                            "convert it to .npy with a template.") from None
     from .importing import animation_from_vertices
-    from .shading import to_srgb
 
     vertices = rebuild(template, Basis(names, deltas, weights, 0, 0))
-    if colors is not None:
-        colors = np.round(255 * to_srgb(read(colors)[:, :3] / 65535)).astype(np.uint8)
     arkit = len(names) == 52 and "jawOpen" in names
     return animation_from_vertices(vertices, template, faces, fps=about["fps"], skin_count=about["skin_count"],
                                    regions=regions, colors=colors, blendshapes=weights if arkit else None,
                                    blendshape_names=names if arkit else (), settings=about["settings"])
+
+
+def _in_order(template: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The faces; those of an embedded head in its own order, so that it is known as that head again."""
+    head = find_head(template)
+    if head is None or not np.array_equal(np.sort(head.faces.astype(np.int32), 0), np.sort(faces, 0)):
+        return faces
+    return head.faces
 
 
 def _unpack(content: bytes) -> tuple[dict, bytes]:

@@ -112,17 +112,26 @@ def load_npy(path: str | os.PathLike, template: str | os.PathLike | None, *, fps
     return animation_from_vertices(vertices, head.template, head.faces, fps=fps)
 
 
-def save_zip(animation: Animation, path: str | os.PathLike, *, mesh: str = "obj",
+def save_zip(animation: Animation, path: str | os.PathLike, *, mesh: str = "obj", detail: str = "coarse",
              progress: Callable[[str, float], None] | None = None,
              cancel: Callable[[], bool] | None = None) -> Path:
-    """Writes ``template.obj``, ``frames/000000.obj`` ... and ``clip.json`` (fps, frames). ``mesh``: "obj" or "ply"."""
+    """Writes ``template.obj``, ``frames/000000.obj`` ... and ``clip.json`` (fps, frames). ``mesh``: "obj" or "ply".
+
+    ``detail``: "coarse" writes the network's own vertices, "fine" the look of an embedded head (hair, finer skin).
+    """
     import trimesh
+
+    from .topology import find_look
 
     if mesh not in ("obj", "ply"):
         raise EmoFaceError(f"There is no frame format {mesh!r}; choose obj, ply or png.")
 
+    look = find_look(animation, detail)
+    faces, colors = (animation.faces, animation.colors) if look is None else (look.faces, look.colors)
+
     def content(vertices: np.ndarray) -> str | bytes:
-        model = trimesh.Trimesh(vertices, animation.faces, process=False, vertex_colors=animation.colors)
+        shown = vertices if look is None else look.vertices(vertices)
+        model = trimesh.Trimesh(shown, faces, process=False, vertex_colors=colors)
         options = {"digits": 7, "header": None} if mesh == "obj" else {}
         return model.export(file_type=mesh, **options)
 

@@ -7,12 +7,12 @@ from math import ceil, exp, floor, sqrt
 import numba
 import numpy as np
 
-from .shading import FAR, LIGHTS, SAMPLES, SRGB_TABLE
+from .shading import FAR, FLAT, LIGHTS, SAMPLES, SPARKLING, SRGB_TABLE
 
 F32 = np.float32
 _NOT_COVERED, _COUNTED = -1, -2
 # Rows of shading.LIGHTS; the colour of a light follows its direction.
-_KEY, _FILL, _RIM, _HALF, _SKY, _GROUND, _WRAP, _HIGHLIGHT = 0, 2, 4, 6, 7, 8, 9, 10
+_KEY, _FILL, _RIM, _HALF, _SKY, _GROUND, _WRAP, _HIGHLIGHT, _SPARK = 0, 2, 4, 6, 7, 8, 9, 10, 11
 
 
 def _jit(function):
@@ -76,15 +76,18 @@ def _toward(lights, row, x, y, z):
 def _shade(x, y, z, r, g, b, gloss, openness, lights):
     """``shading.shade`` for one point with unit normal (x, y, z)."""
     key, fill = _toward(lights, _KEY, x, y, z), _toward(lights, _FILL, x, y, z)
+    if gloss < F32(0):
+        white = F32(FLAT[0]) + F32(FLAT[1]) * max((key + F32(0.5)) / F32(1.5), F32(0))
+        return r * white, g * white, b * white
     direct = min(F32(1.6) * openness, F32(1))
     up = F32(0.5) + F32(0.5) * y
     rim = max(_toward(lights, _RIM, x, y, z) + F32(0.25), F32(0))
     facing = min(max(F32(1) - z, F32(0)), F32(1))
     edge = facing * facing * rim * openness
-    half = _toward(lights, _HALF, x, y, z)
+    half = _toward(lights, _SPARK if gloss > SPARKLING else _HALF, x, y, z)
     highlight = F32(0)
     if half > F32(0.5):  # below, even the widest highlight is under a thousandth
-        strength = lights[_HIGHLIGHT, 0] * (F32(0.05) + F32(0.85) * gloss * gloss) * direct
+        strength = lights[_HIGHLIGHT, 0] * (min(F32(0.5) * gloss, F32(0.05)) + F32(0.85) * gloss * gloss) * direct
         highlight = strength * half ** (F32(12) + F32(320) * gloss * gloss)
     r *= _light(0, lights, key, fill, up, direct, openness, edge)
     g *= _light(1, lights, key, fill, up, direct, openness, edge)

@@ -109,7 +109,8 @@ class Renderer:
             if self._ready:
                 return
             template = np.ascontiguousarray(template, np.float32)
-            self.camera = self.camera.framed(template, aspect=self.size[0] / self.size[1], regions=self._own_regions)
+            self.camera = self.camera.framed(template, aspect=self.size[0] / self.size[1], regions=self._own_regions,
+                                             dressed=self._look is not None)
             if self._look is not None:
                 template = self._look.vertices(template)
             count = len(template)
@@ -133,7 +134,11 @@ class Renderer:
         self._prepare(vertices)
         if self._look is not None:
             vertices = self._look.vertices(vertices)
-            colors = None if colors is None else self._look.paint(colors)
+            painted = colors is not None
+            colors = self._look.paint(colors) if painted else None
+            gloss = np.where(painted & (np.arange(len(vertices)) < self._look.skin_count), np.float32(-1), self._gloss)
+        else:
+            gloss = self._gloss
         if len(vertices) != len(self._openness):
             raise EmoFaceError(f"This renderer draws {len(self._openness)} vertices, but got {len(vertices)}.")
         _check(vertices, self.faces)
@@ -142,7 +147,7 @@ class Renderer:
             raise EmoFaceError(f"There are {len(vertices)} vertices but {len(albedo)} colours.")
         seen, screen = self.camera.project(vertices, *self.size)
         normals = self._raster.vertex_normals(seen, self.faces)
-        attributes = np.concatenate([normals, albedo, self._gloss[:, None], self._openness[:, None]], 1)
+        attributes = np.concatenate([normals, albedo, gloss[:, None], self._openness[:, None]], 1)
         attributes = np.ascontiguousarray(attributes, np.float32)
         over = [self._background, np.ones_like(self._background)] if self._clear else [self._background]
         pictures = [self._raster.draw(screen, attributes, self.faces, self._two_sided, paper) for paper in over]

@@ -10,25 +10,32 @@ import numpy as np
 
 # Camera space: x to the right of the picture, y up, z toward the viewer.
 KEY_DIRECTION = np.array([-0.47, 0.52, 0.71], np.float32)
-KEY_COLOR = np.array([0.760, 0.725, 0.685], np.float32)
+KEY_COLOR = np.array([0.735, 0.700, 0.660], np.float32)
 FILL_DIRECTION = np.array([0.80, 0.06, 0.60], np.float32)
-FILL_COLOR = np.array([0.155, 0.170, 0.190], np.float32)
+FILL_COLOR = np.array([0.190, 0.200, 0.215], np.float32)
 SKY_COLOR = np.array([0.285, 0.295, 0.310], np.float32)
 GROUND_COLOR = np.array([0.160, 0.142, 0.132], np.float32)
 RIM_DIRECTION = np.array([0.62, 0.50, -0.60], np.float32)
 RIM_COLOR = np.array([0.42, 0.44, 0.48], np.float32)
 # Light that bleeds round the terminator, most in red: the cheap look of skin that scatters light.
-WRAP = np.array([0.38, 0.26, 0.20], np.float32)
+WRAP = np.array([0.52, 0.38, 0.31], np.float32)
 HIGHLIGHT_COLOR = 0.9
 # Halfway between the key light and the viewer (Blinn-Phong).
 HALF_DIRECTION = KEY_DIRECTION / np.linalg.norm(KEY_DIRECTION) + np.array([0, 0, 1], np.float32)
 
-for _direction in (KEY_DIRECTION, FILL_DIRECTION, RIM_DIRECTION, HALF_DIRECTION):
+# Where wet eyes mirror the lamp: lower than on skin, or the upper lid would hide it.
+SPARK_DIRECTION = np.array([-0.19, 0.13, 0.97], np.float32)
+FLAT = (0.58, 0.42)
+"""Even and directed share of the white light on painted heat maps (gloss below 0): only form is shaded, hues stay."""
+SPARKLING = 0.7
+"""Gloss from which on a surface is wet."""
+
+for _direction in (KEY_DIRECTION, FILL_DIRECTION, RIM_DIRECTION, HALF_DIRECTION, SPARK_DIRECTION):
     _direction /= np.linalg.norm(_direction)
 
 LIGHTS = np.stack([KEY_DIRECTION, KEY_COLOR, FILL_DIRECTION, FILL_COLOR, RIM_DIRECTION, RIM_COLOR, HALF_DIRECTION,
-                   SKY_COLOR, GROUND_COLOR, WRAP, np.full(3, HIGHLIGHT_COLOR, np.float32)])
-"""(11, 3) all of the above, passed to the compiled kernel: its constants would stay frozen in numba's cache."""
+                   SKY_COLOR, GROUND_COLOR, WRAP, np.full(3, HIGHLIGHT_COLOR, np.float32), SPARK_DIRECTION])
+"""(12, 3) all of the above, passed to the compiled kernel: its constants would stay frozen in numba's cache."""
 
 SAMPLES = np.array([[0.375, 0.125], [0.875, 0.375], [0.125, 0.625], [0.625, 0.875]], np.float32)
 """(4, 2) sample positions in a pixel: the rotated grid of 4x multisampling."""
@@ -78,9 +85,12 @@ def shade(normals: np.ndarray, albedo: np.ndarray, gloss: np.ndarray, openness: 
     light += (GROUND_COLOR + up * (SKY_COLOR - GROUND_COLOR)) * openness[:, None]
     edge = np.clip(1 - normals[:, 2], 0, 1) ** 2 * np.maximum(normals @ RIM_DIRECTION + 0.25, 0) * openness
     light += edge[:, None] * RIM_COLOR
+    half = np.where(gloss > SPARKLING, normals @ SPARK_DIRECTION, normals @ HALF_DIRECTION)
     exponent = 12 + 320 * gloss * gloss
-    strength = (0.05 + 0.85 * gloss * gloss) * direct[:, 0]
-    highlight = HIGHLIGHT_COLOR * strength * np.maximum(normals @ HALF_DIRECTION, 0) ** exponent
+    strength = (np.minimum(0.5 * gloss, 0.05) + 0.85 * gloss * gloss) * direct[:, 0]
+    highlight = HIGHLIGHT_COLOR * strength * np.maximum(half, 0) ** exponent
     color = albedo * light + highlight[:, None]
     # A soft shoulder above 0.75, so that bright skin rolls off instead of burning out.
-    return np.where(color > 0.75, 0.75 + 0.25 * (1 - np.exp((0.75 - color) / 0.25)), color).astype(np.float32)
+    color = np.where(color > 0.75, 0.75 + 0.25 * (1 - np.exp((0.75 - color) / 0.25)), color)
+    flat = albedo * (FLAT[0] + FLAT[1] * np.maximum((key + 0.5) / 1.5, 0))
+    return np.where((gloss < 0)[:, None], flat, color).astype(np.float32)

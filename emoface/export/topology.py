@@ -12,7 +12,8 @@ from ..look import Look, load_look
 DETAILS = ("fine", "coarse")
 """What is drawn or written of an embedded head: its look (``emoface.look``), or the network's own vertices."""
 
-PARTS = {"eye_": "eyes", "teeth_": "teeth", "tongue": "tongue", "brow_hair": "hair", "lashes": "hair", "neck": "skin"}
+PARTS = {"eye_": "eyes", "teeth_": "teeth", "tongue": "tongue", "brow_hair": "hair", "lashes": "hair", "hair": "hair",
+         "neck": "skin", "bust": "skin", "shirt": "shirt", "tears": "eyes"}
 """Beginning of a region's name -> part; every skin vertex, eye sockets included, is ``skin``."""
 
 
@@ -53,11 +54,30 @@ def arkit_weights(animation: Animation) -> np.ndarray:
     return fit_blendshapes(animation.vertices[:, :head.skin_count] - head.skin_template, head=head)
 
 
-def part_names(animation: Animation) -> np.ndarray:
-    """(V,) ``skin``, ``eyes``, ``teeth``, ``tongue``, ``hair`` or ``other``."""
-    count = len(animation.template)
-    parts = np.full(count, "skin", dtype="<U6")
-    for vertex in range(animation.skin_count, count):
-        name = str(animation.regions[vertex])
-        parts[vertex] = next((part for start, part in PARTS.items() if name.startswith(start)), "other")
-    return parts
+def part_names(regions: np.ndarray, skin_count: int) -> np.ndarray:
+    """(V,) ``skin``, ``eyes``, ``teeth``, ``tongue``, ``hair``, ``shirt`` or ``other`` of each vertex' region."""
+    names, index = np.unique(regions, return_inverse=True)
+    part = np.array([next((part for start, part in PARTS.items() if str(name).startswith(start)), "other") for name in names], "<U6")[index]
+    part[:skin_count] = "skin"
+    return part
+
+
+def texture_coordinates(template: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """(V, 2) float32 in [0, 1] without seams, so that no vertex has to be doubled.
+
+    The skin is unrolled from the crown, so the open neck is the rim and the face one sector (mouth bag and eye sockets
+    lie under it); every other part is seen from the front.
+    """
+    out = np.zeros((len(template), 2), np.float32)
+    for part in np.unique(parts):
+        points = template[parts == part].astype(np.float64)
+        low, high = points.min(0), points.max(0)
+        if part == "skin":
+            away = points - (low + high) / 2
+            polar = np.arccos(np.clip(away[:, 1] / np.maximum(np.linalg.norm(away, axis=1), 1e-9), -1, 1)) / (2 * np.pi)
+            flat = away[:, [0, 2]] / np.maximum(np.linalg.norm(away[:, [0, 2]], axis=1, keepdims=True), 1e-9)
+            out[parts == part] = 0.5 + polar[:, None] * flat
+        else:
+            seen = (points - low)[:, :2] / np.maximum(high - low, 1e-9)[:2]
+            out[parts == part] = np.column_stack([seen[:, 0], 1 - seen[:, 1]])
+    return np.clip(out, 0, 1)

@@ -7,7 +7,7 @@ const find = selector => element.querySelector(selector);
 const root = find('.efp'), stage = find('.efp-stage'), panelBox = find('.efp-panels'), message = find('.efp-message');
 const audio = find('audio'), seekBar = find('.efp-seek'), playButton = find('.efp-play'), soundButton = find('.efp-sound');
 const GREY = [188 / 255, 188 / 255, 192 / 255];
-const FRONT = { eye: { x: 0, y: -2, z: 0.16 }, center: { x: 0, y: 0, z: 0.08 }, up: { x: 0, y: 0, z: 1 }, projection: { type: 'orthographic' } };
+const FRONT = { eye: { x: 0, y: -2.3, z: 0.14 }, center: { x: 0, y: 0, z: 0.05 }, up: { x: 0, y: 0, z: 1 }, projection: { type: 'orthographic' } };
 const REACH = 2.7;   // half the edge of the scene's cube, in radii of the head: shoulders and long hair have room in it
 // Ends and middle of the "plasma" colour map: ordered by lightness, and far from skin and grey.
 const PLASMA = [[13, 8, 135], [84, 2, 163], [139, 10, 165], [185, 50, 137], [219, 92, 104], [244, 136, 73], [254, 188, 43], [240, 249, 33]];
@@ -51,7 +51,7 @@ async function unpack(address) {
     }
     return { positions, heat };
   });
-  return { header, tracks, mesh: header.look ? await dressed(header) : bare(header, faces, colors) };
+  return { header, tracks, mesh: header.look && await dressed(header) || bare(header, faces, colors) };
 }
 
 /* ---- what is shown: the vertices of the animation themselves, or a finer look that is linear in them (emoface/look.py) ---------------- */
@@ -78,10 +78,11 @@ const lookFile = name => (emoface.looks ??= {})[name] ??= (async () => {
   return out;
 })().catch(error => { delete emoface.looks[name]; throw error; });
 
+/** The look of the animation's head; null for an animation made for an older head, which is shown as it is. */
 async function dressed(header) {
   const { head, hair, inverse } = header.look;
   const [base, locks, own] = await Promise.all([lookFile('base'), lookFile('hair_' + hair), lookFile('head_' + String(head).padStart(2, '0'))]);
-  if (base.about.topology !== header.topology || base.about.vertices !== header.vertices) throw new Error('This animation was made for another version of the head. Animate again.');
+  if (base.about.topology !== header.topology || base.about.vertices !== header.vertices) return null;
   const join = (Type, a, b) => { const all = new Type(a.length + b.length); all.set(a); all.set(b, a.length); return all; };
   const count = base.counts.length + locks.counts.length, faces = [];
   for (let f = 0; f < base.faces.length / 3; f++) {
@@ -145,21 +146,22 @@ function cameraAxes({ eye, center, up }) {
   return [right, cross(back, right), back].map(([x, y, z]) => [x, z, -y]);
 }
 
+const SPARKLING = 0.7;   // gloss of what is wet, as in export/shading.py
 /** Light every vertex as the films do (export/shading.py: one studio that travels with the camera); ``props.light`` are its LIGHTS. */
 function light(mesh, normals, albedo, axes, rgb) {
-  const [key, keyColor, fill, fillColor, rim, rimColor, half, sky, ground, wrap, [highlight]] = props.light, { gloss } = mesh;
+  const [key, keyColor, fill, fillColor, rim, rimColor, half, sky, ground, wrap, [highlight], spark] = props.light, { gloss } = mesh;
   const turned = direction => [0, 1, 2].map(k => direction[0] * axes[0][k] + direction[1] * axes[1][k] + direction[2] * axes[2][k]);
-  const [kx, ky, kz] = turned(key), [fx, fy, fz] = turned(fill), [rx, ry, rz] = turned(rim), [hx, hy, hz] = turned(half), [ux, uy, uz] = axes[1], [vx, vy, vz] = axes[2];
+  const [kx, ky, kz] = turned(key), [fx, fy, fz] = turned(fill), [rx, ry, rz] = turned(rim), [hx, hy, hz] = turned(half), [sx, sy, sz] = turned(spark), [ux, uy, uz] = axes[1], [vx, vy, vz] = axes[2];
   for (let i = 0, p = 0; p < rgb.length; i++, p += 3) {
     const x = normals[p], y = normals[p + 1], z = normals[p + 2], shine = gloss[i] * gloss[i];
     const atKey = x * kx + y * ky + z * kz, atFill = x * fx + y * fy + z * fz, up = 0.5 + 0.5 * (x * ux + y * uy + z * uz);
-    const facing = Math.min(Math.max(1 - (x * vx + y * vy + z * vz), 0), 1), atHalf = x * hx + y * hy + z * hz;
+    const facing = Math.min(Math.max(1 - (x * vx + y * vy + z * vz), 0), 1), atHalf = gloss[i] > SPARKLING ? x * sx + y * sy + z * sz : x * hx + y * hy + z * hz;
     const edge = facing * facing * Math.max(x * rx + y * ry + z * rz + 0.25, 0);
-    const spark = atHalf > 0.5 ? highlight * (0.05 + 0.85 * shine) * atHalf ** (12 + 320 * shine) : 0;
+    const glint = atHalf > 0.5 ? highlight * (Math.min(0.5 * gloss[i], 0.05) + 0.85 * shine) * atHalf ** (12 + 320 * shine) : 0;
     for (let k = 0; k < 3; k++) {
       const w = wrap[k], sum = Math.max((atKey + w) / (1 + w), 0) * keyColor[k] + Math.max((atFill + w) / (1 + w), 0) * fillColor[k]
         + ground[k] + up * (sky[k] - ground[k]) + edge * rimColor[k];
-      let value = albedo[p + k] * sum + spark;
+      let value = albedo[p + k] * sum + glint;
       if (value > 0.75) value = 0.75 + 0.25 * (1 - Math.exp((0.75 - value) * 4));
       rgb[p + k] = srgb[Math.min(4095, value * 4095 + 0.5 | 0)];
     }
@@ -214,7 +216,7 @@ function paint(panel, t) {
   }
   if (panel.painted !== name) albedo.set(mesh.albedo);
   panel.painted = name;
-  const shownSkin = Math.min(mesh.skin, mesh.look ? mesh.skin : heat.skin);
+  const shownSkin = mesh.look ? mesh.skin : heat.skin;
   for (let v = 0, at = 0; v < shownSkin; v++) {
     let r = 0, g = 0, b = 0;
     if (mesh.look) for (let n = mesh.look.counts[v]; n > 0; n--, at++) {

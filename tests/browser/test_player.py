@@ -9,6 +9,11 @@ import pytest
 import soundfile
 
 from emoface.audio import load_audio
+from emoface.export.camera import Camera
+from emoface.export.render import Renderer
+from emoface.export.shading import vertex_normals
+from emoface.head import load_head
+from emoface.look import load_look
 from emoface.ui import scenes
 from emoface.ui.chart import Chart, ChartView
 from emoface.ui.context import EXAMPLES
@@ -92,12 +97,12 @@ def test_colour_layers_paint_the_face_and_name_their_unit(page):
     page.wait_for_function("!emoface.players.fast.scene.dirty")
     hold(page, "fast", 0.6)
     effect = picture(page, "#fast")
-    assert changed(skin, effect) > 0.2
+    assert changed(skin, effect) > 0.12
     assert "mm" in page.locator("#fast .efp-high").inner_text()
     assert "0.2 mm" in page.locator("#fast .efp-note").inner_text()
     page.locator("#fast .efp-layer").select_option("weight")
     hold(page, "fast", 0.6)
-    assert changed(effect, picture(page, "#fast")) > 0.02
+    assert changed(effect, picture(page, "#fast")) > 0.008
     page.locator("#fast .efp-layer").select_option("")
     hold(page, "fast", 0.6)
     assert changed(skin, picture(page, "#fast")) < 0.005
@@ -267,3 +272,38 @@ def test_a_chart_does_not_wait_for_ever_for_a_player_that_is_not_there(chromium)
     finally:
         context.close()
         lonely.close()
+
+
+# Where the page draws points of the head (metres), in pixels of its picture.
+PROJECT = """points => {
+    const panel = emoface.players.fast.scene.panels[0], { glScene } = panel.fast, { model, view, projection } = glScene.glplot.cameraParams;
+    const { centre, radius } = emoface.players.fast.scene.header, { clientWidth, clientHeight } = panel.plot;
+    const times = (m, v) => [0, 1, 2, 3].map(row => [0, 1, 2, 3].reduce((sum, column) => sum + m[4 * column + row] * v[column], 0));
+    return points.map(point => {
+        const [x, y, z] = point.map((value, k) => (value - centre[k]) / radius);
+        const at = times(projection, times(view, times(model, [x, -z, y].map((value, k) => value * glScene.dataScale[k]).concat(1))));
+        return [(at[0] / at[3] + 1) / 2 * clientWidth, (1 - at[1] / at[3]) / 2 * clientHeight];
+    });
+}"""
+
+
+def test_the_film_and_the_player_show_the_same_picture(page, sounds):
+    """One look in one light: colours of the same frame at the same places of the face."""
+    page.locator("#fast .efp-layer").select_option("")
+    hold(page, "fast", 0.6)
+    shown = picture(page, "#fast")
+    head, look = load_head(0), load_look(0)
+    vertices = puppet(load_audio(sounds["bursts"]), emotion="angry", level="strong").vertices[18]
+    points, right_up_back = look.vertices(vertices), np.array(page.evaluate("emoface.players.fast.scene.panels[0].axes"))
+    camera = Camera(pitch=float(np.degrees(np.arcsin(right_up_back[2, 1]))), field_of_view=0.5, center=(0.0, 0.0, 0.0), height=0.36)
+    assert np.abs(camera.rotation() - right_up_back).max() < 1e-3
+    film = Renderer(head.faces, look=look, template=head.template, size=800, camera=camera)
+    face = np.isin(look.regions, ("cheek_left", "cheek_right", "nose", "chin", "mouth_ring", "lips_upper", "lips_lower", "jaw", "forehead"))
+    facing = (vertex_normals(points, look.faces) @ right_up_back[2]) > 0.5
+    chosen = points[face & facing & (points[:, 1] < 0.07)]
+    drawn = film.render(vertices).astype(float)
+    x, y = np.round(camera.project(chosen, 800, 800)[1][:, :2] - 0.5).astype(int).T
+    u, v = np.round(np.array(page.evaluate(PROJECT, chosen.tolist())) - 0.5).astype(int).T
+    difference = np.abs(drawn[y, x] - shown[v, u])
+    assert len(chosen) > 2000 and np.ptp(shown[v, u]) > 60
+    assert difference.mean() < 4, f"{difference.mean():.2f} of 255"

@@ -16,6 +16,7 @@ import pytest
 from emoface.errors import EmoFaceError
 from emoface.export.basis import find_basis, rebuild
 from emoface.export.glb import load_glb, save_glb
+from emoface.look import load_look
 from tests.conftest import missing
 
 
@@ -44,7 +45,12 @@ def header(path) -> dict:
     return json.loads(content[20:20 + int.from_bytes(content[12:16], "little")])
 
 
-def test_khronos_validator_finds_nothing(glb, flame_glb, talking, tmp_path):
+@pytest.fixture(scope="module")
+def fine_glb(talking, tmp_path_factory):
+    return save_glb(talking, tmp_path_factory.mktemp("glb") / "fine.glb", detail="fine")
+
+
+def test_khronos_validator_finds_nothing(glb, flame_glb, fine_glb, talking, tmp_path):
     package = node_package("gltf-validator")
     still = save_glb(replace(talking, vertices=talking.vertices[:1], blendshapes=talking.blendshapes[:1], colors=None),
                      tmp_path / "one_frame.glb")
@@ -52,10 +58,10 @@ def test_khronos_validator_finds_nothing(glb, flame_glb, talking, tmp_path):
             "Promise.all(process.argv.slice(2).map(file =>"
             "validator.validateBytes(new Uint8Array(fs.readFileSync(file))))).then("
             "reports => console.log(JSON.stringify(reports.map(report => report.issues))))")
-    done = subprocess.run(["node", "-e", code, str(package), str(glb), str(flame_glb), str(still)],
+    done = subprocess.run(["node", "-e", code, str(package), str(glb), str(flame_glb), str(still), str(fine_glb)],
                           capture_output=True, text=True, timeout=120)
     reports = json.loads(done.stdout)
-    assert len(reports) == 3
+    assert len(reports) == 4
     for issues in reports:
         assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
 
@@ -74,6 +80,28 @@ def test_contents(glb, talking):
     assert document["accessors"][sampler["output"]]["count"] == 12 * 52
     assert document["accessors"][sampler["input"]]["max"] == [pytest.approx(11 / 30)]
     assert glb.stat().st_size < 3_000_000
+
+
+def test_primitives_own_only_their_vertices(glb, fine_glb, talking):
+    look = load_look(0)
+    for path, count in ((glb, len(talking.template)), (fine_glb, len(look.regions))):
+        document = header(path)
+        owned = [document["accessors"][part["attributes"]["POSITION"]]["count"] for part in document["meshes"][0]["primitives"]]
+        assert len(owned) >= 5 and max(owned) < count and sum(owned) == count
+        for part, own in zip(document["meshes"][0]["primitives"], owned):
+            assert document["accessors"][part["attributes"]["TEXCOORD_0"]]["count"] == own
+            assert all(document["accessors"][number]["count"] == own for target in part["targets"] for number in target.values())
+
+
+def test_the_look_is_written_and_read_back(fine_glb, talking):
+    look, back = load_look(0), load_glb(fine_glb)
+    shown = look.vertices(talking.vertices)
+    assert 1000 * np.abs(back.vertices - shown)[:, :look.skin_count].max() < 0.05
+    assert np.array_equal(back.regions, look.regions) and np.array_equal(back.colors, look.colors)
+    assert back.skin_count == look.skin_count and back.blendshapes.shape == talking.blendshapes.shape
+    names = [material["name"] for material in header(fine_glb)["materials"]]
+    assert {"skin", "eyes", "teeth", "tongue", "hair", "shirt"} == set(names)
+    assert fine_glb.stat().st_size < 20_000_000
 
 
 def test_read_back(glb, talking):

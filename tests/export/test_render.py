@@ -12,7 +12,9 @@ import pytest
 from emoface.errors import Cancelled, EmoFaceError
 from emoface.export import materials
 from emoface.export.render import Camera, Renderer
+from emoface.export.shading import to_linear
 from emoface.export.sheet import contact_sheet
+from emoface.look import load_look
 
 numba = pytest.importorskip("numba")
 
@@ -98,6 +100,17 @@ def test_frames_come_in_order_with_progress_and_cancel():
     answers = iter([False, False, True])
     with pytest.raises(Cancelled):
         list(renderer.frames(moving, cancel=lambda: next(answers)))
+
+
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_heat_colours_keep_their_hue(talking, backend):
+    """Painted skin is lit in white without highlights: channels keep their ratio, only brightness follows the form."""
+    look, paint = load_look(0), np.tile(np.array([185, 50, 137], np.uint8), (talking.skin_count, 1))
+    renderer = Renderer(talking.faces, look=look, regions=talking.regions, template=talking.template, size=160, camera="mouth", backend=backend)
+    cheek = to_linear(renderer.render(talking.vertices[0], paint)[20:32, 40:60].reshape(-1, 3) / np.float32(255))
+    pure = to_linear(np.array([185, 50, 137], np.float32) / 255)
+    assert np.abs(cheek / cheek.sum(1, keepdims=True) - pure / pure.sum()).max() < 0.02
+    assert cheek.max() > 0.6 * pure.max()
 
 
 def test_forty_frames_a_second_on_two_cores(talking):

@@ -69,7 +69,7 @@ def _rings(edge: np.ndarray, out: np.ndarray) -> np.ndarray:
     rings = []
     for level in LEVELS:
         u = min(level, 1.0)
-        ring = edge + (goal - edge) * u
+        ring = edge + (goal - edge) * u * (u + 0.004) / (u + 0.07) * 1.066  # leaves the neck the way the neck comes down
         round_ = 1 - np.sqrt(max(0.0, 1 - max(0.0, (u - 0.62) / 0.38) ** 2))
         slope = 46 * u**0.62 + 78 * round_
         chest = 74 * u**0.9 + 46 * round_

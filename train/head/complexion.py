@@ -46,7 +46,7 @@ def skin_colors(heads: Heads) -> list[np.ndarray]:
     lips = _ring_fade(heads, [r.tolist() for r in heads.average.lip_rings], (1.0, 1.0, 1.0, 0.97, 0.86, 0.48, 0.10))
     lid_rings = [heads.lid_rings(side) for side in SIDES]
     rims = sum(_ring_fade(heads, rings, (1.0, 0.9, 0.35, 0.1)) for rings in lid_rings)
-    upper = sum(_lines(heads, side, True, (1.0, 1.0, 0.75, 0.25)) for side in SIDES)
+    upper = sum(_lines(heads, side, True, (1.0, 1.0, 1.0, 0.30)) for side in SIDES)
     lower = sum(_lines(heads, side, False, (0.55, 0.50, 0.18)) for side in SIDES)
     grain = 0.55 * noise(mm, 9.0, 1) + 0.45 * noise(mm, 4.0, 2)
     fine = noise(mm, 2.1, 4)

@@ -108,7 +108,10 @@ def grow(skull: Skull, roots: np.ndarray, length: np.ndarray, height: Callable[[
             pushed = new + np.maximum(shift, 0)[:, None] * flat * 1.1
             lying = np.where((new[:, 1] < hang)[:, None], pushed, lying)
         path.append(np.where(free[:, None], new, lying))
-    return np.stack(path, 1)
+    paths = np.stack(path, 1)
+    for _ in range(2):  # hair bends, it does not break
+        paths[:, 1:-1] = 0.5 * paths[:, 1:-1] + 0.25 * (paths[:, :-2] + paths[:, 2:])
+    return paths
 
 
 def _over(skull: Skull, points: np.ndarray, height, ears: bool) -> np.ndarray:
@@ -116,7 +119,7 @@ def _over(skull: Skull, points: np.ndarray, height, ears: bool) -> np.ndarray:
 
 
 def ribs(paths: np.ndarray, roots: np.ndarray, width: np.ndarray, thick: np.ndarray, rng: np.random.Generator, *,
-         start: float = 0.55, tip: float = 0.12, contrast: float = 0.22, closed: bool = True) -> Locks:
+         start: float = 0.35, tip: float = 0.10, contrast: float = 0.17, closed: bool = True) -> Locks:
     """Locks along paths (n, k, 3): three vertices across (edge, ridge, edge), wide in the middle, thin at the tip."""
     n, k, _ = paths.shape
     ahead = unit(np.gradient(paths, axis=1))
@@ -177,7 +180,7 @@ def _sides(skull: Skull, comb, seed: int, *, length: float = 17.0, spacing: floa
 def short(skull: Skull) -> Locks:
     """Cropped sides, longer on top, brushed forward and to one side with a lifted front."""
     rng = np.random.default_rng(1)
-    roots = skull.roots(lambda p: 8.0 + 0 * p[:, 0], 1)
+    roots = skull.roots(lambda p: 6.9 + 0 * p[:, 0], 1)
     roots = roots[_across(roots) > 0.25]
     top = _across(roots)
     front = smoothstep(roots[:, 2], -10, 45) * top
@@ -195,7 +198,7 @@ def short(skull: Skull) -> Locks:
     rise = rng.uniform(0.5, 1.1, len(roots))
     height = lambda s: (0.6 + (1.0 + 8.0 * top + 8.0 * front) * s**0.7) * rise * (1 - 0.25 * s * s)  # noqa: E731
     paths = grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=4)
-    upper = ribs(paths, roots, (6.5 + 3.2 * top) * rng.uniform(0.8, 1.2, len(roots)), 1.0 + 1.6 * top, rng, closed=False)
+    upper = ribs(paths, roots, (5.2 + 2.4 * top) * rng.uniform(0.75, 1.25, len(roots)), 0.8 + 0.9 * top, rng, closed=False)
     return joined([upper, _sides(skull, comb, 11)])
 
 
@@ -203,13 +206,15 @@ def _parted(p: np.ndarray, at: float, back: float, down: float) -> np.ndarray:
     """Combed to both sides of a part at x = ``at``."""
     side = np.tanh((p[:, 0] - at) / 7)
     low = smoothstep(-p[:, 1], -95, -30)
+    behind = smoothstep(-p[:, 2], 35, 85)
+    back = back * (1 - 0.9 * behind * low)[:]
     return unit(np.column_stack([side * (1 - 0.5 * low), -down * (0.25 + low), -back * (0.6 + 0.4 * low)]))
 
 
 def side_part(skull: Skull) -> Locks:
     """A gentleman's cut: parted on the left, top swept across, sides combed back."""
     rng = np.random.default_rng(2)
-    roots = skull.roots(lambda p: 8.4 + 0 * p[:, 0], 2)
+    roots = skull.roots(lambda p: 7.4 + 0 * p[:, 0], 2)
     roots = roots[_across(roots) > 0.2]
     top, jitter = _across(roots), rng.normal(0, 0.08, roots.shape)
     over = top * smoothstep(34 - roots[:, 0], 0, 22)
@@ -218,7 +223,7 @@ def side_part(skull: Skull) -> Locks:
     rise = rng.uniform(0.6, 1.1, len(roots))
     height = lambda s: 0.8 + (1.6 + 4.0 * top + 9.0 * over * np.sin(np.pi * min(s + 0.15, 1.0)) ** 0.7) * rise * (0.35 + 0.65 * s**0.5)  # noqa: E731
     paths = grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=5)
-    upper = ribs(paths, roots, (7 + 4 * top) * rng.uniform(0.8, 1.2, len(roots)), 1.0 + 1.3 * top, rng, contrast=0.18, closed=False)
+    upper = ribs(paths, roots, (6 + 3.4 * top) * rng.uniform(0.75, 1.25, len(roots)), 0.8 + 0.9 * top, rng, closed=False)
     return joined([upper, _sides(skull, comb, 12, length=22)])
 
 
@@ -261,11 +266,10 @@ def _hanging(skull: Skull, *, floor: float, seed: int, part: float, spacing: flo
     length = (roots[:, 1] - floor) * 1.12 + 26 * top + rng.uniform(-6, 10, len(roots))
     rise = rng.uniform(0.35, 1.15, len(roots))
     phase = rng.uniform(0, 6.3, len(roots))
-    height = lambda s: 0.8 + (0.6 + 6.5 * smoothstep(np.array(3.0 * s)) + 1.0 * s) * rise + wave * np.sin(phase + 11 * s) * s  # noqa: E731
-    floors = floor + rng.uniform(-4, 3, len(roots))
+    height = lambda s: 2.4 + (0.4 + 6.5 * smoothstep(np.array(3.0 * s)) + 1.0 * s) * rise + wave * np.sin(phase + 11 * s) * s  # noqa: E731
+    floors = floor + rng.uniform(-3, 2, len(roots)) + 5 * smoothstep(roots[:, 2], -40, 30)
     paths = grow(skull, roots, length, height, lambda p: _parted(p, part, 0.42, 0.55) + jitter, steps=9, hang=28.0, ears=True)
     # cut to one line: what would hang lower is drawn up along the path
-    low = np.maximum(paths[..., 1], floors[:, None])
     cut = paths.copy()
     for i, (way, end) in enumerate(zip(paths, floors)):
         walked = np.r_[0, np.cumsum(np.linalg.norm(np.diff(way, axis=0), axis=1))]
@@ -276,11 +280,14 @@ def _hanging(skull: Skull, *, floor: float, seed: int, part: float, spacing: flo
             stop = walked[k - 1] + share * (walked[k] - walked[k - 1])
             at = np.linspace(0, stop, len(way))
             cut[i] = np.column_stack([np.interp(at, walked, way[:, c]) for c in range(3)])
-    assert low.shape == cut.shape[:2]
+    steps = unit(np.diff(cut, axis=1))
+    straight = (steps[:, 1:] * steps[:, :-1]).sum(2).min(1) > 0.2
+    cut, roots = cut[straight], roots[straight]
     curl = smoothstep(np.linspace(0, 1, cut.shape[1]), 0.7, 1.0)[None, :, None]
     inward = unit((CENTER - cut) * [1, 0, 1])
-    cut = cut + 5.0 * curl * inward * (1 if wave < 2 else 0)
-    return ribs(cut, roots, 11.5 * rng.uniform(0.75, 1.2, len(roots)), np.full(len(roots), 1.8), rng, contrast=0.17, tip=0.35, closed=False)
+    cut = cut + 9.0 * curl * inward * (1 if wave < 2 else 0)
+    under = cap(skull, lambda p: 0.2 + 0 * p[:, 0], count=2600, shade=lambda p: 0.70 + 0 * p[:, 0], lowest=-36)
+    return joined([under, ribs(cut, roots, 11.5 * rng.uniform(0.75, 1.2, len(roots)), np.full(len(roots), 1.5), rng, start=0.40, tip=0.30, closed=False)])
 
 
 def bob(skull: Skull) -> Locks:
@@ -290,17 +297,17 @@ def bob(skull: Skull) -> Locks:
 
 def long(skull: Skull) -> Locks:
     """Falls to the shoulders in soft waves, parted on the right."""
-    return _hanging(skull, floor=-128, seed=6, part=-22, spacing=8.8, wave=2.4)
+    return _hanging(skull, floor=-114, seed=6, part=-22, spacing=8.8, wave=2.4)
 
 
-def cap(skull: Skull, thickness, *, count: int, shade) -> Locks:
+def cap(skull: Skull, thickness, *, count: int, shade, lowest: float = -54.0) -> Locks:
     """A closed-looking shell over the hairy scalp, ``thickness(points)`` mm thick; its border dips under the skin."""
     k = np.arange(count) + 0.5
     polar, turn = np.arccos(1 - 2 * k / count), np.pi * (1 + 5**0.5) * k
     ways = np.stack([np.cos(turn) * np.sin(polar), np.cos(polar), np.sin(turn) * np.sin(polar)], 1)
     faces = ConvexHull(ways).simplices
     ground = CENTER + ways * skull.radius(CENTER + ways)[:, None]
-    cover = hair_cover(ground, 5) * (ground[:, 1] > -58) * (skull.touches_ear(ground[:, None], 5.0) == 0)
+    cover = hair_cover(ground, 5) * (ground[:, 1] > lowest) * (skull.touches_ear(ground[:, None], 5.0) == 0)
     points = CENTER + ways * (np.linalg.norm(ground - CENTER, axis=1) - 1.5 + cover * (1.5 + thickness(ground)))[:, None]
     faces = faces[(cover[faces] > 0.02).any(1)]
     inward = (np.cross(points[faces[:, 1]] - points[faces[:, 0]], points[faces[:, 2]] - points[faces[:, 0]]) * ways[faces[:, 0]]).sum(1) < 0

@@ -2,7 +2,7 @@
 
     python -m train.head.look
 
-Deterministic, needs nothing but ``head.npz``; ``train.build_head`` runs it at its end.
+Deterministic, needs nothing but ``head.npz``; ``train.head.build`` runs it at its end.
 """
 
 from __future__ import annotations
@@ -159,6 +159,10 @@ def _person(folder: Path, head, hair: str, pieces: list[Piece], base_faces: np.n
     both[faces[flat].ravel()] = True
     open_, seen = openness(places, faces, two_sided=both)
     open_ = materials._smooth(open_, faces)
+    below = np.flatnonzero(np.isin(regions, ("bust", "shirt")))
+    neck = np.flatnonzero(regions == "neck")
+    distance, near = cKDTree(places[neck]).query(places[below])
+    open_[below] += np.exp(-distance / 0.02) * (open_[neck][near] - open_[below])  # no step of light at the seam
     open_ = np.maximum(np.clip(open_ / 0.92, 0, 1), materials._lookup(regions, LEAST, 0.12))
     hideable = ~np.array([any(str(name).startswith(part) for part in NEVER_HIDDEN) for name in regions])
     shown = ~(hideable & ~seen)[base_faces].all(1)

@@ -9,7 +9,7 @@ from .people import PEOPLE, Style
 from .shown import SIDES, Heads, Piece, rows_of, smoothstep
 
 # Middle line of the left brow on the average head (x, y) and its half thickness, mm, from the nose outwards
-LINE = np.array([[11.0, 36.6], [17, 38.4], [26, 40.6], [35, 41.6], [43, 40.2], [52.0, 35.0]])
+LINE = np.array([[11.5, 37.3], [17, 38.7], [26, 40.6], [35, 41.6], [43, 40.2], [52.0, 35.0]])
 HALF = np.array([2.4, 2.9, 2.7, 2.3, 1.7, 0.8])
 HAIRS, LENGTH, WIDTH = 190, 7.0, 0.50
 LIFT = (0.10, 0.75)
@@ -57,7 +57,7 @@ def _middle(style: Style):
 def hairs(style: Style) -> tuple[np.ndarray, np.ndarray]:
     """(n, 3, 2) roots, middles and tips of the left brow's hairs (x, y) in mm, and (n,) their width."""
     rng = np.random.default_rng(5)  # the same hairs for everybody: only the line and its thickness differ
-    s = np.sort(rng.beta(0.95, 1.1, HAIRS))
+    s = np.sort(rng.beta(1.15, 1.1, HAIRS))
     across = rng.uniform(-1, 1, HAIRS)
     middle, half = _middle(style)
     ahead = middle(s + 0.01) - middle(s - 0.01)
@@ -65,10 +65,10 @@ def hairs(style: Style) -> tuple[np.ndarray, np.ndarray]:
     up = np.column_stack([-ahead[:, 1], ahead[:, 0]])
     root = middle(s) + (across * half(s))[:, None] * up
     # hairs at the nose stand up; further out they lie down along the brow, the upper ones pointing down, the lower ones up
-    rise = np.radians(52 * (1 - smoothstep(s, 0, 0.34)) + 18 - 40 * smoothstep(across, -0.5, 1.0) * smoothstep(s, 0.08, 0.35)
+    rise = np.radians(46 * (1 - smoothstep(s, 0, 0.36)) + 18 - 40 * smoothstep(across, -0.5, 1.0) * smoothstep(s, 0.08, 0.35)
                       + rng.normal(0, 7, HAIRS))
     grow = np.cos(rise)[:, None] * ahead + np.sin(rise)[:, None] * up
-    reach = LENGTH * (0.62 + 0.38 * smoothstep(s, 0, 0.3)) * rng.uniform(0.75, 1.1, HAIRS) * (0.72 + 0.28 * style.brow)
+    reach = LENGTH * (0.50 + 0.50 * smoothstep(s, 0, 0.3)) * rng.uniform(0.75, 1.1, HAIRS) * (0.72 + 0.28 * style.brow)
     bend = np.radians(-14) * smoothstep(s, 0, 0.3)
     later = np.stack([np.cos(bend) * grow.T[0] - np.sin(bend) * grow.T[1], np.sin(bend) * grow.T[0] + np.cos(bend) * grow.T[1]], 1)
     center = root + 0.5 * reach[:, None] * grow
@@ -124,7 +124,7 @@ def brow_shade(points: np.ndarray, style: Style) -> np.ndarray:
     away = np.column_stack([np.abs(points[near, 0]), points[near, 1]])
     distance, nearest = cKDTree(middle(s)).query(away)
     thick = distance / half(s)[nearest]
-    ends = 0.55 + 0.45 * smoothstep(s, 0.0, 0.22)[nearest]
+    ends = 0.25 + 0.75 * smoothstep(s, 0.0, 0.25)[nearest]
     share[near] = 0.62 * ends * (1 - smoothstep(thick, 0.55, 1.75))
     return share
 

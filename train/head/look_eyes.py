@@ -77,32 +77,34 @@ def lashes(heads: Heads) -> list[Piece]:
 
 def _lash_row(heads: Heads, side: str, upper: bool) -> Piece:
     head, sign = heads.average, 1 if side == "left" else -1
-    line = heads.lid_line(side, 1, upper)
-    count, length, wide = (30, 7.2, 1.1) if upper else (16, 3.0, 0.42)
+    line = heads.lid_line(side, 2, upper)
+    edge = heads.lid_line(side, 1, upper)
+    count, length, wide = (33, 5.4, 1.10) if upper else (15, 2.2, 0.40)
     walked = np.r_[0, np.cumsum(np.linalg.norm(np.diff(head.template[line], axis=0), axis=1))]
     walked /= walked[-1]
     stations = np.linspace(0.10, 0.99, count) if upper else np.linspace(0.35, 0.95, count)
     half = (stations[1] - stations[0]) / 2 * wide
     indices, weights, away, faces, along = [], [], [], [], []
+    rng = np.random.default_rng(13)
     for number, s in enumerate(stations):
-        fan = 0.95 * (s - 0.40)
+        fan = 0.95 * (s - 0.40) + 0.22 * (1 - number % 3) + rng.normal(0, 0.05)  # tips of three lean together
         grow = np.array([sign * fan, 0.42 if upper else -0.62, 0.86])
         grow /= np.linalg.norm(grow)
         curl = np.array([sign * 0.12 * fan, 0.42 if upper else -0.10, -0.12])
-        reach = length * (0.35 + 0.65 * np.sin(np.pi * min(s, 0.999) ** 1.25)) * (1 - 0.12 * (number % 3 == 1))
-        for at, out in ((s - half, 0.0), (s + half, 0.0), (s - half * 0.55, 0.5), (s + half * 0.55, 0.5), (s, 1.0)):
+        reach = length * (0.35 + 0.65 * np.sin(np.pi * min(s, 0.999) ** 1.25)) * rng.uniform(0.78, 1.08)
+        for at, out in ((s - half, 0.0), (s + half, 0.0), (s - half * 0.62, 0.5), (s + half * 0.62, 0.5), (s, 1.0)):
             k = int(np.clip(np.searchsorted(walked, at) - 1, 0, len(line) - 2))
             share = np.clip((at - walked[k]) / (walked[k + 1] - walked[k]), 0, 1)
-            indices.append(line[k: k + 2])
-            weights.append([1 - share, share])
-            away.append(reach * (out * grow + out**2 * curl))
+            indices.append([*line[k: k + 2], *edge[k: k + 2]])
+            weights.append(np.outer([0.85, 0.15], [1 - share, share]).ravel())
+            away.append(np.array([0, 0, 0.15]) + reach * (out * grow + out**2 * curl))
             along.append(out)
         first = 5 * number
         blade = np.array([[0, 1, 3], [0, 3, 2], [2, 3, 4]]) + first
         faces += [blade, blade[:, ::-1]]
     rows = rows_of(np.array(indices), np.array(weights), len(head.template))
     away = np.array(away) * 1e-3
-    places = [np.asarray(rows @ h.template) + away for h in heads.all]
+    places = [np.asarray(rows @ h.template) + away * (1.0 if h.index % 2 else 0.72) for h in heads.all]  # women have odd numbers
     shade = np.clip(np.array(along), 0, 1)[:, None]
     colors = []
     for person in PEOPLE:
