@@ -166,7 +166,7 @@ class CorpusTask:
         head, skin = self.head, self.head.skin_count
         return VertexSampler(
             head.skin_faces, skin, sample=sample, seed=seed, importance=self.importance, pairs=self.lip_pairs, corners=head.lip_corners,
-            fixed=np.concatenate([head.lip_rings[:3].ravel(), self._markers()]), smoothing=self.model.config.attention_smoothing, basis=self.basis,
+            fixed=np.concatenate([head.lip_rings[:6].ravel(), self._markers()]), smoothing=self.model.config.attention_smoothing, basis=self.basis,
             visible=head.mask("visible_skin")[:skin],
         )
 
