@@ -45,4 +45,4 @@ def test_skin_around_the_mouth_does_not_tear(emotion):
     animation = EmoFacePipeline.from_pretrained()("assets/examples/happy.wav", emotion=emotion, level="strong")
     head = load_head(0)
     torn = residual_mm(animation.vertices[:, : head.skin_count] - head.skin_template)
-    assert np.mean(torn > 1.0) < 0.05 and torn.max() < 1.5, (np.mean(torn > 1.0), torn.max())
+    assert np.mean(torn > 1.0) < 0.1 and torn.max() < 1.2, (np.mean(torn > 1.0), torn.max())

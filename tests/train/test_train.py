@@ -359,6 +359,58 @@ def test_squared_aperture_counts_measured_motion_only(folder, tmp_path):
     assert aperture(False, False) == 0 and aperture(True, False) > 0 and aperture(True, True) > 0
 
 
+def lip_terms(trainer, *, middle, line, **weights) -> tuple[torch.Tensor, dict]:
+    """Total and terms of the first batch, as if its motion were measured, with lips at these (upper, lower) vertices."""
+    trainer.model.eval()
+    torch.manual_seed(0)
+    for decoder in (trainer.model.content_decoder, trainer.model.emotion_decoder):  # heads that start at zero would say nothing
+        torch.nn.init.normal_(decoder.motion_out.weight, std=0.05)
+    batch = trainer.task.prepare(trainer.task.batch(0))
+    batch = replace(batch, real=torch.ones_like(batch.real))
+    drawn = Drawn(torch.arange(trainer.model.config.vertex_count), losses.LipPairs(*torch.tensor([[middle], [line]])), None, None, None, None)
+    return compute_losses(trainer.model, batch, drawn=drawn, weights=losses.LossWeights(**weights), probability=1.0)
+
+
+def test_every_lip_term_counts_in_the_total_with_its_own_weight(folder, tmp_path):
+    trainer = Trainer(tiny_config(folder), tmp_path)
+    weights = {"lip_gap": 3.0, "lip_aperture": 5.0, "lip_seal": 7.0}
+    pairs = dict(middle=[0, 1], line=[0, 1])  # the lower half of the sphere rests, so these are shut in the truth
+    total, terms = lip_terms(trainer, **pairs, **weights)
+    without, _ = lip_terms(trainer, **pairs)
+    assert all(terms[name] > 0 for name in weights)
+    assert (total - without).item() == pytest.approx(sum(weights[name] * terms[name].item() for name in weights), rel=1e-3)
+
+
+def test_lips_are_sealed_along_the_whole_line(folder, tmp_path):
+    """The aperture is that of the middle third, the seal that of the line from corner to corner."""
+    trainer = Trainer(tiny_config(folder), tmp_path)
+    one, other = [0, 1], [2, 3]
+
+    def seal(middle, line):
+        return lip_terms(trainer, middle=middle, line=line, lip_seal=1.0)[1]["lip_seal"].item()
+
+    assert seal(one, other) == seal(other, other) > 0 and seal(one, other) != pytest.approx(seal(other, one), rel=1e-3)
+
+
+def test_the_content_branch_alone_is_compared_with_its_own_words_only(folder, tmp_path, monkeypatch):
+    """Aperture of the fused face with both emotions; of the content branch with the emotion that was said, not with the other one."""
+    trainer, compared = Trainer(tiny_config(folder), tmp_path), []
+    measure = losses.lip_aperture
+    monkeypatch.setattr(losses, "lip_aperture", lambda offsets, truth, *rest: compared.append((offsets, truth)) or measure(offsets, truth, *rest))
+    lip_terms(trainer, middle=[0, 1], line=[0, 1], lip_aperture=1.0)
+    (fused, own), (content, same), (crossed, lent) = compared
+    assert torch.equal(own, same) and not torch.equal(own, lent)
+    assert not torch.equal(fused, content) and not torch.equal(crossed, content)
+
+
+def test_attention_rate_scales_the_step_of_mesh_attention_alone(folder, tmp_path):
+    trainer = Trainer(tiny_config(folder, attention_rate=0.0), tmp_path)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train_step(trainer.task.batch(0))
+    changed = {name.split(".")[0] for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert "content_decoder" in changed and "mesh_attention" not in changed
+
+
 def test_averaging_is_refused_where_encoders_learn(folder, tmp_path):
     with pytest.raises(SystemExit, match="only for frozen speech encoders"):
         Trainer(tiny_config(folder, averaging=0.9), tmp_path)
