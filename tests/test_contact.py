@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from emoface.neighbours import neighbour_mean
 from emoface.head import load_head
+from emoface.neighbours import neighbour_mean
 from train.head.penetration import deepest, expression_poses, mouth_pairs, single_poses
 from train.head.poses import pose_weights
 

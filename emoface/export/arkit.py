@@ -119,7 +119,7 @@ def _rate(timecodes: list[str]) -> float:
     Rows are not counted, because phones drop some.
     """
     seconds = {timecode.rpartition(":")[0] for timecode in timecodes}
-    whole_second = len(seconds) > 2 or len(seconds) > 1 and timecodes[0].endswith(":00.000")
+    whole_second = len(seconds) > 2 or (len(seconds) > 1 and timecodes[0].endswith(":00.000"))
     return 1.0 + max(float(timecode.rpartition(":")[2]) // 1 for timecode in timecodes) if whole_second else float(CSV_FPS)
 
 

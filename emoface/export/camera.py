@@ -37,7 +37,7 @@ class Camera:
         return (tilt @ turn).astype(np.float32)
 
     def framed(self, vertices: np.ndarray, *, aspect: float = 1.0, regions: np.ndarray | None = None,
-               dressed: bool = False) -> "Camera":
+               dressed: bool = False) -> Camera:
         """This camera with ``center`` and ``height`` filled in for a head (V, 3).
 
         ``regions`` (V,) are needed by cameras that aim at one; EmoFaceError where a mesh has no such region. There is air above the head, and the lower edge of the picture cuts the neck rather than showing its end.

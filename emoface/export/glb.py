@@ -214,7 +214,7 @@ def load_glb(path: str | os.PathLike) -> Animation:
         mesh = document["meshes"][0]
         about, primitives = mesh["extras"]["emoface"], mesh["primitives"]
         names, count = tuple(mesh["extras"]["targetNames"]), int(about["vertices"])
-        read = lambda number: _read(document, data, number)  # noqa: E731
+        read = lambda number: _read(document, data, number)
         sampler = document["animations"][0]["samplers"][0]
         weights = read(sampler["output"]).reshape(len(read(sampler["input"])), -1)
         template, deltas = np.zeros((count, 3), np.float32), np.zeros((len(names), count, 3), np.float32)

@@ -3,13 +3,14 @@
 import base64
 import io
 
-import numpy as np
 import gradio as gr
+import numpy as np
 import pytest
 import soundfile
 
 from emoface.audio import load_audio
 from emoface.export.camera import Camera
+from emoface.export.pack import Panel, View
 from emoface.export.render import Renderer
 from emoface.export.shading import vertex_normals
 from emoface.head import load_head
@@ -17,7 +18,6 @@ from emoface.look import load_look
 from emoface.ui import scenes
 from emoface.ui.chart import Chart, ChartView
 from emoface.ui.context import EXAMPLES
-from emoface.export.pack import Panel, View
 from emoface.ui.player import FacePlayer
 from emoface.ui.theme import CSS, theme
 from tests.browser.conftest import BURSTS, WAIT
@@ -115,7 +115,7 @@ def test_captions_are_text(page):
 
 def test_keyboard(page):
     hold(page, "fast", 1.0)
-    frame = lambda: page.evaluate("emoface.players.fast.scene.shown")  # noqa: E731
+    frame = lambda: page.evaluate("emoface.players.fast.scene.shown")
 
     def press(key, expected):
         page.locator("#fast .efp").press(key)

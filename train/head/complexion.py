@@ -39,7 +39,7 @@ def skin_colors(heads: Heads) -> list[np.ndarray]:
     mm = heads.skin(heads.average) * 1e3
     matrix = heads.refined.matrix
     names = heads.names[np.asarray(matrix.argmax(1)).ravel()]
-    part = lambda *regions: np.asarray(matrix @ np.isin(heads.names, regions).astype(float))  # noqa: E731
+    part = lambda *regions: np.asarray(matrix @ np.isin(heads.names, regions).astype(float))
     ears, cavity = part("ear_left", "ear_right"), part("mouth_cavity")
     socket = part("eye_socket_left", "eye_socket_right")
     hollow = hollows(heads)

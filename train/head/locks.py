@@ -170,7 +170,7 @@ def _sides(skull: Skull, comb, seed: int, *, length: float = 17.0, spacing: floa
     jitter = rng.normal(0, 0.16, roots.shape)
     rise = rng.uniform(0.3, 1.2, len(roots))
     thin = smoothstep(roots[:, 1], -48, 20)
-    height = lambda s: 0.25 + (0.3 + 2.3 * thin) * s * rise  # noqa: E731
+    height = lambda s: 0.25 + (0.3 + 2.3 * thin) * s * rise
     paths = grow(skull, roots, length * (0.28 + 0.72 * thin) * rng.uniform(0.8, 1.2, len(roots)), height, lambda p: comb(p) + jitter, steps=2)
     free = ~skull.touches_ear(paths)
     paths, roots = paths[free], roots[free]
@@ -196,7 +196,7 @@ def short(skull: Skull) -> Locks:
     jitter = rng.normal(0, 0.17, roots.shape)
     length = (16 + 26 * top) * rng.uniform(0.8, 1.15, len(roots))
     rise = rng.uniform(0.5, 1.1, len(roots))
-    height = lambda s: (0.6 + (1.0 + 8.0 * top + 8.0 * front) * s**0.7) * rise * (1 - 0.25 * s * s)  # noqa: E731
+    height = lambda s: (0.6 + (1.0 + 8.0 * top + 8.0 * front) * s**0.7) * rise * (1 - 0.25 * s * s)
     paths = grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=4)
     upper = ribs(paths, roots, (5.2 + 2.4 * top) * rng.uniform(0.75, 1.25, len(roots)), 0.8 + 0.9 * top, rng, closed=False)
     return joined([upper, _sides(skull, comb, 11)])
@@ -218,10 +218,10 @@ def side_part(skull: Skull) -> Locks:
     roots = roots[_across(roots) > 0.2]
     top, jitter = _across(roots), rng.normal(0, 0.08, roots.shape)
     over = top * smoothstep(34 - roots[:, 0], 0, 22)
-    comb = lambda p: _parted(p, 34, 0.55, 0.35)  # noqa: E731
+    comb = lambda p: _parted(p, 34, 0.55, 0.35)
     length = (24 + 40 * top) * rng.uniform(0.85, 1.15, len(roots))
     rise = rng.uniform(0.6, 1.1, len(roots))
-    height = lambda s: 0.8 + (1.6 + 4.0 * top + 9.0 * over * np.sin(np.pi * min(s + 0.15, 1.0)) ** 0.7) * rise * (0.35 + 0.65 * s**0.5)  # noqa: E731
+    height = lambda s: 0.8 + (1.6 + 4.0 * top + 9.0 * over * np.sin(np.pi * min(s + 0.15, 1.0)) ** 0.7) * rise * (0.35 + 0.65 * s**0.5)
     paths = grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=5)
     upper = ribs(paths, roots, (6 + 3.4 * top) * rng.uniform(0.75, 1.25, len(roots)), 0.8 + 0.9 * top, rng, closed=False)
     return joined([upper, _sides(skull, comb, 12, length=22)])
@@ -236,7 +236,7 @@ def bun(skull: Skull) -> Locks:
     away = np.linalg.norm(roots - tie, axis=1)
     roots, away = roots[away > 18], away[away > 18]
     rise = rng.uniform(0.5, 1.2, len(roots))
-    height = lambda s: 0.6 + 3.2 * np.sin(np.pi * min(0.9 * s, 1)) ** 0.6 * rise  # noqa: E731
+    height = lambda s: 0.6 + 3.2 * np.sin(np.pi * min(0.9 * s, 1)) ** 0.6 * rise
     jitter = rng.normal(0, 0.05, roots.shape)
     paths = grow(skull, roots, np.minimum(away * 1.08, 105), height, lambda p: unit(tie - p) + jitter, steps=6)
     free = ~skull.touches_ear(paths)
@@ -266,7 +266,7 @@ def _hanging(skull: Skull, *, floor: float, seed: int, part: float, spacing: flo
     length = (roots[:, 1] - floor) * 1.12 + 26 * top + rng.uniform(-6, 10, len(roots))
     rise = rng.uniform(0.35, 1.15, len(roots))
     phase = rng.uniform(0, 6.3, len(roots))
-    height = lambda s: 2.4 + (0.4 + 6.5 * smoothstep(np.array(3.0 * s)) + 1.0 * s) * rise + wave * np.sin(phase + 11 * s) * s  # noqa: E731
+    height = lambda s: 2.4 + (0.4 + 6.5 * smoothstep(np.array(3.0 * s)) + 1.0 * s) * rise + wave * np.sin(phase + 11 * s) * s
     floors = floor + rng.uniform(-3, 2, len(roots)) + 5 * smoothstep(roots[:, 2], -40, 30)
     paths = grow(skull, roots, length, height, lambda p: _parted(p, part, 0.42, 0.55) + jitter, steps=9, hang=28.0, ears=True)
     # cut to one line: what would hang lower is drawn up along the path
@@ -351,14 +351,14 @@ def _curls(skull: Skull, *, seed: int, spacing: float, volume: float, radius: fl
 
 def curly(skull: Skull) -> Locks:
     """A full head of ringlets."""
-    rise = lambda p: 16 * (0.40 + 0.60 * smoothstep(p[:, 1], -20, 100)) * (0.7 + 0.5 * _bumps(p, 14, 3))  # noqa: E731
+    rise = lambda p: 16 * (0.40 + 0.60 * smoothstep(p[:, 1], -20, 100)) * (0.7 + 0.5 * _bumps(p, 14, 3))
     base = cap(skull, rise, count=3600, shade=lambda p: 0.55 + 0.35 * _bumps(p, 9, 4))
     return joined([base, _curls(skull, seed=7, spacing=10.2, volume=36, radius=5.2, turns=1.15, width=9.5, steps=6)])
 
 
 def coils(skull: Skull) -> Locks:
     """Short dense coils: a bumpy cap."""
-    rise = lambda p: (5 + 6 * smoothstep(p[:, 1], -10, 95)) * (0.45 + 0.75 * _bumps(p, 6.5, 5))  # noqa: E731
+    rise = lambda p: (5 + 6 * smoothstep(p[:, 1], -10, 95)) * (0.45 + 0.75 * _bumps(p, 6.5, 5))
     return cap(skull, rise, count=11000, shade=lambda p: 0.62 + 0.55 * _bumps(p, 5.0, 6) + 0.08 * noise(p, 3, 5))
 
 

@@ -50,7 +50,7 @@ def _middle(style: Style):
     knots = np.r_[0, np.cumsum(np.linalg.norm(np.diff(LINE, axis=0), axis=1))]
     knots /= knots[-1]
     x, y, half = (np.polynomial.Polynomial.fit(knots, values, 4) for values in (LINE[:, 0], LINE[:, 1], HALF))
-    rise = lambda s: style.arch * np.sin(np.pi * np.clip((s - 0.25) / 0.75, 0, 1))  # noqa: E731
+    rise = lambda s: style.arch * np.sin(np.pi * np.clip((s - 0.25) / 0.75, 0, 1))
     return lambda s: np.column_stack([x(s), y(s) + rise(s)]), lambda s: style.brow * np.maximum(half(s), 0.7)
 
 
@@ -105,7 +105,7 @@ def _brow(heads: Heads, front: Front, side: str) -> Piece:
             rows.resize(rows.shape[0], len(heads.average.template))
         skin = heads.skin(head)
         normals = _normals(skin, heads.refined.faces)
-        mix = lambda values: (values[on] * shares[..., None]).sum(1)  # noqa: E731
+        mix = lambda values: (values[on] * shares[..., None]).sum(1)
         away = mix(normals)
         places.append(mix(skin) + height[:, None] * 1e-3 * away / np.linalg.norm(away, axis=1, keepdims=True))
         colors.append(style.brows * shade[:, None])
