@@ -97,7 +97,9 @@ def test_zip_of_meshes(tmp_path, talking, mesh):
     steps = []
     path = save(talking, tmp_path / "a.zip", mesh=mesh, progress=lambda *step: steps.append(step))
     with zipfile.ZipFile(path) as file:
-        assert json.loads(file.read("clip.json")) == {"fps": 30.0, "frames": 12, "settings": {"emotion": "happy"}}
+        about = json.loads(file.read("clip.json"))
+        assert about == {"fps": 30.0, "frames": 12, "settings": {"emotion": "happy"}, "units": "metres",
+                         "axes": "y up, z forward, x to the head's left"}
         names = [name for name in file.namelist() if name.startswith("frames/")]
         assert names == [f"frames/{frame:06d}.{mesh}" for frame in range(12)]
         model = trimesh.load(io.BytesIO(file.read(names[7])), file_type=mesh, process=False, maintain_order=True)
