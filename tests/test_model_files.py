@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from emoface.configuration import EmoFaceConfig
 from emoface.errors import ModelError
 from emoface.hub import EMBEDDED_MODEL
-from emoface.loading import load_components, model_or_embedded
+from emoface.loading import load_components
 from emoface.model_files import EMOFACE_CHECKS
 from tests.hub_server import HubServer
 from tests.tiny_model import save_tiny_model
@@ -120,7 +120,9 @@ def test_every_setting_of_a_model_is_read_back(tmp_path):
 
 
 def test_the_page_falls_back_and_says_why(spoiled):
-    folder, notice = model_or_embedded(spoiled(settings={"fps": 0}))
+    from emoface.ui.model import choose_model
+
+    folder, _, notice = choose_model(str(spoiled(settings={"fps": 0})), device="cpu")
     assert folder == EMBEDDED_MODEL and "fps = 0" in notice and notice.endswith("Until then the embedded model is used.")
 
 
