@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -108,6 +109,9 @@ def animate_all(jobs: Sequence[Job], *, workers: int = 1, **call) -> Iterator[Ou
     if workers == 1:
         yield from (animate_file(job, **call) for job in jobs)
         return
+    # Several processes whose numpy takes all cores each wait for one another more than they compute: minutes instead of seconds.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, str(max((os.cpu_count() or 1) // workers, 1)))
     # A forked process would inherit torch's threads in an unusable state.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting: set[Future] = {pool.submit(animate_file, job, **call) for job in jobs}
