@@ -69,8 +69,9 @@ class SpiralConv3D(nn.Module):
 def add_terms(time: Tensor, vertex: Tensor, *, start: int = 0) -> Tensor:
     """Both terms of the separable form, (B, T, O) and (D, N, O), for frames ``start, start + 1, ...`` -> (B, T, N, O)."""
     if torch.is_grad_enabled():  # in-place writes would make autograd copy the whole answer
-        seen = torch.arange(start, start + time.shape[1], device=time.device).clamp(max=len(vertex) - 1)
-        return time.unsqueeze(2) + vertex[seen]
+        count = min(max(len(vertex) - 1 - start, 0), time.shape[1])
+        seen = torch.cat([vertex[start : start + count], vertex[-1:].expand(time.shape[1] - count, -1, -1)])
+        return time.unsqueeze(2) + seen
     out = time.unsqueeze(2) + vertex[-1]
     early = min(max(len(vertex) - 1 - start, 0), time.shape[1])  # frames that do not see D frames yet
     if early:

@@ -91,7 +91,7 @@ def test_a_wheel_holds_assets_types_and_the_command(installed):
 
 def test_a_wheel_works_with_nothing_beside_it(installed, tmp_path):
     """Speech to a GLB with the embedded model, and the page with its examples, from an empty folder."""
-    speech = installed / "emoface" / "assets" / "examples" / "narrator.flac"
+    speech = installed / "emoface" / "assets" / "examples" / "narrator.wav"
     code = f"""
 import json, sys
 from emoface.cli import main
