@@ -29,6 +29,7 @@ def build(context: Context) -> None:
         style = gr.Dropdown(list(context.styles), value=context.styles[0], label="style")
         idle = gr.Checkbox(False, label="idle")
         intensity, curve = gr.Number(1.0, label="intensity"), gr.JSON(label="emotion_curve")
+        curve.api_info = lambda: {"type": "array", "items": {}}  # Gradio's own says {"type": {}}, which is no JSON schema
         format_ = gr.Dropdown(list(FORMATS), value="npz", label="format")
         file, files, summary = gr.File(label="file"), gr.File(label="files", file_count="multiple"), gr.JSON(label="summary")
         triggers = [gr.Button(visible=False) for _ in range(3)]
