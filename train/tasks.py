@@ -20,6 +20,7 @@ from .basis_head import learn_in_basis, merged
 from .corpus.reader import Corpus
 from .data import KINDS, Batch, Heard, Sampler
 from .drawing import VertexSampler
+from .hearing.trainer import PARTS as HEARING
 from .losses import LipPairs
 from .named_emotions import set_named_emotions
 
@@ -66,10 +67,6 @@ def make_task(config) -> Task:
 
         return MeshTask(config)
     raise SystemExit(f"data.kind must be {' or '.join(DATA_SETTINGS)}, not {kind!r}.")
-
-
-HEARING = ("emotion_mix", "slow_track", "classifier")
-"""The parts of the model that hear the emotion."""
 
 
 def load_hearing(model: EmoFaceModel, path: Path) -> None:
