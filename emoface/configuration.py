@@ -30,6 +30,7 @@ class EmoFaceConfig(PretrainedConfig):
         prosody: whether the emotion branch is also told the loudness, pitch and accents of the speech (``emoface.prosody``).
         hidden_size: d of the decoders. attention_heads, feedforward_size, period, window: the FaceFormer decoder; self-attention
             sees at most the last ``window`` frames.
+        feedback_frames: 1, or 2: a decoder's next frame sees the mean of its last two, which keeps it from trembling (the paper: the last one, 1).
         motion_unit: metres per unit of the decoders' vertex layers.
         style_names: the training speakers, in one-hot order. default_style: used when the caller names none.
         fusion: ``"mesh_attention"`` or ``"add"`` (the paper's ablation).
@@ -79,6 +80,7 @@ class EmoFaceConfig(PretrainedConfig):
         feedforward_size: int = 256,
         period: int = 30,
         window: int = 600,
+        feedback_frames: int = 1,
         dropout: float = 0.1,
         motion_unit: float = 1e-3,
         style_names: list[str] | tuple[str, ...] = ("default",),
@@ -103,6 +105,8 @@ class EmoFaceConfig(PretrainedConfig):
         _one_of("second_layer", second_layer, "pointwise", "spiral")
         if fusion_layers not in (1, 2):
             raise ValueError("fusion_layers must be 1 or 2.")
+        if feedback_frames not in (1, 2):
+            raise ValueError("feedback_frames must be 1 or 2.")
         if hidden_size % attention_heads:
             raise ValueError("hidden_size must be divisible by attention_heads.")
         self.vertex_count, self.face_count, self.fps = vertex_count, face_count, fps
@@ -118,7 +122,7 @@ class EmoFaceConfig(PretrainedConfig):
         self.emotion_pooling, self.emotion_window, self.voice_rest = emotion_pooling, emotion_window, voice_rest
         self.emotion_commitment, self.prosody = emotion_commitment, prosody
         self.hidden_size, self.attention_heads, self.feedforward_size = hidden_size, attention_heads, feedforward_size
-        self.period, self.window, self.dropout = period, window, dropout
+        self.period, self.window, self.feedback_frames, self.dropout = period, window, feedback_frames, dropout
         self.style_names, self.level_names, self.emotion_names = list(style_names), list(level_names), list(emotion_names)
         self.default_style = default_style or self.style_names[0]
         self.fusion, self.fusion_layers, self.second_layer = fusion, fusion_layers, second_layer

@@ -55,10 +55,11 @@ class BranchDecoder(nn.Module):
 
     def __init__(
         self, *, vertex_count: int, feature_size: int, hidden_size: int, attention_heads: int, feedforward_size: int,
-        style_count: int, level_count: int, period: int, window: int, dropout: float, motion_unit: float = 1e-3,
+        style_count: int, level_count: int, period: int, window: int, dropout: float, motion_unit: float = 1e-3, feedback_frames: int = 1,
     ):
         super().__init__()
         d = hidden_size
+        self.feedback_frames = feedback_frames
         self.heads, self.period, self.window, self.dropout = attention_heads, period, window, dropout
         self.unit = motion_unit
         self.motion_in = nn.Linear(3 * vertex_count, d)
@@ -104,11 +105,24 @@ class BranchDecoder(nn.Module):
         weight = self.motion_in.weight @ self.motion_out.weight
         return weight, self.motion_in.weight @ self.motion_out.bias + self.motion_in.bias
 
+    def history(self, motion: Tensor, start: Tensor) -> Tensor:
+        """What the frames see of the past: embedded motion (B, T, d) -> (B, T, d), token ``t`` the mean of frames ``t - 1 ... t - feedback_frames``.
+
+        With one frame fed back (FaceFormer's way, and the paper's) a decoder that runs freely can fall into trembling from one frame to the
+        next and back; the mean of two frames does not see such a tremor, so nothing keeps it alive.
+
+        Args:
+            start: (1, 1, d), the motion before the first frame.
+        """
+        past = torch.cat([start.expand(len(motion), self.feedback_frames, -1), motion], dim=1)
+        t = motion.shape[1]
+        return sum(past[:, k : k + t] for k in range(self.feedback_frames)) / self.feedback_frames
+
     def forward(self, motion: Tensor, condition: Tensor, cross: Tensor) -> Tensor:
         """All frames at once.
 
         Args:
-            motion: (B, T, d), token ``t`` holds the embedded motion of frame ``t - 1`` (the initial offset at 0).
+            motion: (B, T, d) of :meth:`history`.
             condition: (B, 1, d). cross: (B, T, d) of :meth:`cross`.
 
         Returns:
@@ -226,7 +240,8 @@ class BranchLoop:
             rows, first.heads, initial.shape[2] // first.heads, period=first.period, window=first.window, like=initial
         )
         self.conditions = conditions
-        self.motion = initial.clone()
+        self.motion, self.last = initial.clone(), initial.clone()
+        self.feedback_frames = first.feedback_frames
         self.frame = 0
         self._recorded: Callable[[Tensor, Tensor], Tensor] | None = None
 
@@ -258,7 +273,9 @@ class BranchLoop:
         x = self._norm(x + speech, 1)
         inner = torch.baddbmm(self.expand[1], x, self.expand[0]).relu_()
         x = self._norm(x + torch.baddbmm(self.contract[1], inner, self.contract[0]), 2)
-        self.motion.copy_(torch.baddbmm(self.feedback[1], x, self.feedback[0]))
+        said = torch.baddbmm(self.feedback[1], x, self.feedback[0])
+        self.motion.copy_(said if self.feedback_frames == 1 else (said + self.last) / 2)
+        self.last.copy_(said)
         return x
 
     @torch.no_grad()
@@ -273,7 +290,7 @@ class BranchLoop:
         tokens = (position + self.conditions.unsqueeze(2)).to(cross.dtype).unbind(2)
         speech = cross.unbind(2)
         if cross.is_cuda and self._recorded is None:
-            self._recorded = record(self.step, (tokens[0], speech[0]), state=(self.motion, *self.cache.state))
+            self._recorded = record(self.step, (tokens[0], speech[0]), state=(self.motion, self.last, *self.cache.state))
         step = self._recorded or self.step
         out = torch.empty_like(cross)
         for i in range(t):

@@ -122,7 +122,7 @@ EMOFACE_CHECKS: dict[str, Check] = dict(
     content_encoder=optional(encoder_reference), emotion_encoder=optional(encoder_reference),
     feature_size=whole(1, 8192), feature_layers=whole(1, 64), feature_mix=text, content_layer=whole(0, 63), emotion_layer=whole(0, 63),
     emotion_kernel=whole(1, 99), emotion_pooling=text, emotion_window=number(0.01, 60), voice_rest=flag, emotion_commitment=number(0, 1),
-    prosody=flag, attention_smoothing=whole(0, 100), hidden_size=whole(1, 4096), attention_heads=whole(1, 256),
+    prosody=flag, feedback_frames=whole(1, 2), attention_smoothing=whole(0, 100), hidden_size=whole(1, 4096), attention_heads=whole(1, 256),
     feedforward_size=whole(1, 65_536), period=whole(1, 10_000), window=whole(1, 100_000), dropout=number(0, 0.99),
     motion_unit=number(1e-9, 1), style_names=names, default_style=optional(text), level_names=names, emotion_names=names,
     fusion=text, fusion_size=optional(whole(1, 8192)), fusion_layers=whole(1, 2), second_layer=text, spiral_length=whole(1, 64),

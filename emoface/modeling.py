@@ -178,7 +178,7 @@ class EmoFaceModel(PreTrainedModel):
         branch = dict(
             vertex_count=s, feature_size=c, hidden_size=config.hidden_size, attention_heads=config.attention_heads,
             feedforward_size=config.feedforward_size, style_count=len(config.style_names), period=config.period,
-            window=config.window, dropout=config.dropout, motion_unit=config.motion_unit,
+            window=config.window, feedback_frames=config.feedback_frames, dropout=config.dropout, motion_unit=config.motion_unit,
         )
         self.content_decoder = BranchDecoder(level_count=0, **branch)
         self.emotion_decoder = BranchDecoder(level_count=len(config.level_names), **branch)

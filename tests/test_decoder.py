@@ -20,6 +20,16 @@ def free_run_by_prefix(decoder, condition, cross, start):
     return offsets[:, 1:]
 
 
+def free_run_on_two_frames(decoder, condition, cross, start):
+    """The definition with the mean of the last two frames fed back."""
+    offsets = torch.stack([start, start], dim=1)
+    for t in range(cross.shape[1]):
+        past = torch.stack([offsets[:, k : k + 2].mean(1) for k in range(t + 1)], dim=1)
+        hidden = decoder(decoder.embed(past), condition, cross[:, : t + 1])
+        offsets = torch.cat([offsets, decoder.offsets(hidden[:, -1:]).flatten(2)], dim=1)
+    return offsets[:, 2:]
+
+
 def free_run_by_step(decoder, condition, cross, start):
     rows, _, d = cross.shape
     cache = KeyValueCache(rows, decoder.heads, d // decoder.heads, period=decoder.period, window=decoder.window, like=cross)
@@ -143,6 +153,31 @@ def test_temporal_bias_is_causal_periodic_and_windowed():
 def test_periodic_encoding_repeats():
     code = periodic_encoding(7, 90, 32, period=30)
     assert torch.allclose(code[:30], code[30:60]) and torch.allclose(code[0], periodic_encoding(37, 1, 32, period=30)[0])
+
+
+@torch.no_grad()
+def test_two_frames_fed_back_are_their_mean():
+    model, content, _, style, _ = setting(40, feedback_frames=2)
+    decoder = model.content_decoder
+    torch.nn.init.normal_(decoder.motion_out.weight, std=0.3)
+    condition, cross = decoder.condition(style, None), decoder.cross(content)
+    start = torch.zeros(2, decoder.motion_in.in_features)
+    expected = free_run_on_two_frames(decoder, condition, cross, start)
+    loop = BranchLoop([decoder], decoder.embed(start).unsqueeze(0), condition.squeeze(1).unsqueeze(0))
+    pieces = torch.cat([loop.run(part.unsqueeze(0)) for part in cross.split([1, 13, 26], dim=1)], dim=2)[0]
+    assert torch.allclose(decoder.offsets(pieces).flatten(2), expected, atol=1e-3)
+    # Training's parallel pass over that very motion sees the same past.
+    history = decoder.history(decoder.embed(expected), decoder.embed(start[:1, None]))
+    assert torch.allclose(decoder.offsets(decoder(history, condition, cross)).flatten(2), expected, atol=1e-3)
+    assert not torch.allclose(free_run_by_prefix(decoder, condition, cross, start), expected, atol=1e-2, rtol=1e-2)
+
+
+@torch.no_grad()
+def test_a_tremor_of_two_frames_is_not_fed_back():
+    decoder = setting(4, feedback_frames=2)[0].content_decoder
+    still = torch.randn(1, 1, 32)
+    tremor = still + torch.tensor([1.0, -1.0] * 10)[None, :, None] * torch.randn(1, 1, 32)
+    assert torch.allclose(decoder.history(tremor, still)[:, 2:], still, atol=1e-6)
 
 
 @torch.no_grad()

@@ -33,11 +33,6 @@ def ground_truth_probability(epoch: int, *, epochs: int, warmup: int, scheme: st
     return max(0.0, math.cos(math.pi * (epoch - warmup) / (epochs - warmup)))
 
 
-def shifted(tokens: Tensor, start: Tensor) -> Tensor:
-    """History of every frame: the embedded motion one frame earlier, ``start`` (1, 1, d) before the first."""
-    return torch.cat([start.expand(len(tokens), -1, -1), tokens[:, :-1]], dim=1)
-
-
 def decode(
     decoder: BranchDecoder, motion: Motion, condition: Tensor, cross: Tensor, *, probability: float, passes: int = 2,
     blind: Tensor | None = None, free_running: bool = False,
@@ -57,7 +52,7 @@ def decode(
     truth = motion.embed(decoder)
     start = decoder.motion_in.bias[None, None]  # the clip starts at the template: W_in 0 + b_in
     keep = torch.rand(truth.shape[:2], device=truth.device).unsqueeze(-1) < probability
-    history = shifted(truth, start)
+    history = decoder.history(truth, start)
     if blind is not None:
         sighted = ~blind[:, None, None]
         keep &= sighted
@@ -71,10 +66,10 @@ def decode(
         weight = decoder.motion_in.weight @ decoder.motion_out.weight.detach()
         bias = decoder.motion_in.weight @ decoder.motion_out.bias.detach() + decoder.motion_in.bias
         predicted = hidden @ weight.T + bias
-        history = shifted(torch.where(keep, truth, predicted), start)
+        history = decoder.history(torch.where(keep, truth, predicted), start)
     if free_running and blind is not None and blind.any():
         history = history.clone()
-        history[blind] = shifted(_free_run(decoder, condition[blind], cross[blind]) @ weight.T + bias, start)
+        history[blind] = decoder.history(_free_run(decoder, condition[blind], cross[blind]) @ weight.T + bias, start)
     return decoder(history, condition, cross)
 
 

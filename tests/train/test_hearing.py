@@ -92,6 +92,18 @@ def test_nobody_is_in_two_splits_and_emodb_never_trains(data):
     assert all(r.emotion in POSSIBLE[r.corpus] for r in recordings)
 
 
+def test_plain_reading_is_neutral_and_its_clips_are_split_as_in_the_corpus(tmp_path):
+    for folder, count in (("grid_s1_audio", 80), ("ljspeech_audio", 12), ("grid_others_audio", 2)):
+        (tmp_path / folder).mkdir()
+        for i in range(count):
+            (tmp_path / folder / f"{i:03d}.ogg").touch()
+    recordings = all_recordings(tmp_path)
+    assert {(r.corpus, r.emotion) for r in recordings} == {("read", "neutral")}
+    of = {split: [r.identity for r in recordings if r.split == split] for split in ("train", "validate", "test")}
+    assert {split: len(ids) for split, ids in of.items()} == {"train": 16 + 9, "validate": 2 + 1, "test": 2 + 2 + 2}
+    assert "read_005" in of["validate"] and "read_other_000" in of["test"]
+
+
 def test_copies_are_repeatable_and_differ(data):
     recording, voices = all_recordings(data)[0], all_recordings(data)[1:4]
     one, again, two = altered(recording, 1, voices), altered(recording, 1, voices), altered(recording, 2, voices)

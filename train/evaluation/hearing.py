@@ -22,7 +22,7 @@ from train.hearing.scores import answers, calibration_error, mean_recall, recall
 
 from .measures import Row
 
-NAMES = {"ravdess": "RAVDESS, actors 21-22", "nemo": "nEMO, speaker left out", "emodb": "EmoDB"}
+NAMES = {"ravdess": "RAVDESS, actors 21-22", "nemo": "nEMO, speaker left out", "emodb": "EmoDB", "read": "plain reading"}
 
 
 class Listener(Protocol):
@@ -124,7 +124,7 @@ def hearing_rows(listener: Listener, data: Path, *, references: bool, quick: boo
     extra: dict = {}
     for name, of in unseen(data).items():
         recordings = of[:: 5 if quick else 1]
-        found, details = recall_rows(listener, name, recordings, neutral=of if references else None)
+        found, details = recall_rows(listener, name, recordings, neutral=of if references and recordings[0].corpus != "read" else None)
         rows += found
         extra[f"heard, {name}"] = details
         rows += robustness_rows(listener, name, recordings[:: max(len(recordings) // (20 if quick else 60), 1)])

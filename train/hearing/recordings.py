@@ -6,7 +6,10 @@ corpus      train                                       validate                
 ``ravdess`` actors 1-18                                 actors 19-20            actors 21-22
 ``nemo``    the other speakers                          one speaker             one speaker
 ``emodb``   never (its licence forbids training on it)  never                   all speakers
+``read``    GRID's s1 and LJSpeech's reader             other clips of theirs   others, and five more GRID speakers
 ==========  ==========================================  ======================  =====================
+
+``read`` is plain reading, taken as neutral: without it a sober voice in an ordinary room is heard as *calm*, and the face smiles.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import numpy as np
 
 from emoface.animation import EMOTIONS
 from emoface.audio import load_audio
+from train.corpus.clip import split_of
 from train.corpus.emotion import parse_ravdess_name
 from train.evaluation.clips import EMODB_EMOTIONS
 
@@ -33,7 +37,7 @@ class Recording:
     identity: str
     path: Path
     corpus: str
-    """``ravdess``, ``nemo`` or ``emodb``."""
+    """``ravdess``, ``nemo``, ``emodb`` or ``read``."""
     speaker: str
     emotion: str
     level: int
@@ -54,8 +58,9 @@ POSSIBLE = {
     "ravdess": EMOTIONS,
     "nemo": tuple(e for e in EMOTIONS if e in NEMO_EMOTIONS.values()),
     "emodb": tuple(e for e in EMOTIONS if e in EMODB_EMOTIONS.values()),
+    "read": EMOTIONS,
 }
-"""The emotions that each corpus' actors were asked for."""
+"""The emotions that each corpus' actors were asked for; who reads was asked for none, and may be told from all."""
 
 
 def ravdess(data: Path) -> list[Recording]:
@@ -84,8 +89,21 @@ def emodb(data: Path) -> list[Recording]:
     ]
 
 
+def read(data: Path) -> list[Recording]:
+    """Plain reading. Of GRID's s1, who has a thousand alike, ten clips in forty. Splits are those of the corpus build."""
+    out = []
+    for folder, speaker in (("grid_s1_audio", "s1"), ("ljspeech_audio", "LJ")):
+        for i, path in enumerate(sorted((data / folder).glob("*.ogg"))):
+            if speaker == "LJ" or i // 10 % 4 == 0:
+                split = {"val": "validate"}.get(split_of(i), split_of(i))
+                out.append(Recording(f"read_{path.stem}", path, "read", speaker, "neutral", 0, split))
+    for path in sorted((data / "grid_others_audio").glob("*.ogg")):
+        out.append(Recording(f"read_other_{path.stem}", path, "read", f"other {path.stem}", "neutral", 0, "test"))
+    return out
+
+
 def all_recordings(data: Path) -> list[Recording]:
-    return ravdess(data) + nemo(data) + emodb(data)
+    return ravdess(data) + nemo(data) + emodb(data) + read(data)
 
 
 def some(recordings: list[Recording], per_cell: int) -> list[Recording]:
