@@ -518,3 +518,32 @@ def test_the_page_starts_behind_a_proxy(monkeypatch):
         gr.Markdown("here")
     page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, _frontend=False)  # raises where it cannot reach itself
     page.close()
+
+
+def test_words_of_certainty_hold_for_unseen_voices():
+    """Right answers among those that are called unsure, probable and clear, in the recordings of docs/results.json."""
+    from emoface.ui.words import CLEAR, UNSURE
+
+    results = json.loads((Path(__file__).parent.parent / "docs" / "results.json").read_text("utf-8"))
+    rows = np.array([row for name, part in results.items() if name.startswith("heard, ") for row in part["reliability"]])
+    assert rows[:, 2].sum() > 500
+
+    def right(low, high):
+        inside = rows[(rows[:, 0] >= low) & (rows[:, 0] < high)]
+        return np.average(inside[:, 1], weights=inside[:, 2])
+
+    assert right(0, UNSURE) < 0.5 < right(UNSURE, CLEAR) < right(CLEAR, 1)
+
+
+def test_a_voice_that_is_hardly_told_is_called_unsure(sounds):
+    from dataclasses import replace
+
+    from emoface.ui import words
+
+    spoken = puppet(load_audio(sounds / "3.wav"))
+
+    def said(share):
+        return words.heard(replace(spoken, emotion_probabilities=np.array([share, 1 - share, *[0] * 6])))
+
+    assert said(0.58) == "The voice: unsure, perhaps neutral (58 %) or calm (42 %)."
+    assert said(0.65).startswith("The voice probably sounds neutral (65 %") and said(0.9).startswith("The voice clearly sounds neutral")

@@ -40,13 +40,17 @@ async function show(value) {
   following = value?.follows || null;
   drawn = value;
   plot.style.minHeight = (value?.height || 0) + 'px';   // room is kept before the drawing arrives
-  if (!value?.figure) return;
+  if (!value?.figure) {   // only words: what was drawn before goes
+    window.Plotly?.purge(plot);
+    return;
+  }
   plot.setAttribute('aria-label', value.title + '. ' + value.summary);
   try {
     await faces();
     await loadLibrary(served(props.plotly_url));
     if (drawn !== value || plot.clientWidth === 0) return;
     await window.Plotly.react(plot, value.figure.data, themed({ ...value.figure.layout, height: value.height, width: plot.clientWidth }), { displayModeBar: false, responsive: false });
+    if (!drawn?.figure) return window.Plotly.purge(plot);   // taken back meanwhile
     if (following) {
       plot.removeAllListeners?.('plotly_click');
       plot.on('plotly_click', event => seekTo(event.points[0].x));

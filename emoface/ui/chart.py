@@ -18,7 +18,7 @@ PLOTLY_URL = static_url(Path(plotly.__file__).parent / "package_data" / "plotly.
 @dataclass(frozen=True)
 class Chart:
     """``data`` and ``layout`` as in Plotly. ``summary`` says in words what the chart shows; ``follows`` names the player
-    whose time is the x axis. No text of visitors belongs in here: Plotly reads some tags in it."""
+    whose time is the x axis. Without ``data`` only its words are shown. No text of visitors belongs in here: Plotly reads some tags in it."""
 
     title: str
     data: list[dict]
@@ -45,7 +45,7 @@ class ChartView(gr.HTML):
         if value is None or isinstance(value, dict):
             return value
         return {"run": uuid.uuid4().hex, "title": value.title, "note": value.note, "summary": value.summary, "height": value.height,
-                "follows": value.follows, "figure": {"data": value.data, "layout": value.layout}}
+                "follows": value.follows, "figure": {"data": value.data, "layout": value.layout} if value.data else None}
 
     def api_info(self) -> dict[str, Any]:
         return {"type": "object", "description": "a chart of the page"}

@@ -50,7 +50,7 @@ def build(context: Context) -> None:
         with gr.Column(min_width=320, visible=len(context.emotions) > 1):
             compare = gr.Button("Compare all emotions on this speech", elem_id="compare")
             compared = Note(opening.get("compared", ""), elem_id="compared")
-            comparison = ChartView(opening.get("comparison"), elem_id="comparison")
+            comparison = ChartView(opening.get("comparison") or plots.no_comparison(), elem_id="comparison")
 
     source.change(lambda s: gr.update(visible=s == "named"), source, named, queue=False, show_progress="hidden", api_visibility="private")
     common = dict(show_progress_on=player, concurrency_limit=1, concurrency_id="model", api_visibility="private")
@@ -59,9 +59,10 @@ def build(context: Context) -> None:
     for button, example in zip(examples, SPEECH_EXAMPLES):
         chosen = button.click(lambda path=example.path: path, None, speech, queue=False, show_progress="hidden", api_visibility="private")
         runs.append(chosen.then(**job))
+    # Its progress stands in the chart's own place, which is there without a comparison too.
     runs.append(compare.click(_compare(context), [speech, level], [comparison, compared], **{**common, "show_progress_on": comparison}))
     # A comparison of another recording, or of another level, must not stand beside this one.
-    gr.on([speech.change, level.change], lambda: (None, ""), None, [comparison, compared], queue=False, show_progress="hidden", api_visibility="private")
+    gr.on([speech.change, level.change], lambda: (plots.no_comparison(), ""), None, [comparison, compared], queue=False, show_progress="hidden", api_visibility="private")
     stop.click(stopper(context, PLAYER), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
 
 

@@ -22,6 +22,7 @@ TIMELINE_COLUMNS = 60
 MOVING_MM = 0.2
 """Below this a vertex counts as still (``docs``: the attention weight means nothing there)."""
 
+_COMPARISON = "The same words with every emotion"
 _ORDER = ("forehead", "brow", "eyelid", "nose", "cheek", "mouth_ring", "lips_upper", "lips_lower", "jaw", "chin", "ear", "neck", "scalp")
 _WORDS = {"brow": "Brows", "eyelid": "Eyelids", "cheek": "Cheeks", "mouth_ring": "Around the mouth", "lips_upper": "Upper lip",
           "lips_lower": "Lower lip", "ear": "Ears"}
@@ -111,6 +112,11 @@ def region_bars(animation: Animation) -> Chart:
                  note="Bars: movement by the emotion branch. Weight: how much the model listens to it there, 0 to 1; – where nothing moves.")
 
 
+def no_comparison() -> Chart:
+    """What stands in the place of :func:`emotion_comparison` before there is one."""
+    return Chart(_COMPARISON, [], {}, "", note="Not compared yet for this recording: press the button above.", height=150)
+
+
 def emotion_comparison(runs: Mapping[str, Animation]) -> Chart:
     """The same words with each emotion: mean effect per region, millimetres."""
     first = next(iter(runs.values()))
@@ -123,7 +129,7 @@ def emotion_comparison(runs: Mapping[str, Animation]) -> Chart:
              "hovertemplate": "%{y}, %{x}: %{customdata:.2f} mm<extra></extra>"}]
     layout = {"margin": {"l": 8, "r": 8, "t": 6, "b": 8}, "xaxis": {"showgrid": False, "tickangle": -35}, "yaxis": {"autorange": "reversed", "showgrid": False}}
     words = "; ".join(f"{name}: {list(members)[int(np.argmax(row))].lower()}" for name, row in zip(runs, table))
-    return Chart("The same words with every emotion", data, layout, f"Part of the face that moves most: {words}.", height=330,
+    return Chart(_COMPARISON, data, layout, f"Part of the face that moves most: {words}.", height=330,
                  note="Rows: emotions, each coloured from 0 to its own largest movement. Columns: parts of the face.")
 
 

@@ -152,7 +152,7 @@ def test_cross_reconstruction_shows_four_faces_in_step(open_page, sounds):
     wait_for_text(page, "#cross-plot .efc-summary", "millimetres")
 
 
-def test_importance_paints_compares_and_seeks(open_page, sounds):
+def test_importance_paints_compares_and_seeks(open_page, sounds, puppeteer, monkeypatch):
     page = open_page()
     page.get_by_role("tab", name="Region importance").click()
     upload(page, "#importance-speech", sounds["bursts"])
@@ -185,6 +185,12 @@ def test_importance_paints_compares_and_seeks(open_page, sounds):
     assert page.evaluate("emoface.players.importance.scene.panels.map(panel => panel.plot.isConnected)") == [True, True]
     page.locator("#importance-player .efp-view").select_option(label="Branches")
     wait_for_face(page, "importance", count=3)
+    assert page.locator("#comparison").is_visible() and page.locator("#comparison .efc-summary").text_content() == ""
+    monkeypatch.setattr(puppeteer, "delay", 0.8)
+    page.click("#compare")  # while three faces play
+    page.locator("#comparison .wrap.translucent").filter(has_text="Moving the face").wait_for()  # that it works is to be seen where the chart will be
+    wait_for_text(page, "#comparison .efc-summary", "surprised")
+    page.wait_for_function("document.querySelectorAll('#comparison .heatmaplayer image').length === 1")
 
 
 def test_a_comparison_goes_with_its_recording(open_page, sounds):
@@ -198,6 +204,7 @@ def test_a_comparison_goes_with_its_recording(open_page, sounds):
     page.locator("#importance-speech").get_by_label("Clear").click()
     upload(page, "#importance-speech", sounds["hum"])
     page.wait_for_function("document.querySelector('#comparison .efc-summary').textContent === ''")  # not of this recording
+    assert page.locator("#comparison .efc-plot *").count() == 0 and "Not compared yet" in page.locator("#comparison").inner_text()
     assert page.locator("#compared").inner_text() == ""
 
 

@@ -48,7 +48,7 @@ def measure(address: str, chromium: str, sound: Path | None, seconds: float) -> 
         page.evaluate("emoface.players.animate.audio.pause()")
         if sound is not None:
             page.locator("#speech input[type=file]").set_input_files(str(sound))
-            page.get_by_text("seconds, ready.").first.wait_for()
+            page.get_by_text("seconds. Ready.").first.wait_for()
             for attempt in ("first", "second"):
                 run = page.evaluate("emoface.players.animate.scene.run")
                 start = time.monotonic()
