@@ -9,7 +9,6 @@ the voice, the others are named emotions. A weight is a strength, from the same 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .errors import EmoFaceError
+from .reading import read_json
 
 MOST = 1.5
 """Largest sum of the weights of one key."""
@@ -78,8 +78,8 @@ def read_curve(path: str | Path) -> list:
     """The keys in a JSON file, not checked yet. Raises EmoFaceError where it is missing or no JSON."""
     path = Path(path)
     try:
-        return json.loads(path.read_text("utf-8"))
+        return read_json(path)
     except OSError as error:
         raise EmoFaceError(f"The emotion curve {path.name!r} cannot be read ({error.strerror}): check the path.") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise EmoFaceError(f"{path.name!r} is not JSON: write a list of keys, {_EXAMPLE}.") from None

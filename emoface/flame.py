@@ -6,13 +6,17 @@ builds arrays, numbers, text, lists and dictionaries only, and refuses everythin
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import pickletools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .errors import EmoFaceError
+from .reading import read_bytes
 
 VERTEX_COUNT = 5023
 
@@ -33,8 +37,11 @@ def upper_face(masks: dict[str, np.ndarray]) -> np.ndarray:
 def load_pickle(path: str | os.PathLike) -> Any:
     """Read a pickle of arrays and plain containers (Python 2 ones too); anything else in it is refused unread."""
     try:
-        with open(path, "rb") as file:
-            return _ArrayUnpickler(file, encoding="latin1").load()
+        content = read_bytes(path)
+        for code, number, _ in pickletools.genops(content):
+            if "PUT" in code.name and isinstance(number, int) and number > len(content):
+                raise ValueError("a number of an object far beyond the file")  # pickle's table of objects would grow up to it
+        return _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
     except OSError as error:
         raise EmoFaceError(f"{path} cannot be read: {error.strerror or error}.") from error
     except EmoFaceError:
@@ -60,15 +67,26 @@ def _latin1(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _empty(rebuild: Callable) -> Callable:
+    """What numpy's own pickles begin an array with: an empty one. Another shape would take memory before there is any data."""
+
+    def array(_: Any, shape: tuple, kind: bytes) -> np.ndarray:
+        if shape != (0,):
+            raise ValueError("an array without data")
+        return rebuild(np.ndarray, shape, kind)
+
+    return array
+
+
 def _allowed() -> dict[tuple[str, str], Any]:
     rebuild, _, _ = np.empty(0).__reduce__()
     scalar, _ = np.float64(0).__reduce__()
     frombuffer = np.empty(0).__reduce_ex__(5)[0]
     return {
-        ("numpy.core.multiarray", "_reconstruct"): rebuild,
+        ("numpy.core.multiarray", "_reconstruct"): _empty(rebuild),
         ("numpy.core.multiarray", "scalar"): scalar,
         ("numpy.core.numeric", "_frombuffer"): frombuffer,
-        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "ndarray"): "ndarray",  # named as an argument, never called
         ("numpy", "dtype"): np.dtype,
         ("_codecs", "encode"): _latin1,
     }

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from ..animation import Animation, use_file_formats
 from ..errors import Cancelled, EmoFaceError
+from ..reading import one_sentence
+from .checks import check_animation
 
 FORMATS = {
     ".npz": ("meshes", "save_npz", "everything, for Python"),
@@ -95,9 +97,12 @@ def load(path: str | os.PathLike, template: str | os.PathLike | None = None, *, 
         raise EmoFaceError(f"There is no file {path}.")
     module, name = READERS[path.suffix.lower()]
     function = getattr(import_module(f".{module}", __name__), name)
-    if name == "load_npy":
-        return function(path, template, fps=fps or 30.0)
-    return function(path, head=head, fps=fps) if name == "load_curves" else function(path)
+    with one_sentence(path.name, f"a {path.suffix} that EmoFace reads"):
+        if name == "load_npy":
+            animation = function(path, template, fps=30.0 if fps is None else fps)
+        else:
+            animation = function(path, head=head, fps=fps) if name == "load_curves" else function(path)
+        return check_animation(animation, path.name)
 
 
 use_file_formats(save=save, load=load)

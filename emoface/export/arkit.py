@@ -11,6 +11,8 @@ import numpy as np
 from ..animation import Animation
 from ..errors import EmoFaceError
 from ..files import atomic_path
+from ..reading import MAX_TEXT_BYTES, check_bytes, one_sentence, read_bytes, read_json
+from .checks import MAX_FPS
 from .topology import arkit_weights
 
 
@@ -92,25 +94,24 @@ def load_csv(path: str | os.PathLike, *, fps: float | None = None) -> tuple[np.n
     Columns are found by name, whatever their case and order. ``fps`` None reads the rate from the timecodes, or
     takes 60 if the recording is shorter than a second. Raises EmoFaceError for other files.
     """
-    try:
-        rows = [line.split(",") for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-        header = [name.strip().lower() for name in rows[0]]
-        columns = [header.index(name.lower()) for name in ARKIT_NAMES]
+    name = Path(path).name
+    with one_sentence(name, "a Live Link Face CSV with all 52 ARKit curves"):
+        rows = [line.split(",") for line in read_bytes(path, MAX_TEXT_BYTES).decode("utf-8-sig").splitlines() if line.strip()]
+        header = [title.strip().lower() for title in rows[0]]
+        columns = [header.index(curve.lower()) for curve in ARKIT_NAMES]
         if len(rows) > 2 and len(rows[-1]) < len(rows[0]):
             rows.pop()  # a recording that was cut off while it was written
         weights = np.array([[float(row[column]) for column in columns] for row in rows[1:]], np.float32)
         times = [row[header.index("timecode")] for row in rows[1:]] if "timecode" in header else []
-    except OSError as error:
-        raise EmoFaceError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, IndexError):
-        raise EmoFaceError(f"{Path(path).name} is not a Live Link Face CSV with all 52 ARKit curves.") from None
     if not len(weights):
         raise EmoFaceError(f"{Path(path).name} has no frames.")
     try:
         rate = float(fps or _rate(times))
     except ValueError:
         raise EmoFaceError(f"{Path(path).name} has timecodes that cannot be read; give its rate with fps.") from None
-    return _without_gaps(weights, times, rate), rate
+    if not 0 < rate <= MAX_FPS:
+        raise EmoFaceError(f"{name} has {rate:g} frames per second, which cannot be; give its rate with fps.")
+    return _without_gaps(weights, times, rate, name), rate
 
 
 def _rate(timecodes: list[str]) -> float:
@@ -123,7 +124,7 @@ def _rate(timecodes: list[str]) -> float:
     return 1.0 + max(float(timecode.rpartition(":")[2]) // 1 for timecode in timecodes) if whole_second else float(CSV_FPS)
 
 
-def _without_gaps(weights: np.ndarray, timecodes: list[str], rate: float) -> np.ndarray:
+def _without_gaps(weights: np.ndarray, timecodes: list[str], rate: float, name: str) -> np.ndarray:
     """Curves at an even rate: phones drop frames, so a take's rows are placed by their timecodes where one is missing."""
     try:
         parts = np.array([[float(part) for part in timecode.split(":")] for timecode in timecodes])
@@ -134,21 +135,18 @@ def _without_gaps(weights: np.ndarray, timecodes: list[str], rate: float) -> np.
     if not len(steps) or steps.max() < 1.5 or steps.max() > 60 * rate or steps.min() <= 0:
         return weights
     at = np.concatenate([[0], np.cumsum(steps)])
+    check_bytes(8 * weights.shape[1] * int(at[-1]), name)
     frames = np.arange(int(round(at[-1])) + 1)
     return np.stack([np.interp(frames, at, curve) for curve in weights.T], 1).astype(np.float32)
 
 
 def load_json(path: str | os.PathLike) -> tuple[np.ndarray, float]:
     """((T, 52) weights in the order of ``ARKIT_NAMES``, frames per second) of a JSON as ``save_json`` writes it."""
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    with one_sentence(Path(path).name, "ARKit curves in EmoFace's JSON layout"):
+        content = read_json(path)
         order = [content["names"].index(name) for name in ARKIT_NAMES]
         weights = np.array([frame["weights"] for frame in content["frames"]], np.float32)[:, order]
         return weights, float(content["metadata"]["fps"])
-    except OSError as error:
-        raise EmoFaceError(f"{path} cannot be read: {error.strerror}.") from None
-    except (KeyError, ValueError, TypeError, IndexError):
-        raise EmoFaceError(f"{Path(path).name} does not hold ARKit curves in EmoFace's JSON layout.") from None
 
 
 def _checked_names(animation: Animation) -> tuple[str, ...]:

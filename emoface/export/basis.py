@@ -48,7 +48,9 @@ def find_basis(animation: Animation, kind: str = "auto") -> Basis:
 def rebuild(template: np.ndarray, basis: Basis, frames: slice = slice(None)) -> np.ndarray:
     """(T, V, 3) float32 vertices from the shapes and curves."""
     moved = basis.weights[frames] @ basis.deltas.reshape(len(basis.deltas), -1)
-    return (template + moved.reshape(-1, *template.shape)).astype(np.float32)
+    moved = moved.reshape(-1, *template.shape)
+    moved += template
+    return moved.astype(np.float32, copy=False)
 
 
 def _errors(animation: Animation, deltas: np.ndarray, weights: np.ndarray) -> tuple[float, float]:

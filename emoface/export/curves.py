@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ..animation import EMOTIONS, Animation
+from ..errors import EmoFaceError
 from ..head import load_head
+from ..reading import check_bytes
 from .arkit import ARKIT_NAMES, load_csv, load_json
 
 
@@ -22,6 +24,9 @@ def load_curves(path: str | os.PathLike, *, head: int = 0, fps: float | None = N
     else:
         weights, rate = load_json(path)
         rate = fps or rate
+    if weights.ndim != 2 or not np.isfinite(weights).all():
+        raise EmoFaceError(f"{Path(path).name} has curves that are not finite numbers: export it again.")
+    check_bytes(len(weights) * load_head(head).template.nbytes, Path(path).name)
     return animation_from_weights(np.clip(weights, 0, 1), fps=rate, head=head)
 
 

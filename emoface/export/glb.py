@@ -18,8 +18,10 @@ import numpy as np
 from ..animation import Animation
 from ..errors import Cancelled, EmoFaceError
 from ..files import atomic_path
+from ..reading import check_bytes, one_sentence, read_bytes
 from . import materials
 from .basis import Basis, find_basis, rebuild
+from .importing import animation_from_vertices
 from .shading import to_linear, to_srgb, vertex_normals
 from .topology import find_head, find_look, part_names, texture_coordinates
 
@@ -207,39 +209,52 @@ def _pack(document: dict, data: bytes) -> bytes:
             + text + struct.pack("<I4s", len(data), b"BIN\0") + data)
 
 
+_MAX_DOCUMENT_BYTES = 16_000_000
+_MAX_PRIMITIVES, _MAX_NAMES, _MAX_NAME = 64, 1000, 100
+
+
 def load_glb(path: str | os.PathLike) -> Animation:
     """The animation in a GLB that ``save_glb`` wrote (without sound and emotion maps). EmoFaceError for any other."""
-    try:
-        document, data = _unpack(Path(path).read_bytes())
-        mesh = document["meshes"][0]
-        about, primitives = mesh["extras"]["emoface"], mesh["primitives"]
-        names, count = tuple(mesh["extras"]["targetNames"]), int(about["vertices"])
-        read = lambda number: _read(document, data, number)
-        sampler = document["animations"][0]["samplers"][0]
-        weights = read(sampler["output"]).reshape(len(read(sampler["input"])), -1)
-        template, deltas = np.zeros((count, 3), np.float32), np.zeros((len(names), count, 3), np.float32)
-        regions, faces = np.empty(count, np.array(about["regions"]).dtype), []
-        colors = np.zeros((count, 3), np.uint8) if "COLOR_0" in primitives[0]["attributes"] else None
-        for primitive in primitives:
-            attributes = {name: read(number) for name, number in primitive["attributes"].items()}
-            mine = attributes["_VERTEX"].astype(np.int64)
-            template[mine], faces = attributes["POSITION"], [*faces, mine[read(primitive["indices"])].reshape(-1, 3)]
-            deltas[:, mine] = np.stack([read(target["POSITION"]) for target in primitive["targets"]])
-            regions[mine] = np.array(about["regions"])[attributes["_REGION"].astype(int)]
-            if colors is not None:
-                colors[mine] = np.round(255 * to_srgb(attributes["COLOR_0"][:, :3] / 65535))
-        faces = _in_order(template, np.concatenate(faces).astype(np.int32))
-    except OSError as error:
-        raise EmoFaceError(f"{path} cannot be read: {error.strerror}.") from None
-    except (KeyError, IndexError, TypeError, ValueError, struct.error, UnicodeDecodeError):
-        raise EmoFaceError(f"{Path(path).name} is not a GLB written by EmoFace; "
-                           "convert it to .npy with a template.") from None
-    from .importing import animation_from_vertices
+    name = Path(path).name
+    with one_sentence(name, "a GLB written by EmoFace"):
+        return _animation(*_unpack(read_bytes(path)), name)
 
+
+def _animation(document: dict, data: bytes, name: str) -> Animation:
+    """What the document describes. Whatever is missing or of another kind in it is raised as it is."""
+    mesh = document["meshes"][0]
+    about, primitives = mesh["extras"]["emoface"], mesh["primitives"]
+    names, regions = tuple(mesh["extras"]["targetNames"]), about["regions"]
+    if len(primitives) > _MAX_PRIMITIVES or not all(len(texts) <= _MAX_NAMES and all(len(text) <= _MAX_NAME for text in texts) for texts in (names, regions)):
+        raise ValueError("more than any face has")
+    read = lambda number, count=None: _read(document, data, number, count)
+    points, indices = ([read(number) for number in numbers] for numbers in zip(*((each["attributes"]["POSITION"], each["indices"]) for each in primitives)))
+    if sum(array.nbytes for array in [*points, *indices]) > len(data):
+        raise ValueError("primitives that share their vertices")
+    owned = [read(primitive["attributes"]["_VERTEX"], len(mine)).astype(np.int64) for primitive, mine in zip(primitives, points)]
+    count = sum(map(len, points))
+    if sorted(np.concatenate(owned)) != list(range(count)):
+        raise ValueError("vertices without a primitive")
+    sampler = document["animations"][0]["samplers"][0]
+    weights = read(sampler["output"]).reshape(len(read(sampler["input"])), len(names))
+    check_bytes(12 * count * (len(names) + len(weights)), name)
+    template, deltas = np.zeros((count, 3), np.float32), np.zeros((len(names), count, 3), np.float32)
+    region_names = np.array(regions, np.str_)
+    region_of, faces = np.zeros(count, int), []
+    colors = np.zeros((count, 3), np.uint8) if "COLOR_0" in primitives[0]["attributes"] else None
+    for primitive, mine, positions, corners in zip(primitives, owned, points, indices):
+        template[mine] = positions
+        faces.append(mine[corners].reshape(-1, 3))
+        for delta, target in zip(deltas, primitive["targets"], strict=True):
+            delta[mine] = read(target["POSITION"], len(mine))
+        region_of[mine] = read(primitive["attributes"]["_REGION"], len(mine))
+        if colors is not None:
+            colors[mine] = np.round(255 * to_srgb(read(primitive["attributes"]["COLOR_0"], len(mine))[:, :3] / 65535))
+    faces = _in_order(template, np.concatenate(faces).astype(np.int32))
     vertices = rebuild(template, Basis(names, deltas, weights, 0, 0))
     arkit = len(names) == 52 and "jawOpen" in names
     return animation_from_vertices(vertices, template, faces, fps=about["fps"], skin_count=about["skin_count"],
-                                   regions=regions, colors=colors, blendshapes=weights if arkit else None,
+                                   regions=region_names[region_of], colors=colors, blendshapes=weights if arkit else None,
                                    blendshape_names=names if arkit else (), settings=about["settings"])
 
 
@@ -256,11 +271,16 @@ def _unpack(content: bytes) -> tuple[dict, bytes]:
     if magic != b"glTF" or version != 2 or length != len(content):
         raise ValueError("not a binary glTF 2.0")
     size, _ = struct.unpack_from("<I4s", content, 12)
+    if size > _MAX_DOCUMENT_BYTES:
+        raise ValueError("a document that is no face's")
     return json.loads(content[20:20 + size]), content[28 + size:]
 
 
-def _read(document: dict, data: bytes, number: int) -> np.ndarray:
+def _read(document: dict, data: bytes, number: int, count: int | None = None) -> np.ndarray:
+    """Values of an accessor. One without a view costs no bytes of the file, so ``count``, that of its points, says how many it may have."""
     accessor = document["accessors"][number]
+    if not isinstance(accessor["count"], int) or (accessor["count"] != count if "bufferView" not in accessor or count is not None else accessor["count"] < 0):
+        raise ValueError("a count that its points do not have")
     kind = {code: name for name, code in _COMPONENT.items()}
     width = {name: size for size, name in _TYPES.items()}[accessor["type"]]
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
 
 from ..animation import EMOTIONS, Animation
 from ..errors import EmoFaceError
+from ..reading import MAX_TEXT_BYTES, one_sentence, read_bytes
+from .checks import MAX_FPS
 from .topology import find_head
 from .units import in_metres
+
+_MAX_LINES = 2_000_000
+"""Of a mesh as text: its parser makes an array of each line."""
 
 
 def animation_from_vertices(vertices, template, faces, *, fps: float = 30.0, skin_count: int | None = None,
@@ -30,8 +37,8 @@ def animation_from_vertices(vertices, template, faces, *, fps: float = 30.0, ski
                            "give the template the motion was made with.")
     if not len(vertices) or not np.isfinite(vertices).all():
         raise EmoFaceError("The motion is empty or has positions that are not finite numbers.")
-    if not fps > 0:
-        raise EmoFaceError(f"Frames per second must be positive, not {fps}.")
+    if not isinstance(fps, Real) or not 0 < fps <= MAX_FPS:
+        raise EmoFaceError(f"Frames per second must be positive, at most {MAX_FPS:g}, not {fps}.")
     vertices, template, notes = in_metres(vertices, template)
     settings = dict(settings or {})
     if notes:
@@ -58,17 +65,28 @@ def animation_from_vertices(vertices, template, faces, *, fps: float = 30.0, ski
 
 def load_template(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     """(V, 3) vertices and (F, 3) triangles of an OBJ or PLY, in the file's order. Raises EmoFaceError."""
-    import trimesh
-
     path = Path(path)
     if not path.is_file():
         raise EmoFaceError(f"There is no template {path}; give an OBJ or PLY file.")
     if path.suffix.lower() not in (".obj", ".ply"):
         raise EmoFaceError(f"A template is an OBJ or PLY file, not {path.name}.")
-    try:
-        mesh = trimesh.load(path, process=False, maintain_order=True, force="mesh", skip_materials=True)
-    except Exception as error:  # trimesh raises whatever its parsers meet
-        raise EmoFaceError(f"{path.name} cannot be read as a mesh ({type(error).__name__}: {error}).") from None
-    if not len(getattr(mesh, "faces", ())):
-        raise EmoFaceError(f"{path.name} has no triangles; give a template with faces.")
-    return np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int32)
+    with one_sentence(path.name, "a mesh"):
+        return read_mesh(read_bytes(path, MAX_TEXT_BYTES), path.suffix.lower()[1:], path.name)
+
+
+def read_mesh(content: bytes, kind: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """(V, 3) float32 vertices and (F, 3) int32 triangles of an OBJ or PLY. Whatever trimesh's parsers meet is raised as it is.
+
+    Only the content is read: materials and textures that it names are other files, which a stranger could point anywhere.
+    """
+    import trimesh
+
+    if content.count(b"\n") > _MAX_LINES:
+        raise ValueError("too many lines")
+    mesh = trimesh.load(io.BytesIO(content), file_type=kind, process=False, maintain_order=True, force="mesh", skip_materials=True)
+    faces = np.asarray(getattr(mesh, "faces", np.zeros((0, 3))))
+    if not len(faces):
+        raise EmoFaceError(f"{name} has no triangles; give a template with faces.")
+    if faces.min() < 0 or faces.max() >= len(mesh.vertices):
+        raise ValueError("triangles of vertices that are not there")
+    return np.asarray(mesh.vertices, np.float32), faces.astype(np.int32)

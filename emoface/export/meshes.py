@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import stat
 import time
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 from ..animation import Animation
 from ..errors import Cancelled, EmoFaceError
 from ..files import atomic_path
+from ..reading import MAX_TEXT_BYTES, check_bytes, checked_members, one_sentence, read_npy, read_npz
 
 _TEXT = {"settings"}
 _NAMES = {"blendshape_names", "emotion_names"}
@@ -46,13 +45,7 @@ def save_npz(animation: Animation, path: str | os.PathLike, *, audio: bool = Fal
 def load_npz(path: str | os.PathLike) -> Animation:
     """The animation of an npz written by ``save_npz``. EmoFaceError for other files."""
     path = Path(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            values = {name: file[name] for name in file.files}
-    except OSError as error:
-        raise EmoFaceError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError):
-        raise EmoFaceError(f"{path.name} is damaged or is not an npz of plain arrays.") from None
+    values = read_npz(path)
     known = {field.name: field for field in fields(Animation)}
     needed = {"vertices", "template", "faces", "fps", "skin_count"}
     if missing := sorted(needed - set(values)):
@@ -61,22 +54,15 @@ def load_npz(path: str | os.PathLike) -> Animation:
     if version.shape != () or version.dtype.kind not in "iu" or int(version) > FORMAT_VERSION:
         raise EmoFaceError(f"{path.name} has format version {version}, this EmoFace reads up to {FORMAT_VERSION}: update EmoFace.")
     values = {name: value for name, value in values.items() if name in known}
-    for name in _NAMES & set(values):
-        values[name] = tuple(str(item) for item in values[name])
-    for name in _TEXT & set(values):
-        values[name] = json.loads(str(values[name]))
-    for name, kind in (("fps", float), ("skin_count", int), ("sample_rate", int)):
-        if name in values:
-            values[name] = kind(values[name])
-    try:
-        animation = Animation(**values)
-    except TypeError:
-        raise EmoFaceError(f"{path.name} lacks fields of an animation; save it again with this version.") from None
-    count = len(animation.template)
-    if (animation.vertices.ndim != 3 or animation.vertices.shape[1:] != (count, 3) or animation.faces.ndim != 2
-            or animation.faces.max(initial=0) >= count or animation.faces.min(initial=0) < 0):
-        raise EmoFaceError(f"{path.name} is damaged: its vertices, template and faces do not fit together.")
-    return animation
+    with one_sentence(path.name, "an animation saved by EmoFace"):
+        for name in _NAMES & set(values):
+            values[name] = tuple(str(item) for item in values[name])
+        for name in _TEXT & set(values):
+            values[name] = json.loads(str(values[name]))
+        for name, kind in (("fps", float), ("skin_count", int), ("sample_rate", int)):
+            if name in values:
+                values[name] = kind(values[name])
+        return Animation(**values)
 
 
 def save_npy(animation: Animation, path: str | os.PathLike) -> Path:
@@ -95,14 +81,10 @@ def load_npy(path: str | os.PathLike, template: str | os.PathLike | None, *, fps
     from .importing import animation_from_vertices, load_template
 
     path = Path(path)
-    try:
-        vertices = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise EmoFaceError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, EOFError):
-        raise EmoFaceError(f"{path.name} is damaged or is not a plain array.") from None
-    if not isinstance(vertices, np.ndarray) or not np.issubdtype(vertices.dtype, np.number):
+    vertices = read_npy(path)
+    if not vertices.size or vertices.dtype.kind not in "iuf":
         raise EmoFaceError(f"{path.name} does not hold an array of vertices.")
+    check_bytes(4 * vertices.size, path.name)
     if template is not None:
         points, faces = load_template(template)
         return animation_from_vertices(vertices, points, faces, fps=fps)
@@ -159,28 +141,31 @@ def zip_entry(name: str) -> zipfile.ZipInfo:
 
 def load_zip(path: str | os.PathLike) -> Animation:
     """The animation in a zip that ``save_zip`` wrote (without sound and emotion maps). EmoFaceError for any other."""
-    import trimesh
-
-    from .importing import animation_from_vertices
+    from .importing import animation_from_vertices, read_mesh
 
     path = Path(path)
 
-    def vertices(file: zipfile.ZipFile, name: str) -> np.ndarray:
-        content = file.read(name)
-        if name.endswith(".obj"):  # only the lines of vertices: reading 14,000 triangles a frame takes ten times as long
-            lines = [line.split()[1:4] for line in content.splitlines() if line.startswith(b"v ")]
-            return np.array(lines, np.float64).astype(np.float32)
-        return np.asarray(trimesh.load(io.BytesIO(content), file_type="ply", process=False).vertices, np.float32)
+    def content(file: zipfile.ZipFile, name: str) -> bytes:
+        if file.getinfo(name).file_size > MAX_TEXT_BYTES:
+            raise ValueError("a member is too large")
+        return file.read(name)
 
-    try:
-        with zipfile.ZipFile(path) as file:
-            about = json.loads(file.read("clip.json"))
-            kind = "obj" if "template.obj" in file.namelist() else "ply"
-            mesh = trimesh.load(io.BytesIO(file.read(f"template.{kind}")), file_type=kind, process=False, maintain_order=True, force="mesh")
-            template, faces = vertices(file, f"template.{kind}"), np.asarray(mesh.faces, np.int32)
-            motion = np.stack([vertices(file, f"frames/{frame:06d}.{kind}") for frame in range(int(about["frames"]))])
-    except OSError as error:
-        raise EmoFaceError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (KeyError, ValueError, TypeError, zipfile.BadZipFile, EOFError, zlib.error):
-        raise EmoFaceError(f"{path.name} is damaged or is not a zip of meshes written by EmoFace.") from None
-    return animation_from_vertices(motion, template, faces, fps=about["fps"], settings=about.get("settings"))
+    def vertices(file: zipfile.ZipFile, name: str) -> np.ndarray:
+        if name.endswith(".obj"):  # only the lines of vertices: reading 14,000 triangles a frame takes ten times as long
+            lines = [line.split()[1:4] for line in content(file, name).splitlines() if line.startswith(b"v ")]
+            return np.array(lines, np.float64).astype(np.float32)
+        return read_mesh(content(file, name), "ply", name)[0]
+
+    with one_sentence(path.name, "a zip of meshes written by EmoFace"), zipfile.ZipFile(path) as file:
+        checked_members(file, path)
+        about = json.loads(content(file, "clip.json"))
+        kind = "obj" if "template.obj" in file.namelist() else "ply"
+        template, faces = vertices(file, f"template.{kind}"), read_mesh(content(file, f"template.{kind}"), kind, path.name)[1]
+        frames = int(about["frames"])
+        if not 0 < frames < len(file.namelist()):
+            raise ValueError("fewer frames than it says")
+        check_bytes(frames * template.nbytes, path.name)
+        motion = np.empty((frames, *template.shape), np.float32)
+        for frame, shown in enumerate(motion):
+            shown[:] = vertices(file, f"frames/{frame:06d}.{kind}").reshape(template.shape)
+        return animation_from_vertices(motion, template, faces, fps=about["fps"], settings=about.get("settings"))

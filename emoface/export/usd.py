@@ -10,6 +10,7 @@ import numpy as np
 from ..animation import Animation
 from ..errors import EmoFaceError
 from ..files import atomic_path
+from ..reading import MAX_BYTES, check_bytes, one_sentence
 from .basis import Basis, find_basis, rebuild
 from .materials import CLAY
 from .shading import to_linear, vertex_normals
@@ -103,26 +104,32 @@ def save_usd(animation: Animation, path: str | os.PathLike, *, basis: str = "aut
 def load_usd(path: str | os.PathLike) -> Animation:
     """The animation in a USD file that ``save_usd`` wrote (without sound and emotion maps). EmoFaceError for any other."""
     try:
-        from pxr import Tf, Usd, UsdGeom, UsdSkel
+        from pxr import Sdf, Usd, UsdGeom, UsdSkel
     except ImportError:
         raise EmoFaceError("USD files need the package usd-core: pip install usd-core.") from None
     from .importing import animation_from_vertices
 
-    try:
-        stage = Usd.Stage.Open(str(path))
+    name = Path(path).name
+    with one_sentence(name, "a USD file written by EmoFace"):
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise ValueError("too large")
+        layer = Sdf.Layer.OpenAsAnonymous(str(path))
+        if layer.GetCompositionAssetDependencies():
+            raise ValueError("it names other files")  # which a stranger could point anywhere
+        stage = Usd.Stage.Open(layer)
         mesh = UsdGeom.Mesh(stage.GetPrimAtPath("/Head/Mesh"))
         clip = UsdSkel.Animation(stage.GetPrimAtPath("/Head/Skeleton/Speech"))
         template = np.array(mesh.GetPointsAttr().Get(), np.float32)
         faces = np.array(mesh.GetFaceVertexIndicesAttr().Get(), np.int32).reshape(-1, 3)
-        names, curve = list(clip.GetBlendShapesAttr().Get()), clip.GetBlendShapeWeightsAttr()
-        weights = np.array([curve.Get(time) for time in curve.GetTimeSamples()], np.float32)
+        names, curve = tuple(clip.GetBlendShapesAttr().Get()), clip.GetBlendShapeWeightsAttr()
+        times = curve.GetTimeSamples()
+        check_bytes((len(names) + len(times)) * template.nbytes, name)
+        weights = np.array([curve.Get(time) for time in times], np.float32).reshape(len(times), len(names))
         deltas = np.zeros((len(names), *template.shape), np.float32)
-        for delta, name in zip(deltas, names):
-            shape = UsdSkel.BlendShape(stage.GetPrimAtPath(f"/Head/Mesh/{name}"))
+        for delta, each in zip(deltas, names):
+            shape = UsdSkel.BlendShape(stage.GetPrimAtPath(f"/Head/Mesh/{each}"))
             delta[np.array(shape.GetPointIndicesAttr().Get(), np.int64)] = np.array(shape.GetOffsetsAttr().Get(), np.float32)
-    except (Tf.ErrorException, RuntimeError, TypeError, ValueError):
-        raise EmoFaceError(f"{Path(path).name} is damaged or is not a USD file written by EmoFace.") from None
-    arkit = len(names) == 52 and "jawOpen" in names
-    return animation_from_vertices(rebuild(template, Basis(tuple(names), deltas, weights, 0, 0)), template, faces,
-                                   fps=stage.GetTimeCodesPerSecond(), blendshapes=weights if arkit else None,
-                                   blendshape_names=tuple(names) if arkit else ())
+        arkit = len(names) == 52 and "jawOpen" in names
+        return animation_from_vertices(rebuild(template, Basis(names, deltas, weights, 0, 0)), template, faces,
+                                       fps=stage.GetTimeCodesPerSecond(), blendshapes=weights if arkit else None,
+                                       blendshape_names=names if arkit else ())

@@ -12,6 +12,7 @@ import numpy as np
 from .. import flame, metrics
 from ..errors import EmoFaceError
 from ..files import atomic_path
+from ..reading import read_npy, read_npz
 
 DESCRIPTION = """LVE, EVE, FDD, MVE and LVD of predicted against true vertices (metres, same frame rate, same mesh).
 PRED and TRUTH are .npy files, (frames, vertices*3) or (frames, vertices, 3), or folders of them. In folders a
@@ -46,9 +47,9 @@ def measure(options: argparse.Namespace) -> list[dict]:
     lips, upper = read_masks(options.mask)
     rows: dict[str, list[dict]] = {}
     for truth_path, prediction_paths in match(options.prediction, options.truth):
-        truth = metrics.as_motion(_load(truth_path))[:: options.truth_stride]
+        truth = metrics.as_motion(read_npy(truth_path))[:: options.truth_stride]
         template = read_template(options.templates, truth_path.stem) if options.templates else None
-        conditions = [clip_measures(_load(path), truth, template, lips, upper) for path in prediction_paths]
+        conditions = [clip_measures(read_npy(path), truth, template, lips, upper) for path in prediction_paths]
         mean = {key: float(np.mean([values[key] for values in conditions])) for key in conditions[0]}
         rows.setdefault("prediction", []).append(mean)
         if template is not None:
@@ -108,10 +109,10 @@ def match(prediction: Path, truth: Path) -> list[tuple[Path, list[Path]]]:
 def read_masks(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """(lips, upper face) vertex indices from FLAME's pickle or from an ``.npz`` with ``lips`` and ``upper``."""
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            if not {"lips", "upper"} <= set(file.files):
-                raise EmoFaceError(f"{path} must hold two arrays, 'lips' and 'upper'.")
-            return file["lips"], file["upper"]
+        arrays = read_npz(path)
+        if not {"lips", "upper"} <= set(arrays):
+            raise EmoFaceError(f"{path} must hold two arrays, 'lips' and 'upper'.")
+        return arrays["lips"], arrays["upper"]
     masks = flame.load_masks(path)
     if not {"lips", "eye_region", "forehead"} <= set(masks):
         raise EmoFaceError(f"{path} lacks the masks 'lips', 'eye_region' or 'forehead'; use FLAME's FLAME_masks.pkl.")
@@ -121,7 +122,7 @@ def read_masks(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def read_template(path: Path, clip: str) -> np.ndarray:
     """(V, 3) neutral face of a clip: the file's only one, or the one whose name the clip's name starts with."""
     if path.suffix == ".npy":
-        return _load(path).reshape(-1, 3)
+        return read_npy(path).reshape(-1, 3)
     templates = flame.load_pickle(path)
     names = [name for name in templates if clip.startswith(name)] if isinstance(templates, dict) else []
     if not names:
@@ -152,10 +153,3 @@ def table(rows: list[dict]) -> str:
         fdd = f"{row['fdd']['value'] * 1e5:+.4f} ({row['fdd_absolute']['value'] * 1e5:.4f})" if "fdd" in row else "-"
         lines.append("".join(cells) + f"{fdd:>22}{row['clips']:7}{row['frames']:9}")
     return "\n".join(lines)
-
-
-def _load(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise EmoFaceError(f"{path} is not a readable .npy file of numbers.") from error
