@@ -55,7 +55,7 @@ class StudySession:
         self._arrivals = RateLimit(burst=60, per_second=0.5)
         self._requests = RateLimit(burst=60, per_second=4.0)
         self._actions = {"open": self._open, "begin": self._begin, "resume": self._resume, "check": self._check,
-                         "ended": self._ended, "answer": self._answer, "export": self._export}
+                         "ended": self._ended, "back": self._back, "answer": self._answer, "export": self._export}
 
     def __call__(self, request: Any, *, client: str) -> dict:
         """Answer one request. ``client`` tells senders apart for the rate limits and is not stored."""
@@ -134,15 +134,24 @@ class StudySession:
         self._storage.end_playback(rater.code, number, clip)
         return {"ended": clip}
 
+    def _back(self, request: dict, client: str) -> dict:
+        """A page that was answered before, with its answers, to be looked at or changed."""
+        rater = self._rater(request)
+        page, current = request.get("page"), self._current(rater)
+        if type(page) is not int or current is None or not 0 <= page < current or not self._checked(rater):
+            raise Refused("invalid")
+        return self._page(rater, page)
+
     def _answer(self, request: dict, client: str) -> dict:
-        """All answers of a page; stored durably before the reply, which is the next page."""
+        """All answers of a page; stored durably before the reply, which is the next page. ``revise`` says that the rater went back to it."""
         rater = self._rater(request)
         page, current = request.get("page"), self._current(rater)
         if type(page) is not int or not self._checked(rater):
             raise Refused("invalid")
-        if current is None or page < current:  # sent again because the reply was lost
+        revise = request.get("revise") is True and current is not None and 0 <= page < current
+        if (current is None or page < current) and not revise:  # sent again because the reply was lost
             return self._screen(rater)
-        if page != current:
+        if page != current and not revise:
             raise Refused("invalid")
         clips = self._plan(rater)[page]["clips"]
         answers = request.get("answers")
@@ -158,8 +167,8 @@ class StudySession:
             Answer(page=page, stimulus=clip, aspect=aspect, value=answers[clip][aspect], position=position,
                    plays=_plays(request, clip), seconds=round(seconds, 3), player=self._player(request, clip),
                    smoothness=_smoothness(request, clip))
-            for position, clip in enumerate(clips) for aspect in self._aspects])
-        return self._screen(rater)
+            for position, clip in enumerate(clips) for aspect in self._aspects], revise=revise)
+        return self._page(rater, page + 1) if revise and page + 1 < current else self._screen(rater)
 
     def _export(self, request: dict, client: str) -> dict:
         """A zip of raters.csv, answers.csv and the database, for whoever knows the admin token."""
@@ -188,8 +197,15 @@ class StudySession:
         if page is None:
             self._storage.finish(rater.code)
             return {"screen": "done", "page": len(plan), "pages": len(plan)}
-        return {"screen": "page", "page": page, "pages": len(plan), "practice": plan[page]["practice"],
-                **self._clips(rater, page, plan[page]["clips"])}
+        return self._page(rater, page)
+
+    def _page(self, rater: Rater, number: int) -> dict:
+        """One page of the plan; ``given`` are its answers, where it has been answered."""
+        plan, answered = self._plan(rater), self._storage.answered(rater.code)
+        page = plan[number]
+        given = {clip: {aspect: answered[clip, aspect] for aspect in self._aspects if (clip, aspect) in answered} for clip in page["clips"]}
+        shown = {"screen": "page", "page": number, "pages": len(plan), "practice": page["practice"], **self._clips(rater, number, page["clips"])}
+        return {**shown, "given": given} if all(given.values()) else shown
 
     def _clips(self, rater: Rater, number: int, clips: list[str]) -> dict:
         self._storage.show_page(rater.code, number)

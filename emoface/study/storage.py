@@ -220,23 +220,24 @@ class Storage:
 
     # --- answers ---
 
-    def store(self, code: str, answers: Iterable[Answer]) -> None:
+    def store(self, code: str, answers: Iterable[Answer], *, revise: bool = False) -> None:
         """Write the answers of a page together; when this returns they are on the disk.
 
-        An answer that is already there stays as it is (the first one counts).
+        An answer that is already there stays as it is: it was sent twice. With ``revise`` the rater came back to it, and its value becomes the new one;
+        what was measured with the first (time, plays, player) stays.
         """
         names = [field.name for field in fields(Answer)]
         query = (f"INSERT INTO answers (rater, {', '.join(names)}, stored) VALUES ({', '.join('?' * (len(names) + 2))})"
-                 " ON CONFLICT DO NOTHING")
+                 f" ON CONFLICT DO {'UPDATE SET value = excluded.value, stored = excluded.stored' if revise else 'NOTHING'}")
         now, rater = time.time(), rater_id(code)
         with self._transaction() as db:
             db.executemany(query, [(rater, *(getattr(answer, name) for name in names), now) for answer in answers])
             db.execute("UPDATE raters SET active = ? WHERE id = ?", (now, rater))
 
-    def answered(self, code: str) -> set[tuple[str, str]]:
-        """(stimulus, aspect) of everything this rater has answered."""
-        rows = self._rows("SELECT stimulus, aspect FROM answers WHERE rater = ?", (rater_id(code),))
-        return {(row["stimulus"], row["aspect"]) for row in rows}
+    def answered(self, code: str) -> dict[tuple[str, str], int]:
+        """(stimulus, aspect) -> value of everything this rater has answered."""
+        rows = self._rows("SELECT stimulus, aspect, value FROM answers WHERE rater = ?", (rater_id(code),))
+        return {(row["stimulus"], row["aspect"]): row["value"] for row in rows}
 
     def export(self, study: str) -> tuple[list[dict], list[dict]]:
         """(raters, answers) of a study as plain rows.

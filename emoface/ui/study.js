@@ -279,7 +279,7 @@ function instructionScreen(reply) {
 function scale(aspect, clip, name, values, onchange) {
   const group = `sf-${clip}-${aspect.id}`, labels = study.labels[language];
   const radios = labels.map((label, index) => el('input', { type: 'radio', name: group, id: `${group}-${index}`, value: index + 1,
-    onchange: () => { (values[clip] ??= {})[aspect.id] = index + 1; onchange(); } }));
+    checked: values[clip]?.[aspect.id] === index + 1, onchange: () => { (values[clip] ??= {})[aspect.id] = index + 1; onchange(); } }));
   const title = name === null ? aspect.question[language] : `${fill(texts.rating.clip_named, { name })}: ${aspect.question[language]}`;
   const box = el('div', { class: 'sf-scale', role: 'radiogroup', 'aria-label': title },
     name === null ? null : el('span', { class: 'sf-letter', 'aria-hidden': 'true' }, name),
@@ -292,14 +292,16 @@ function scale(aspect, clip, name, values, onchange) {
 }
 
 function pageScreen(reply, notice = null) {
-  const values = {}, several = reply.clips.length > 1;
+  const values = structuredClone(reply.given ?? {}), several = reply.clips.length > 1;
   const hint = el('p', { class: 'sf-hint', role: 'status', 'aria-live': 'polite' });
   const { send, status } = sender(texts.form.next, () => ({
-    action: 'answer', code, page: reply.page, answers: values,
+    action: 'answer', code, page: reply.page, answers: values, revise: reply.given !== undefined,
     plays: Object.fromEntries(reply.clips.map(clip => [clip, Math.max(1, clips.players[clip].plays)])),
     players: Object.fromEntries(reply.clips.map(clip => [clip, clips.players[clip].player])),
     smoothness: Object.fromEntries(reply.clips.map(clip => [clip, clips.players[clip].smoothness])),
   }), answer => enter(answer, reply.practice && answer.practice === false ? texts.training.done : null));
+  const { send: back, status: backStatus } = sender(texts.form.back, () => ({ action: 'back', code, page: reply.page - 1 }), earlier => pageScreen(earlier));
+  back.className = 'sf-button sf-back';
   const open = () => reply.clips.length * study.aspects.length - Object.values(values).reduce((sum, given) => sum + Object.keys(given).length, 0);
   const refresh = () => {
     const complete = clips.complete();
@@ -325,7 +327,7 @@ function pageScreen(reply, notice = null) {
     el('div', { class: 'sf-top' }, heading(reply.practice ? texts.training.heading : texts.rating.heading)),
     notice ? el('p', { class: 'sf-notice', role: 'alert' }, notice) : null,
     el('div', { class: several ? 'sf-stack' : 'sf-split' }, clips.grid,
-      el('div', { class: 'sf-questions' }, questions, el('div', { class: 'sf-row sf-send' }, send, hint), status)));
+      el('div', { class: 'sf-questions' }, questions, el('div', { class: 'sf-row sf-send' }, reply.page > 0 ? back : null, send, hint), status, backStatus)));
 }
 
 /** Show what the server says comes next. */

@@ -152,6 +152,13 @@ def test_a_rater_goes_through_the_study(chromium, server):
     page.keyboard.press("Enter")
     rater.on_page(2)
     assert page.evaluate("document.activeElement.tagName") == "H2"
+    page.click(".sf-back")  # the way back: the answers are there, can be changed, and nothing has to be played again
+    rater.on_page(1)
+    chosen = "[...document.querySelectorAll('.sf-scale input:checked')].map(input => Number(input.value))"
+    assert page.evaluate(chosen) == [1 + scale % 5 for scale in range(8)]
+    page.locator(".sf-scale").nth(2).locator("label").nth(4).click()
+    rater.next()
+    rater.on_page(2)
 
     elsewhere = Visitor(chromium, address, locale="de-DE")  # leave, and go on with the code in another browser
     elsewhere.page.click("summary")
@@ -167,7 +174,7 @@ def test_a_rater_goes_through_the_study(chromium, server):
     raters, answers = storage.export(public["study"])
     assert raters[0]["finished"] and raters[0]["about"] == {"age": 1} and raters[0]["playback"]["tries"] == 2
     assert len(answers) == 2 * 2 * 4
-    assert sorted(row["value"] for row in answers[:8]) == sorted(1 + index % 5 for index in range(8))
+    assert sorted(row["value"] for row in answers[:8]) == sorted([1, 2, 5, 4, 5, 1, 2, 3])  # the third was changed
     assert {row["value"] for row in answers[8:]} == {4} and all(row["seconds"] >= 0 for row in answers)
     assert {row["plays"] for row in answers[:8]} == {1, 2}
     for visitor in (rater, elsewhere):

@@ -112,6 +112,29 @@ def test_a_whole_session(session, clock):
     assert [row["position"] for row in answers if row["stimulus"] == "c2"] == [1, 1]
 
 
+def test_a_rater_goes_back_and_changes_answers(session, clock):
+    rater = Client(session, clock)
+    rater.check()
+    rater.rate()
+    rater.rate()
+    assert rater.reply["page"] == 2 and "given" not in rater.reply
+    rater.reply = rater.ask(action="back", code=rater.code, page=0)
+    assert rater.reply["given"] == {"c0": {"lips": 3, "eyes": 3}} and rater.reply["ended"] == ["c0"]  # nothing has to be played again
+    again = rater.page(answers={"c0": {"lips": 5, "eyes": 1}})
+    assert rater.ask(**again)["page"] == 2 and session._storage.answered(rater.code)["c0", "lips"] == 3  # sent twice by a bad line: the first one counts
+    rater.reply = rater.ask(**again, revise=True)
+    assert rater.reply["page"] == 1 and set(rater.reply["given"]) == {"c1", "c2"}  # on through what was answered
+    assert rater.ask(**rater.page(revise=True))["page"] == 2
+    for page in (2, 3, -1, None, True):
+        assert rater.ask(action="back", code=rater.code, page=page) == {"error": "invalid"}
+    rater.reply = rater.ask(action="resume", code=rater.code)
+    assert rater.rate()["screen"] == "done"
+    answers = {(row["stimulus"], row["aspect"]): row for row in session._storage.export("s1")[1]}
+    assert (answers["c0", "lips"]["value"], answers["c0", "eyes"]["value"]) == (5, 1) and len(answers) == 8
+    assert answers["c0", "lips"]["seconds"] == 5.0  # as measured when it was first given
+    assert rater.ask(action="back", code=rater.code, page=1) == {"error": "invalid"}  # it is over
+
+
 def test_no_consent_no_session(session):
     for consent in (None, False, "yes", 1):
         reply = session({"action": "begin", "language": "en", "consent": consent}, client="x")
@@ -144,7 +167,7 @@ def test_invalid_answers_are_refused(session, clock, answers):
     rater.check()
     rater.watch()
     assert rater.ask(**rater.page(answers=answers)) == {"error": "invalid"}
-    assert session._storage.answered(rater.code) == set()
+    assert session._storage.answered(rater.code) == {}
 
 
 @pytest.mark.parametrize("request_", [

@@ -46,7 +46,7 @@ def test_a_page_is_stored_as_a_whole_or_not_at_all(storage):
     code = add(storage).code
     with pytest.raises(Exception):
         storage.store(code, [answer(), answer(aspect="eyes", value="not a number")])
-    assert storage.answered(code) == set()
+    assert storage.answered(code) == {}
 
 
 def test_answers_of_unknown_raters_are_refused(storage):
@@ -85,7 +85,7 @@ def test_sessions_survive_a_restart(tmp_path):
     first.close()
     second = Storage(path)
     assert second.rater("study", code).number == 0
-    assert second.answered(code) == {("s0", "lips")}
+    assert set(second.answered(code)) == {("s0", "lips")}
     assert second.show_page(code, 0) == shown and "s0" in second.playback(code, 0)[1]
     second.close()
 
