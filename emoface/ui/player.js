@@ -58,10 +58,9 @@ async function unpack(address) {
 
 const linear = Float32Array.from({ length: 256 }, (_, i) => i / 255 <= 0.04045 ? i / 255 / 12.92 : ((i / 255 + 0.055) / 1.055) ** 2.4);
 const srgb = Float32Array.from({ length: 4096 }, (_, i) => i / 4095 <= 0.0031308 ? i / 4095 * 12.92 : 1.055 * (i / 4095) ** (1 / 2.4) - 0.055);
-const toLinear = bytes => Float32Array.from(bytes, byte => linear[byte]);
 
 const bare = (header, faces, colors) =>
-  ({ count: header.vertices, skin: Infinity, faces, albedo: toLinear(colors), gloss: new Float32Array(header.vertices).fill(0.12), look: null });
+  ({ count: header.vertices, skin: header.vertices, faces, colors, gloss: new Float32Array(header.vertices).fill(0.12), look: null });
 
 /** Arrays of one file of the look, loaded once per page. */
 const lookFile = name => (emoface.looks ??= {})[name] ??= (async () => {
@@ -92,7 +91,7 @@ async function dressed(header) {
   const look = { counts: join(Uint8Array, base.counts, locks.counts), indices: join(Uint16Array, base.indices, locks.indices),
                  weights: join(Float32Array, base.weights, locks.weights), offset: Float32Array.from(own.offset, value => value * 1e-5),
                  anchors: base.about.anchors, inverse };
-  return { count, skin: base.about.skin_count, faces: Uint32Array.from(faces), albedo: toLinear(own.colors),
+  return { count, skin: base.about.skin_count, faces: Uint32Array.from(faces), colors: own.colors,
            gloss: Float32Array.from(join(Uint8Array, base.gloss, locks.gloss), value => value / 255), look };
 }
 
@@ -120,6 +119,7 @@ function refine(mesh, coarse, shown, radius) {
   }
 }
 
+/** Unit normals of the vertices, each the mean over its triangles by their area. */
 function smoothNormals(faces, shown, normals) {
   const D = shown.length / 3;
   normals.fill(0);
@@ -138,6 +138,25 @@ function smoothNormals(faces, shown, normals) {
   }
 }
 
+/** Corners of the triangles that face the viewer go into ``indices``, and 1 into ``seen`` for their vertices; returns how many. What is turned away is
+ *  hidden by what is not, which halves the work of a processor that has to draw; a mesh without a look may be open, so all of it counts. */
+function findFacing({ faces, look }, shown, [px, py, pz], indices, seen) {
+  if (!look) { indices.set(faces); seen.fill(1); return faces.length; }
+  const D = shown.length / 3;
+  let used = 0;
+  seen.fill(0);
+  for (let f = 0; f < faces.length; f += 3) {
+    const a = faces[f], b = faces[f + 1], c = faces[f + 2];
+    const ux = shown[b] - shown[a], uy = shown[D + b] - shown[D + a], uz = shown[2 * D + b] - shown[2 * D + a];
+    const vx = shown[c] - shown[a], vy = shown[D + c] - shown[D + a], vz = shown[2 * D + c] - shown[2 * D + a];
+    if ((uy * vz - uz * vy) * px + (uz * vx - ux * vz) * py + (ux * vy - uy * vx) * pz <= 0) continue;
+    indices[used] = a; indices[used + 1] = b; indices[used + 2] = c;
+    seen[a] = seen[b] = seen[c] = 1;
+    used += 3;
+  }
+  return used;
+}
+
 /** Axes of a camera (right, up, toward the viewer) in the head's axes, from Plotly's (x right, y away, z up). */
 function cameraAxes({ eye, center, up }) {
   const unit = v => { const n = Math.hypot(...v) || 1; return v.map(x => x / n); };
@@ -147,42 +166,49 @@ function cameraAxes({ eye, center, up }) {
 }
 
 const SPARKLING = 0.7;   // gloss of what is wet, as in export/shading.py
-/** Light every vertex as the films do (export/shading.py: one studio that travels with the camera); ``props.light`` are its LIGHTS. */
-function light(mesh, normals, albedo, axes, rgb) {
-  const [key, keyColor, fill, fillColor, rim, rimColor, half, sky, ground, wrap, [highlight], spark] = props.light, { gloss } = mesh;
+const srgbByte = Uint8ClampedArray.from(srgb, value => 255 * value);
+/** A soft shoulder above 3/4, so that bright skin rolls off instead of burning out; then sRGB. */
+const toned = value => srgbByte[(value > 0.75 ? 1 - 0.25 * Math.exp((0.75 - value) * 4) : value) * 4095 + 0.5 | 0];
+/** Light the vertices that are ``seen`` as the films do (export/shading.py: one studio that travels with the camera); ``props.light`` are its LIGHTS.
+ *  ``colors`` (sRGB bytes, 3 each) before light -> ``lit`` (4 each). On ``painted`` skin, colours that stand for numbers are those of the bar, in no
+ *  light; grey ones, which stand for none, keep the light that shows the shape. */
+function light({ gloss, skin }, normals, colors, seen, axes, painted, lit) {
+  const [key, keyColor, fill, fillColor, rim, rimColor, half, sky, ground, wrap, [highlight], spark] = props.light;
   const turned = direction => [0, 1, 2].map(k => direction[0] * axes[0][k] + direction[1] * axes[1][k] + direction[2] * axes[2][k]);
   const [kx, ky, kz] = turned(key), [fx, fy, fz] = turned(fill), [rx, ry, rz] = turned(rim), [hx, hy, hz] = turned(half), [sx, sy, sz] = turned(spark), [ux, uy, uz] = axes[1], [vx, vy, vz] = axes[2];
-  for (let i = 0, p = 0; p < rgb.length; i++, p += 3) {
+  const [w0, w1, w2] = wrap, [k0, k1, k2] = keyColor.map((value, k) => value / (1 + wrap[k])), [f0, f1, f2] = fillColor.map((value, k) => value / (1 + wrap[k]));
+  const [m0, m1, m2] = ground.map((value, k) => (value + sky[k]) / 2), [d0, d1, d2] = ground.map((value, k) => (sky[k] - value) / 2), [r0, r1, r2] = rimColor;
+  for (let i = 0, p = 0, q = 0; i < seen.length; i++, p += 3, q += 4) {
+    if (!seen[i]) continue;
     const x = normals[p], y = normals[p + 1], z = normals[p + 2], shine = gloss[i] * gloss[i];
-    const atKey = x * kx + y * ky + z * kz, atFill = x * fx + y * fy + z * fz, up = 0.5 + 0.5 * (x * ux + y * uy + z * uz);
-    const facing = Math.min(Math.max(1 - (x * vx + y * vy + z * vz), 0), 1), atHalf = gloss[i] > SPARKLING ? x * sx + y * sy + z * sz : x * hx + y * hy + z * hz;
-    const edge = facing * facing * Math.max(x * rx + y * ry + z * rz + 0.25, 0);
+    const atKey = x * kx + y * ky + z * kz, atFill = x * fx + y * fy + z * fz, up = x * ux + y * uy + z * uz;
+    const away = Math.min(Math.max(1 - (x * vx + y * vy + z * vz), 0), 1), edge = away * away * Math.max(x * rx + y * ry + z * rz + 0.25, 0);
+    const atHalf = gloss[i] > SPARKLING ? x * sx + y * sy + z * sz : x * hx + y * hy + z * hz;
     const glint = atHalf > 0.5 ? highlight * (Math.min(0.5 * gloss[i], 0.05) + 0.85 * shine) * atHalf ** (12 + 320 * shine) : 0;
-    for (let k = 0; k < 3; k++) {
-      const w = wrap[k], sum = Math.max((atKey + w) / (1 + w), 0) * keyColor[k] + Math.max((atFill + w) / (1 + w), 0) * fillColor[k]
-        + ground[k] + up * (sky[k] - ground[k]) + edge * rimColor[k];
-      let value = albedo[p + k] * sum + glint;
-      if (value > 0.75) value = 0.75 + 0.25 * (1 - Math.exp((0.75 - value) * 4));
-      rgb[p + k] = srgb[Math.min(4095, value * 4095 + 0.5 | 0)];
-    }
+    const a0 = linear[colors[p]], a1 = linear[colors[p + 1]], a2 = linear[colors[p + 2]];
+    lit[q] = toned(a0 * (Math.max(atKey + w0, 0) * k0 + Math.max(atFill + w0, 0) * f0 + m0 + up * d0 + edge * r0) + glint);
+    lit[q + 1] = toned(a1 * (Math.max(atKey + w1, 0) * k1 + Math.max(atFill + w1, 0) * f1 + m1 + up * d1 + edge * r1) + glint);
+    lit[q + 2] = toned(a2 * (Math.max(atKey + w2, 0) * k2 + Math.max(atFill + w2, 0) * f2 + m2 + up * d2 + edge * r2) + glint);
+    if (!painted || i >= skin) continue;
+    const share = Math.min(1, 12 * Math.max(Math.abs(a0 - a1), Math.abs(a1 - a2)));
+    for (let k = 0; k < 3; k++) lit[q + k] += share * (colors[p + k] - lit[q + k]);
   }
 }
 
 /* ---- one panel: a Plotly mesh, drawn fast where its internals allow, through Plotly.restyle where not ------------- */
 
-/** The shown vertices of frame t in Plotly's axes (x right, y away from the viewer, z up) and their colours in the light of the camera. */
+/** The shown vertices of frame t: in the head's axes (x right, y up, z toward the viewer) with normals and colours before light, and in Plotly's (x right, y away, z up). */
 function fillFrame(panel, t) {
   const { header, tracks, mesh } = scene, V = header.vertices, D = mesh.count, track = tracks[panel.track];
-  const { coarse, shown, normals, albedo, rgb, x, y, z } = panel.buffers, scale = header.step / header.radius;
+  const { coarse, shown, normals, places } = panel.buffers, scale = header.step / header.radius;
   const from = 3 * V * t, q = track.positions;
   if (panel.blended) blendInto(coarse, t, scale);
   else for (let i = 0; i < 3 * V; i++) coarse[i] = q[from + i] * scale;
   refine(mesh, coarse, shown);
   smoothNormals(mesh.faces, shown, normals);
   paint(panel, t);
-  light(mesh, normals, albedo, panel.axes = cameraAxes(eyeOf(panel)), rgb);
-  if (panel.painted !== 'skin') unlight(panel);
-  for (let i = 0; i < D; i++) { x[i] = shown[i]; y[i] = -shown[2 * D + i]; z[i] = shown[D + i]; }
+  for (let v = 0, p = 0; v < D; v++, p += 3) { places[p] = shown[v]; places[p + 1] = -shown[2 * D + v]; places[p + 2] = shown[D + v]; }
+  panel.lit = false;
 }
 
 /** A directed face: neutral + sum of weight x (expression - neutral), the weights as the keys of the curve say (emoface/curve.py). */
@@ -202,20 +228,17 @@ function blendInto(coarse, t, scale) {
   for (let i = 0, q = tracks[names.indexOf('neutral')].positions; i < size; i++) coarse[i] += rest * q[from + i];
 }
 
-/** Colours before light: the head's own, or on its skin those of a layer; a fine vertex mixes its coarse ones. */
+/** Colours before light (sRGB bytes): the head's own, or on its skin those of a layer; a fine vertex mixes its coarse ones. */
 function paint(panel, t) {
-  const { mesh, tracks } = scene, { albedo, heatColors } = panel.buffers, name = layerOf(panel), heat = name && tracks[panel.track].heat[name];
-  if (!heat) {
-    if (panel.painted !== 'skin') { albedo.set(mesh.albedo); panel.painted = 'skin'; }
-    return;
-  }
+  const { mesh, tracks } = scene, { colors, heatColors } = panel.buffers, name = layerOf(panel), heat = name && tracks[panel.track].heat[name];
+  if (panel.painted !== (heat ? name : 'skin')) colors.set(mesh.colors);
+  panel.painted = heat ? name : 'skin';
+  if (!heat) return;
   const base = heat.skin * t;
   for (let i = 0; i < heat.skin; i++) {
     const code = heat.codes[base + i];
     for (let k = 0; k < 3; k++) heatColors[3 * i + k] = code > 0 ? colormap[Math.round((code - 1) / 254 * 255) * 3 + k] : GREY[k];
   }
-  if (panel.painted !== name) albedo.set(mesh.albedo);
-  panel.painted = name;
   const shownSkin = mesh.look ? mesh.skin : heat.skin;
   for (let v = 0, at = 0; v < shownSkin; v++) {
     let r = 0, g = 0, b = 0;
@@ -223,72 +246,61 @@ function paint(panel, t) {
       const j = 3 * mesh.look.indices[at], weight = mesh.look.weights[at];
       r += weight * heatColors[j]; g += weight * heatColors[j + 1]; b += weight * heatColors[j + 2];
     } else { r = heatColors[3 * v]; g = heatColors[3 * v + 1]; b = heatColors[3 * v + 2]; }
-    albedo[3 * v] = linear[r * 255 + 0.5 | 0]; albedo[3 * v + 1] = linear[g * 255 + 0.5 | 0]; albedo[3 * v + 2] = linear[b * 255 + 0.5 | 0];
-  }
-}
-/** Colours that stand for numbers are those of the bar, in no light; grey ones, which stand for none, keep the light that shows the shape. */
-function unlight(panel) {
-  const { albedo, rgb } = panel.buffers, skin = Math.min(scene.mesh.skin, albedo.length / 3);
-  for (let p = 0; p < 3 * skin; p += 3) {
-    const grey = Math.max(Math.abs(albedo[p] - albedo[p + 1]), Math.abs(albedo[p + 1] - albedo[p + 2])), share = Math.min(1, grey * 12);
-    for (let k = 0; k < 3; k++) rgb[p + k] += share * (srgb[Math.min(4095, albedo[p + k] * 4095 + 0.5 | 0)] - rgb[p + k]);
+    colors[3 * v] = r * 255 + 0.5; colors[3 * v + 1] = g * 255 + 0.5; colors[3 * v + 2] = b * 255 + 0.5;
   }
 }
 const eyeOf = panel => panel.plot._fullLayout?.scene?._scene?.getCamera?.() || camera;
-const cssColors = rgb => Array.from({ length: rgb.length / 3 }, (_, i) =>
-  'rgb(' + Math.round(255 * rgb[3 * i]) + ',' + Math.round(255 * rgb[3 * i + 1]) + ',' + Math.round(255 * rgb[3 * i + 2]) + ')');
+const cssColors = lit => Array.from({ length: lit.length / 4 }, (_, i) => 'rgb(' + lit[4 * i] + ',' + lit[4 * i + 1] + ',' + lit[4 * i + 2] + ')');
 
-/** Handles on gl-mesh3d's vertex buffers, or null: these are Plotly's private parts, so everything is checked. */
+/** A painter in place of Plotly's way of drawing a mesh, or null: these are Plotly's private parts, so everything is checked. */
 function fastPath(panel) {
-  const glScene = panel.plot._fullLayout?.scene?._scene, mesh = glScene && Object.values(glScene.traces)[0]?.mesh, M = scene.mesh.faces.length / 3;
-  const buffers = mesh && [mesh.trianglePositions, mesh.triangleNormals, mesh.triangleColors, mesh.triangleUVs, mesh.triangleIds];
-  if (props.fast === false || !buffers || !glScene.dataScale || !glScene.glplot?.redraw || !(mesh.triangleCount > 0) || !buffers.every(b => b && b.update)) return null;
-  mesh.drawPick = null;   // nobody picks vertices; the hidden pass would double the work of every frame
-  return { glScene, mesh, corners: new Float32Array(9 * M), colors: new Float32Array(12 * M).fill(1) };
+  const glScene = panel.plot._fullLayout?.scene?._scene, glplot = glScene?.glplot, mesh = glScene && Object.values(glScene.traces)[0]?.mesh;
+  if (props.fast === false || !mesh?.draw || !glScene.dataScale || !glplot?.redraw || !glplot.axes || !glplot.gl || !glplot.remove) return null;
+  const { faces, count } = scene.mesh;
+  let painter;
+  try { painter = makePainter(glplot.gl, { count, corners: faces.length }); }
+  catch (error) { console.warn('EmoFace: Plotly draws the face itself', error); return null; }
+  mesh.draw = camera => {
+    const axes = viewAxes(camera.view);
+    if (!panel.lit || turned(axes, panel.axes)) painter.send(panel.buffers.places, panel.buffers.lit, illuminate(panel, axes, painter.indices));
+    painter.draw(camera, glScene.dataScale);
+  };
+  // Nobody picks vertices, and the empty axes need no pass of their own: each would draw or read back the whole picture once more.
+  glplot.remove(mesh);
+  mesh.pickSlots = 0;
+  mesh.drawPick = null;
+  glplot.add(mesh);
+  glplot.axes.enable = false;
+  glplot.onrender = null;   // hover labels and ticks
+  return { glScene };
+}
+/** Axes of the camera in the head's axes, from the matrix that turns Plotly's (x right, y away, z up) into the camera's. */
+const viewAxes = view => [0, 1, 2].map(row => [view[row], view[8 + row], -view[4 + row]]);
+const turned = (axes, before) => axes.some((axis, n) => axis.some((value, k) => Math.abs(value - before[n][k]) > 1e-6));
+
+/** Which triangles face the camera (their corners go into ``indices``, their number is returned), and how what is seen is lit: the light travels with it. */
+function illuminate(panel, axes, indices) {
+  const { shown, normals, colors, seen, lit } = panel.buffers;
+  panel.axes = axes;
+  panel.lit = true;
+  const used = findFacing(scene.mesh, shown, axes[2], indices, seen);
+  light(scene.mesh, normals, colors, seen, axes, panel.painted !== 'skin', lit);
+  return used;
 }
 
-/** The plot was built with a placeholder (Plotly takes long over big meshes): all its buffers grow to the real mesh here. */
-function growBuffers(fast, M) {
-  const { mesh } = fast;
-  fast.grown = mesh;
-  mesh.triangleNormals.update(new Float32Array(9 * M).fill(1));
-  mesh.triangleUVs.update(new Float32Array(6 * M));
-  mesh.triangleIds.update(new Uint32Array(3 * M));
-}
-
-function drawFast(panel) {
-  const { glScene, mesh, corners, colors } = panel.fast, { x, y, z, rgb } = panel.buffers, { faces, look } = scene.mesh;
-  const [sx, sy, sz] = glScene.dataScale, [ax, ay, az] = panel.axes[2];   // the scale differs per axis and changes on restyle
-  let p = 0, q = 0;
-  for (let f = 0; f < faces.length; f += 3) {
-    const a = faces[f], b = faces[f + 1], c = faces[f + 2];
-    if (look) {   // what is turned away is hidden by what is not: half the work of a processor that has to draw (y and z are Plotly's)
-      const ux = x[b] - x[a], uy = z[b] - z[a], uz = y[a] - y[b], vx = x[c] - x[a], vy = z[c] - z[a], vz = y[a] - y[c];
-      if ((uy * vz - uz * vy) * ax + (uz * vx - ux * vz) * ay + (ux * vy - uy * vx) * az <= 0) continue;
-    }
-    for (let corner = 2; corner >= 0; corner--, p += 3, q += 4) {   // gl-mesh3d turns corners round
-      const v = corner === 2 ? c : corner === 1 ? b : a;
-      corners[p] = x[v] * sx; corners[p + 1] = y[v] * sy; corners[p + 2] = z[v] * sz;
-      colors[q] = rgb[3 * v]; colors[q + 1] = rgb[3 * v + 1]; colors[q + 2] = rgb[3 * v + 2];
-    }
-  }
-  if (mesh !== panel.fast.grown) growBuffers(panel.fast, faces.length / 3);
-  mesh.trianglePositions.update(corners.subarray(0, p));
-  mesh.triangleColors.update(colors.subarray(0, q));
-  mesh.triangleCount = p / 9;
-  glScene.glplot.redraw();
+/** What Plotly itself needs: places, and finished colours in the light of the camera. */
+function plotlyData(panel) {
+  const { places, lit } = panel.buffers, along = axis => Float32Array.from({ length: scene.mesh.count }, (_, v) => places[3 * v + axis]);
+  illuminate(panel, cameraAxes(eyeOf(panel)), new Uint32Array(scene.mesh.faces.length));
+  return { x: along(0), y: along(1), z: along(2), vertexcolor: cssColors(lit) };
 }
 
 function drawPanel(panel, t) {
   fillFrame(panel, t);
-  if (panel.fast) {
-    try { return drawFast(panel); }
-    catch (error) { console.warn('EmoFace: fast drawing is off', error); panel.fast = null; panel.stub = true; }
-  }
+  if (panel.fast) return panel.fast.glScene.glplot.redraw();
   if (panel.busy) { scene.dirty = true; return; }   // a slow restyle is still running: this frame is dropped, the next one is drawn
   panel.busy = true;
-  const { x, y, z, rgb } = panel.buffers, change = { x: [x.slice()], y: [y.slice()], z: [z.slice()], vertexcolor: [cssColors(rgb)] };
-  if (panel.stub) Object.assign(change, Object.fromEntries(Object.entries(corners(scene.mesh.faces)).map(([name, list]) => [name, [list]])));
+  const change = Object.fromEntries(Object.entries({ ...plotlyData(panel), ...(panel.stub ? corners(scene.mesh.faces) : {}) }).map(([name, list]) => [name, [list]]));
   panel.stub = false;
   Plotly.restyle(panel.plot, change, [0]).finally(() => { panel.busy = false; });
 }
@@ -321,13 +333,10 @@ function tick() {
       lateness.push(Math.max(0, audio.currentTime - (scene.shown + 1) / scene.header.fps) * 1000 / audio.playbackRate);
       if (lateness.length > 2000) lateness.shift();
     }
-    if (scene.panels.some(turnedAway)) scene.dirty = true;   // the light travels with the camera
     if (t !== scene.shown || scene.dirty) draw(t);
   }
   requestAnimationFrame(tick);
 }
-
-const turnedAway = panel => panel.fast && panel.axes && Math.abs(cameraAxes(eyeOf(panel))[2].reduce((sum, x, k) => sum + x * panel.axes[2][k], -1)) > 1e-6;
 
 function say(text, bad = false) {
   message.textContent = text;
@@ -339,9 +348,8 @@ function figure(panel, stub) {
   // An axis with "visible: false" still has its labels and ticks turned into triangles, which takes as long as all the rest: empty them instead.
   const axis = { range: [-REACH, REACH], autorange: false, title: { text: '' }, tickmode: 'array', tickvals: [], showticklabels: false, showgrid: false,
                  zeroline: false, showline: false, showbackground: false, showspikes: false };
-  const { x, y, z, rgb } = panel.buffers;
   const data = stub ? { x: [0, 1e-3, 0], y: [0, 0, 0], z: [0, 0, 1e-3], i: [0], j: [1], k: [2], vertexcolor: Array(3).fill('#888') }
-    : { x: x.slice(), y: y.slice(), z: z.slice(), ...corners(scene.mesh.faces), vertexcolor: cssColors(rgb) };
+    : { ...plotlyData(panel), ...corners(scene.mesh.faces) };
   return [
     [{ type: 'mesh3d', ...data, hoverinfo: 'skip', showscale: false,   // the light is in the colours
        lighting: { ambient: 1, diffuse: 0, specular: 0, roughness: 1, fresnel: 0, vertexnormalsepsilon: 0, facenormalsepsilon: 0 } }],
@@ -368,13 +376,24 @@ function followLeader() {
   if (now && JSON.stringify(now) !== JSON.stringify(camera)) {
     camera = now;
     leader.until = performance.now() + 500;
-    for (const panel of scene.panels) if (panel !== leader.panel) turn(panel, now);
-  } else if (performance.now() > leader.until) leader = null;
+    for (const panel of scene.panels) if (panel !== leader.panel) aim(panel, now);
+  } else if (performance.now() > leader.until) {
+    for (const panel of scene.panels) if (panel !== leader.panel && panel.aimed) turn(panel, camera);   // Plotly's own notes follow when all is at rest
+    leader = null;
+  }
+}
+/** Point a panel's camera while another one is being turned: a whole layout for every movement of the mouse would take longer than the drawing. */
+function aim(panel, to) {
+  const view = panel.fast?.glScene.camera;
+  if (!view?.lookAt || panel.following) return turn(panel, to);
+  view.lookAt(...[to.eye, to.center, to.up].map(({ x, y, z }) => [x, y, z]));
+  panel.aimed = true;
 }
 
 /** Point a panel's camera without an event of its own; while one camera is being applied the newest waits, the others are forgotten. */
 async function turn(panel, to) {
   panel.wanted = structuredClone(to);
+  panel.aimed = false;
   if (panel.following) return;
   panel.following = true;
   try {
@@ -411,8 +430,8 @@ async function build(view) {
     bar.className = 'efp-scale';
     box.append(plot, caption, bar);
     panelBox.append(box);
-    panels.push({ plot, caption, bar, buffers: { coarse: floats(3 * V), heatColors: floats(3 * V), x: floats(D), y: floats(D), z: floats(D),
-                  shown: floats(3 * D), normals: floats(3 * D), albedo: floats(3 * D), rgb: floats(3 * D) } });
+    panels.push({ plot, caption, bar, buffers: { coarse: floats(3 * V), heatColors: floats(3 * V), shown: floats(3 * D), normals: floats(3 * D), places: floats(3 * D),
+                  colors: new Uint8Array(3 * D), seen: new Uint8Array(D), lit: new Uint8Array(4 * D) } });
   }
   scene.panels = [];
   describe(panels, view);

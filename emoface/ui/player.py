@@ -26,8 +26,9 @@ PLOTLY_3D_URL = static_url(HERE / "plotly" / "plotly-gl3d.min.js")
 LOOK_URL = static_url(LOOKS) + "/"
 
 
-def script(name: str) -> str:
-    return (HERE / "common.js").read_text("utf-8") + (HERE / f"{name}.js").read_text("utf-8")
+def script(*names: str) -> str:
+    """JavaScript of a component: what all share, then its own files in turn."""
+    return "".join((HERE / f"{name}.js").read_text("utf-8") for name in ("common", *names))
 
 
 class FacePlayer(gr.HTML):
@@ -46,7 +47,7 @@ class FacePlayer(gr.HTML):
                  plotly_url: str = PLOTLY_3D_URL, html_template: str | None = None, css_template: str | None = None,
                  js_on_load: str | None = None, **kwargs: Any):
         super().__init__(value, html_template=(HERE / "player.html").read_text("utf-8"),
-                         css_template=(HERE / "player.css").read_text("utf-8"), js_on_load=script("player"),
+                         css_template=(HERE / "player.css").read_text("utf-8"), js_on_load=script("painter", "player"),
                          player_id=player_id, group=group, empty=empty, count=count, fast=fast, plotly_url=plotly_url,
                          look_url=LOOK_URL, light=LIGHTS.tolist(), apply_default_css=False, **kwargs)
 

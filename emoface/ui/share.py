@@ -59,7 +59,7 @@ def write_page(animation: Animation, path: str | Path) -> Path:
         target.write_text(_PAGE.format(
             title=escape(title), style=style, plotly=_script((HERE / "plotly" / "plotly-gl3d.min.js").read_text("utf-8")),
             player=(HERE / "player.html").read_text("utf-8"), about="A computed face: it shows what the voice sounds like, or what its maker chose, and no person.",
-            files=_script(json.dumps(files)), script=_script(script("player")), light=json.dumps(LIGHTS.tolist())), encoding="utf-8")
+            files=_script(json.dumps(files)), script=_script(script("painter", "player")), light=json.dumps(LIGHTS.tolist())), encoding="utf-8")
     return Path(path)
 
 
