@@ -653,7 +653,9 @@ function lookAround(side, up) {
 }
 /** The camera has no distance (it is orthographic): the scene's box grows instead. */
 async function enlarge(to) {
-  zoom = Math.max(0.6, Math.min(4, to));
+  const next = Math.max(0.6, Math.min(4, to));
+  if (next === zoom) return;   // laying out again would undo a drag that has just begun
+  zoom = next;
   const edge = 2 * REACH * zoom;
   for (const panel of scene?.panels || []) await Plotly.relayout(panel.plot, { 'scene.aspectratio': { x: edge, y: edge, z: edge } });
   if (scene) scene.dirty = true;

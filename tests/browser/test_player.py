@@ -221,7 +221,7 @@ def test_a_slow_face_follows_to_where_the_drag_ended(page):
     page.evaluate("() => { const relayout = window.relayout = Plotly.relayout;"
                   " Plotly.relayout = async (...all) => { await relayout(...all); await new Promise(done => setTimeout(done, 500)); }; }")
     try:
-        drag(page, by=90)
+        drag(page, by=90, pause=30)  # as quick as a hand: what a script sends within one frame Plotly may not see
         wait_for_equal_eyes(page, turned="Math.abs(a.x) > 0.2")
     finally:
         page.evaluate("() => { Plotly.relayout = window.relayout; }")
