@@ -17,6 +17,7 @@ _HOME = {
     "EmoFacePipeline": ".pipeline",
     "EmoFaceStreamer": ".streaming",
     "Head": ".head",
+    "LiveSession": ".live",
     "load_audio": ".audio",
     "load_head": ".head",
 }

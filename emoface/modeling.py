@@ -6,7 +6,7 @@ shared, frozen and cached. Shapes: B clips, T mesh frames, L encoder blocks, C f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -380,26 +380,35 @@ class Generation:
         self._past: tuple[Tensor, Tensor] | None = None
 
     @torch.inference_mode()
-    def feed(self, content: Tensor, emotion: Tensor, *, cancel: Callable[[], bool] | None = None) -> Frames:
-        """F_c and F_e of the next t frames, (R, t, C) each -> these frames."""
+    def feed(
+        self, content: Tensor, emotion: Tensor, *, rows: Sequence[int] | None = None, cancel: Callable[[], bool] | None = None
+    ) -> Frames:
+        """F_c and F_e of the next t frames, (R, t, C) each -> these frames, of all rows or only of ``rows``.
+
+        All rows go on in either case, so any may be asked for in the next piece.
+        """
         model, start = self.model, self.frame
         speech = [model.content_decoder.cross(content), model.emotion_decoder.cross(emotion)]
         hidden_c, hidden_e = self._loop.run(torch.stack(speech), cancel=cancel)
+        if rows is not None:
+            hidden_c, hidden_e = hidden_c[list(rows)], hidden_e[list(rows)]
         offsets_c, offsets_e = model.content_decoder.offsets(hidden_c), model.emotion_decoder.offsets(hidden_e)
         self.frame += content.shape[1]
         weight = None
         if model.mesh_attention is not None:
-            weight = self._weight(content, emotion, start)
+            weight = self._weight(content, emotion, start, rows)
         fused = model.fuse(offsets_c, offsets_e, weight)
         shown = weight if weight is not None else torch.full_like(fused[..., 0], 0.5)
         return Frames(start, fused, offsets_c, offsets_e, shown)
 
-    def _weight(self, content: Tensor, emotion: Tensor, start: int) -> Tensor:
+    def _weight(self, content: Tensor, emotion: Tensor, start: int, rows: Sequence[int] | None) -> Tensor:
         """``w_e`` of the new frames, whose logits also see the frames before them."""
         if self._past is not None:
             content, emotion = (torch.cat(pair, dim=1) for pair in zip(self._past, (content, emotion)))
         if self._kept:
             self._past = content[:, -self._kept :], emotion[:, -self._kept :]
+        if rows is not None:
+            content, emotion = content[list(rows)], emotion[list(rows)]
         begin = self.frame - content.shape[1]  # the clip's frame that the first row here stands for
         first = max(start - self._lead, 0)
         time = self.model.mesh_attention.time_term(emotion, content)[:, first - begin :]

@@ -134,7 +134,7 @@ class EmoFacePipeline:
 
         The diagonal is self-reconstruction. Options as for calling the pipeline; a ``reference`` stands for the voice of both.
         """
-        a, b = (self._load(sound) for sound in (a, b))
+        a, b = (self.load(sound) for sound in (a, b))
         rows = self.batch([(a, "speech"), (a, b), (b, a), (b, "speech")], **options)
         return [rows[:2], rows[2:]]
 
@@ -171,8 +171,8 @@ class EmoFacePipeline:
     ) -> list[dict[str, Animation]]:
         """Every job in every output."""
         for output in outputs:
-            style = self._check(mix=mix, level=level, style=style, output=output, intensity=intensity)
-        shown = self._head(head)
+            style = self.check_options(mix=mix, level=level, style=style, output=output, intensity=intensity)
+        shown = self.shown_head(head)
         report = progress or (lambda stage, fraction: None)
 
         report("Reading the recording", 0.0)
@@ -180,16 +180,16 @@ class EmoFacePipeline:
         speeches = [self._load_once(speech, loaded) for speech, _ in jobs]
         names = self.emotions
         emotions = [self._emotion(e, names, loaded) for _, e in jobs]
-        neutral = self._reference(reference)
+        neutral = self.load_reference(reference)
         _stop_if(cancel)
         report("Listening", 0.05)
         heard: dict[int, tuple[Tensor, Tensor]] = {}
         for sound in [*speeches, *(e for e in emotions if isinstance(e, Audio))]:
             if id(sound) not in heard:
-                heard[id(sound)] = self._listen(*self._encode(sound))
+                heard[id(sound)] = self._listen(*self.encode(sound))
                 _stop_if(cancel)
 
-        rest = None if neutral is None else self._rest(neutral)
+        rest = None if neutral is None else self.rest_of(neutral)
 
         report("Feeling", 0.3)
         feel = lambda sound, emotion: self._features(sound, emotion, heard, mix=mix, level=level, rest=rest)
@@ -202,7 +202,7 @@ class EmoFacePipeline:
             if directed or intensity != 1.0:
                 decoded.append(self._features(speech, "neutral", heard, mix=1.0, level=level, rest=None))
         options = dict(mix=mix, level=level, style=style, head=head, idle=idle, intensity=intensity)
-        settings = [{**self._settings(s.name, _echo(e), output=outputs[0], **options), **_about(s, e)} for s, e in zip(speeches, emotions)]
+        settings = [{**self.describe(s.name, _echo(e), output=outputs[0], **options), **_about(s, e)} for s, e in zip(speeches, emotions)]
         if neutral is not None:
             settings = [{**given, "reference": neutral.name} for given in settings]
         moved = self._decode(
@@ -215,11 +215,11 @@ class EmoFacePipeline:
             for i, (speech, motion, row) in enumerate(zip(speeches, motions, rows)):
                 report("Finishing", 0.8 + 0.2 * (number * len(rows) + i) / (len(moved) * len(rows)))
                 _stop_if(cancel)
-                animations[i][output] = self._animation(speech, motion, row, shown, idle=idle, settings={**settings[i], "output": output})
+                animations[i][output] = self.assemble(speech, motion, row, shown, idle=self._idle(speech, motion, shown) if idle else None, settings={**settings[i], "output": output})
         report("Done", 1.0)
         return animations
 
-    # ---- stages -----------------------------------------------------------------------------------------------------
+    # ---- stages: those without an underscore are also what a stream is made of (emoface.listening, .streaming, .live) ---------------
 
     def _emotion(self, emotion, names: Sequence[str], loaded: dict[str | int, Audio]) -> str | Audio | EmotionCurve:
         """What an argument ``emotion`` stands for: a name, a recording, or a curve of what the model can show."""
@@ -227,27 +227,28 @@ class EmoFacePipeline:
             if "neutral" not in names:
                 raise EmoFaceError("This model does not know a neutral face, so its feelings cannot be directed over time: give one emotion.")
             return EmotionCurve.of(emotion, ["speech", *names])
-        return emotion if _is_name(emotion, names) else self._load_once(emotion, loaded)
+        return emotion if is_name(emotion, names) else self._load_once(emotion, loaded)
 
-    def _load(self, sound: Sound) -> Audio:
+    def load(self, sound: Sound) -> Audio:
+        """A recording as 16 kHz mono, of at most ``max_seconds``. Raises AudioError with what is wrong with it."""
         return sound if isinstance(sound, Audio) else load_audio(sound, max_seconds=self.max_seconds)
 
     def _load_once(self, sound: Sound, loaded: dict[str | int, Audio]) -> Audio:
         """The same path, or the same object, is the same recording: ``loaded`` keeps those of one call."""
         key = os.fspath(sound) if isinstance(sound, (str, os.PathLike)) else id(sound)
         if key not in loaded:
-            loaded[key] = self._load(sound)
+            loaded[key] = self.load(sound)
         return loaded[key]
 
-    def _reference(self, sound: Sound | None) -> Audio | None:
+    def load_reference(self, sound: Sound | None) -> Audio | None:
         """The neutral recording of a voice, where one is given and the model can use it."""
         if sound is None:
             return None
         if not self.model.config.voice_rest:
             raise EmoFaceError("This model was trained without neutral reference recordings: leave the reference out.")
-        return self._load(sound)
+        return self.load(sound)
 
-    def _check(self, *, mix: float, level: str, style: str | None, output: str, intensity: float = 1.0) -> str:
+    def check_options(self, *, mix: float, level: str, style: str | None, output: str, intensity: float = 1.0) -> str:
         """Refuse options that do not exist; returns the style that is meant."""
         config = self.model.config
         style = style if style is not None else config.default_style
@@ -262,7 +263,7 @@ class EmoFacePipeline:
             raise EmoFaceError("This model does not know a neutral face, so the intensity of its expressions cannot be changed: leave it at 1.")
         return style
 
-    def _head(self, index: int) -> Head | None:
+    def shown_head(self, index: int) -> Head | None:
         """The head to show; None when the model brings a topology of its own."""
         if self.model.config.head != "embedded":
             if index:
@@ -271,7 +272,7 @@ class EmoFacePipeline:
         return load_head(index)
 
     @torch.inference_mode()
-    def _encode(self, audio: Audio) -> tuple[Tensor, Tensor]:
+    def encode(self, audio: Audio) -> tuple[Tensor, Tensor]:
         """Encoder frames (1, T, L, C) for the content and the emotion branch."""
         config = self.model.config
         samples = torch.from_numpy(audio.samples)
@@ -298,15 +299,15 @@ class EmoFacePipeline:
         Raises:
             AudioError: unusable recordings. EmoFaceError: the model was trained without references.
         """
-        neutral = self._reference(reference)
-        rest = None if neutral is None else self._rest(neutral)
-        heard = self.model.emotion_frames(self._encode(self._load(sound))[1])
+        neutral = self.load_reference(reference)
+        rest = None if neutral is None else self.rest_of(neutral)
+        heard = self.model.emotion_frames(self.encode(self.load(sound))[1])
         return self.model.classifier(self.model.emotion_vector(heard, rest=rest))[0, 0].softmax(-1).cpu().numpy()
 
     @torch.inference_mode()
-    def _rest(self, neutral: Audio) -> Tensor:
+    def rest_of(self, neutral: Audio) -> Tensor:
         """How the voice of a neutral recording sounds at rest."""
-        return self.model.voice_rest(self.model.emotion_frames(self._encode(neutral)[1]))
+        return self.model.voice_rest(self.model.emotion_frames(self.encode(neutral)[1]))
 
     @torch.inference_mode()
     def _features(self, speech: Audio, emotion: Audio | str, heard: dict, *, mix: float, level: str, rest: Tensor | None) -> dict:
@@ -318,7 +319,7 @@ class EmoFacePipeline:
             features, whole = model.emotion_track(own, rest=own_rest), model.emotion_vector(own, rest=own_rest)
         else:
             lent = None if isinstance(emotion, str) else heard[id(emotion)][1]
-            features = whole = self._chosen(emotion, lent, level=level, rest=lent_rest)
+            features = whole = self.chosen_emotion(emotion, lent, level=level, rest=lent_rest)
             if model.config.emotion_pooling == "frame" and lent is not None:
                 features = stretch(lent, content.shape[1])
             if mix < 1.0:
@@ -338,14 +339,14 @@ class EmoFacePipeline:
         said = on_mesh_clock(prosody(speech.samples), features.shape[1], self.model.config.fps)
         return self.model.with_prosody(features, torch.from_numpy(said)[None].to(features.device))
 
-    def _chosen(self, emotion: Audio | str, frames: Tensor | None, *, level: str, rest: Tensor | None = None) -> Tensor:
+    def chosen_emotion(self, emotion: Audio | str, frames: Tensor | None, *, level: str, rest: Tensor | None = None) -> Tensor:
         """(1, 1, C) features of a named emotion, or of another recording whose emotion frames are given."""
         if not isinstance(emotion, str):
             return self.model.emotion_vector(frames, rest=rest)
         config = self.model.config
         return self.model.named_emotion(config.emotion_names.index(emotion), config.level_names.index(level))
 
-    def _settings(self, speech: str, emotion, *, mix: float, level: str, style: str, head: int, output: str, idle: bool, intensity: float = 1.0) -> dict:
+    def describe(self, speech: str, emotion, *, mix: float, level: str, style: str, head: int, output: str, idle: bool, intensity: float = 1.0) -> dict:
         """What ``Animation.settings`` echoes."""
         return dict(
             model=self.name, speech=speech, emotion=emotion, mix=float(mix), level=level, style=style, head=int(head), output=output,
@@ -376,7 +377,7 @@ class EmoFacePipeline:
             initial_offset=start, chunk=max(64 // count, 16), cancel=cancel,
         )
         for part in frames:
-            known = {**{output: getattr(part, output) for output in outputs}, "weight": part.weight, "effect": self._effect_mm(part)}
+            known = {**{output: getattr(part, output) for output in outputs}, "weight": part.weight, "effect": self.effect_mm(part)}
             for i, result in enumerate(results):
                 a = part.start
                 b = min(a + part.fused.shape[1], len(result["weight"]))
@@ -386,7 +387,7 @@ class EmoFacePipeline:
             progress(min((part.start + part.fused.shape[1]) / longest, 1.0))
         return {output: [dict(offsets=r[output], weight=r["weight"], effect=r["effect"]) for r in results] for output in outputs}
 
-    def _effect_mm(self, part: Frames) -> Tensor:
+    def effect_mm(self, part: Frames) -> Tensor:
         """How far the emotion branch moves each vertex, (R, t, S) mm."""
         if self.model.mesh_attention is None:
             return torch.linalg.vector_norm(part.emotion, dim=-1) * 1e3
@@ -398,7 +399,24 @@ class EmoFacePipeline:
             raise EmoFaceError(f"initial_offset has shape {offset.shape}; this model needs {(self.model.config.vertex_count, 3)}.")
         return torch.from_numpy(offset).to(self.device)
 
-    def _animation(self, speech: Audio, motion: dict, row: dict, head: Head | None, *, idle: bool, settings: dict) -> Animation:
+    def _idle(self, speech: Audio, motion: dict, head: Head | None) -> np.ndarray | None:
+        """Blinks and gaze (T, 52) of a whole recording; None for heads that have no lids to shut."""
+        if head is None:
+            return None
+        from .idle import idle_weights
+
+        return idle_weights(len(motion["offsets"]), self.model.config.fps, seed=len(speech.samples))
+
+    def assemble(
+        self, speech: Audio, motion: dict, row: dict, head: Head | None, *, idle: np.ndarray | None = None, settings: dict
+    ) -> Animation:
+        """Decoded frames as a head that moves.
+
+        Args:
+            motion: ``offsets`` (T, S, 3) metres, ``weight`` and ``effect`` (T, S), see :class:`Animation`; may be changed in place.
+            row: ``probabilities`` (8,) and ``track`` (T, 8) of the emotions. head: of :meth:`shown_head`.
+            idle: (T, 52) ARKit weights of blinks and gaze that are added (:mod:`emoface.idle`).
+        """
         frames, config = len(motion["offsets"]), self.model.config
         common = dict(
             fps=float(config.fps), emotion_importance=motion["weight"], emotion_effect_mm=motion["effect"],
@@ -414,10 +432,10 @@ class EmoFacePipeline:
             )
         offsets = motion["offsets"]
         weights = fit_blendshapes(offsets, head=load_head(0))
-        if idle:
-            from .idle import add_idle, idle_weights
+        if idle is not None:
+            from .idle import add_idle
 
-            offsets, weights = add_idle(offsets, weights, idle_weights(frames, config.fps, seed=len(speech.samples)))
+            offsets, weights = add_idle(offsets, weights, idle)
         vertices = np.empty((frames, *head.template.shape), np.float32)
         for start in range(0, frames, 256):  # long answers need no second copy of themselves
             part = slice(start, start + 256)
@@ -468,7 +486,7 @@ def _echo(emotion: str | Audio | EmotionCurve):
     return emotion if isinstance(emotion, str) else emotion.name
 
 
-def _is_name(emotion, names: Sequence[str]) -> bool:
+def is_name(emotion, names: Sequence[str]) -> bool:
     """Whether ``emotion`` names an emotion (or the speech itself) rather than a recording.
 
     Raises:

@@ -1,201 +1,23 @@
-"""Speech as it comes in, face frames as soon as they are known.
-
-The speech encoders hear in both directions, so a stream cannot equal the one-shot answer bit for bit: it encodes fixed,
-overlapping windows of the past and a short look-ahead (:class:`Windows`). Everything after the encoder is exact: however
-the samples are cut into pieces the frames are the same, and they are those of the pipeline on the same windows. What is
-left is the encoder's shorter context; ``train/tools/benchmark_streaming.py`` measures it, and the speed.
+"""Speech as it comes in, face frames as soon as they are known (:mod:`emoface.listening` says what they are made from).
 
 With ``emotion="speech"`` the emotion is heard from the past only (the pipeline weighs about 2 s on both sides).
+:mod:`emoface.live` is the stream for a person who speaks right now: less delay, and a feeling that may be changed meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
-import soxr
 import torch
 from torch import Tensor
 
 from .animation import Animation
-from .audio import SAMPLE_RATE, Audio
-from .encoders import FRAME_RATE, SAMPLES_PER_FRAME, SpeechEncoder, frame_count, loudest, resample_frames
-from .errors import AudioError, EmoFaceError
-from .hearing import HighPass, StreamLevel, at_level
-from .modeling import EmoFaceModel, Generation, SlowTrack
-from .pipeline import EmoFacePipeline, Sound, _is_name
-from .prosody import PROSODY, ProsodyStream
-
-# log10 mel power below which Whisper's loudness reference does not start (clean speech reaches 1.1 to 1.3).
-_FIRST_REFERENCE = 0.0
-
-
-@dataclass(frozen=True)
-class Windows:
-    """How a stream is cut for the encoder: every ``hop`` seconds it hears ``past + hop + ahead`` and keeps ``hop``.
-
-    Multiples of 0.02 s. Longer ``past`` and ``ahead`` come closer to the one-shot answer; ``hop`` and ``ahead`` are
-    waited for, ``past / hop`` is paid in computation.
-    """
-
-    past: float = 4.0
-    hop: float = 0.2
-    ahead: float = 0.3
-
-    def __post_init__(self) -> None:
-        for name in ("past", "hop", "ahead"):
-            frames = getattr(self, name) * FRAME_RATE
-            if frames < (1 if name == "hop" else 0) or abs(frames - round(frames)) > 1e-6:
-                raise EmoFaceError(f"The stream's {name} is {getattr(self, name)} s: give a multiple of 0.02 s.")
-
-    def frames(self) -> tuple[int, int, int]:
-        """past, hop and ahead in encoder frames."""
-        return round(self.past * FRAME_RATE), round(self.hop * FRAME_RATE), round(self.ahead * FRAME_RATE)
-
-
-class EncoderStream:
-    """One speech encoder over a stream: 16 kHz samples in, hidden states at 50 per second out, hop by hop.
-
-    The states depend on the samples alone, not on how they arrive. Whisper's loudness reference and the level of speech
-    (:mod:`emoface.hearing`) are those of what was heard so far, where the one-shot pass takes the whole clip's.
-    """
-
-    def __init__(self, encoder: SpeechEncoder, windows: Windows, *, layers: int = 0):
-        """``layers``: only so many of the last states are kept; 0: all."""
-        if encoder.frame_rate != FRAME_RATE:
-            raise EmoFaceError("Streaming needs an encoder at 50 frames per second: set its 'resample' to 'after'.")
-        self.encoder, self._layers = encoder, layers
-        self._past, self._hop, self._ahead = windows.frames()
-        self._reference = _FIRST_REFERENCE
-        self._high_pass, self._level = HighPass(), StreamLevel()
-        self._samples = np.zeros(0)
-        self._forgotten = 0  # samples dropped at the front
-        self._measured = 0  # samples whose level was taken
-        self._done = 0  # frames delivered
-
-    def feed(self, samples: Tensor, *, last: bool = False) -> Iterator[Tensor]:
-        """(n,) samples -> (L + 1 or layers, hop, C) states of every hop that is complete; with ``last`` also what remains."""
-        self._samples = np.concatenate([self._samples, self._high_pass.feed(samples.numpy())])
-        return self._hops(last)
-
-    def _hops(self, last: bool) -> Iterator[Tensor]:
-        total = self._forgotten + len(self._samples)
-        while self._done < self.encoder.frame_count(total):
-            needed = (self._done + self._hop + self._ahead) * SAMPLES_PER_FRAME
-            if needed > total and not last:
-                return
-            yield self._window(min(needed, total))
-
-    def _window(self, stop: int) -> Tensor:
-        """Encode up to sample ``stop`` and keep the next hop."""
-        start = max(self._done - self._past, 0)
-        level = self._level.feed(self._samples[self._measured - self._forgotten : stop - self._forgotten])
-        self._measured = stop
-        piece = self._samples[start * SAMPLES_PER_FRAME - self._forgotten : stop - self._forgotten]
-        piece = torch.from_numpy(at_level(piece, level))
-        if self.encoder.kind == "whisper":
-            bands = self.encoder.model.config.num_mel_bins
-            self._reference = max(self._reference, loudest(piece, bands=bands))
-        states = self.encoder.hidden_states(piece, reference=self._reference, layers=self._layers)
-        states = states[:, self._done - start :][:, : self._hop]
-        self._done += states.shape[1]
-        oldest = max(self._done - self._past, 0) * SAMPLES_PER_FRAME
-        self._samples, self._forgotten = self._samples[oldest - self._forgotten :], oldest
-        return states
-
-
-class MeshClock:
-    """Encoder frames at 50 per second to mesh frames at times ``t / fps``: :func:`resample_frames`, piece by piece."""
-
-    def __init__(self, fps: int):
-        self._fps, self._done = fps, 0
-        self._second = 0  # the first kept encoder frame is at this whole second, where both clocks have a frame
-        self._states: Tensor | None = None
-
-    def feed(self, states: Tensor | None, *, frames: int | None = None) -> Tensor | None:
-        """(L, n, C) -> (L, t, C) of the mesh frames that are known; ``frames``: the whole clip's count, at its end."""
-        if states is not None:
-            self._states = states if self._states is None else torch.cat([self._states, states], dim=1)
-        if self._states is None:
-            return None
-        last = self._second * FRAME_RATE + self._states.shape[1] - 1
-        ready = last * self._fps // FRAME_RATE + 1 if frames is None else frames
-        if ready <= self._done:
-            return None
-        origin = self._second * self._fps
-        known = resample_frames(self._states, ready - origin, self._fps)[:, self._done - origin :]
-        self._done = ready
-        gone = min(self._done // self._fps, (last + 1) // FRAME_RATE) - self._second
-        if gone > 0:
-            self._states, self._second = self._states[:, gone * FRAME_RATE :], self._second + gone
-        return known
-
-
-class FeatureStream:
-    """A branch's features of a stream: the model's convolutions on pieces that overlap by their reach."""
-
-    def __init__(self, features: Callable[[Tensor], Tensor], reach: int):
-        self._features, self._reach = features, reach
-        self._states: Tensor | None = None
-        self._forgotten, self._done = 0, 0
-
-    def feed(self, states: Tensor | None, *, last: bool = False) -> Tensor | None:
-        """(L, t, C) states on the mesh clock -> (1, n, C) features of the frames whose future is known."""
-        if states is not None:
-            states = states.transpose(0, 1).unsqueeze(0)
-            self._states = states if self._states is None else torch.cat([self._states, states], dim=1)
-        if self._states is None:
-            return None
-        total = self._forgotten + self._states.shape[1]
-        ready = total if last else total - self._reach
-        if ready <= self._done:
-            return None
-        features = self._features(self._states)[:, self._done - self._forgotten : ready - self._forgotten]
-        self._done = ready
-        oldest = max(self._done - self._reach, 0)
-        self._states, self._forgotten = self._states[:, oldest - self._forgotten :], oldest
-        return features
-
-
-class ProsodyClock:
-    """Prosody of a stream on the mesh's clock, kept until its frames are asked for."""
-
-    def __init__(self, fps: int):
-        self._stream, self._fps = ProsodyStream(), fps
-        self._track, self._first, self._taken = np.zeros((0, len(PROSODY)), np.float32), 0, 0
-
-    def feed(self, samples: np.ndarray, *, last: bool) -> None:
-        self._track = np.concatenate([self._track, self._stream.feed(samples, last=last)])
-
-    def take(self, count: int) -> Tensor:
-        """(1, count, 3) of the next mesh frames; the encoders look farther ahead, so their prosody is known."""
-        times = (self._taken + np.arange(count)) / self._fps
-        known = (self._first + np.arange(len(self._track))) / FRAME_RATE
-        rows = np.stack([np.interp(times, known, column) for column in self._track.T], 1)
-        self._taken += count
-        gone = max(int(self._taken / self._fps * FRAME_RATE) - 1 - self._first, 0)
-        self._track, self._first = self._track[gone:], self._first + gone
-        return torch.from_numpy(rows.astype(np.float32))[None]
-
-
-class PastTrack:
-    """The model's slow track without a future: what the emotion branch hears of the last 3 sigma."""
-
-    def __init__(self, track: SlowTrack, *, rest: Tensor | None = None):
-        """``rest``: the speaker's :meth:`EmoFaceModel.voice_rest`, where a neutral recording of theirs is known."""
-        self._track, self._reach, self._rest = track, int(3 * track.sigma) + 1, rest
-        self._past: Tensor | None = None
-
-    def feed(self, x: Tensor) -> Tensor:
-        """(1, n, C) -> (1, n, C)."""
-        count = x.shape[1]
-        x = x if self._past is None else torch.cat([self._past, x], dim=1)
-        self._past = x[:, -self._reach :]
-        frames = torch.arange(x.shape[1], device=x.device)
-        lag = (frames[-count:, None] - frames[None]).to(x.dtype) / self._track.sigma
-        kernel = torch.exp(-0.5 * lag.square()).masked_fill((lag < 0) | (lag > 3.0), 0.0)
-        return self._track.moments(kernel, x, rest=self._rest)
+from .audio import SAMPLE_RATE
+from .listening import Heard, Listener, Windows
+from .modeling import Generation
+from .pipeline import EmoFacePipeline, Sound, is_name
 
 
 class EmoFaceStreamer:
@@ -235,38 +57,23 @@ class EmoFaceStreamer:
         sample_rate: int = SAMPLE_RATE,
         windows: Windows | None = None,
     ):
-        model, config = pipe.model, pipe.model.config
-        style = pipe._check(mix=mix, level=level, style=style, output=output)
-        self._pipe, self._output, self._head = pipe, output, pipe._head(head)
-        neutral = pipe._reference(reference)
-        rest = None if neutral is None else pipe._rest(neutral)
+        style = pipe.check_options(mix=mix, level=level, style=style, output=output)
+        self._pipe, self._output, self._head = pipe, output, pipe.shown_head(head)
+        neutral = pipe.load_reference(reference)
+        rest = None if neutral is None else pipe.rest_of(neutral)
         self._chosen, name = self._hear(emotion, level, rest)
-        lent = self._chosen is not None and not _is_name(emotion, pipe.emotions)
+        lent = self._chosen is not None and not is_name(emotion, pipe.emotions)
         self._mix = 0.0 if self._chosen is None else float(mix)
-        self._settings = pipe._settings("stream", name, mix=mix, level=level, style=style, head=head, output=output, idle=False)
+        self._settings = pipe.describe("stream", name, mix=mix, level=level, style=style, head=head, output=output, idle=False)
         if neutral is not None:
             self._settings["reference"] = neutral.name
-        windows = windows or Windows()
-        reach = _reach(model)
-        self._hears = [EncoderStream(pipe.content_encoder, windows, layers=config.feature_layers)]
-        self._features = [FeatureStream(model.content_features, reach)]
-        if self._mix < 1.0:
-            if pipe.emotion_encoder is not None:
-                self._hears.append(EncoderStream(pipe.emotion_encoder, windows, layers=config.feature_layers))
-            self._features.append(FeatureStream(model.emotion_frames, reach))
-        self._clocks = [MeshClock(config.fps) for _ in self._hears]
-        self._track = PastTrack(model.slow_track, rest=None if lent else rest) if model.slow_track is not None else None
-        conditions = model.conditions(style=style, level=level)
+        self._listener = Listener(
+            pipe, sample_rate=sample_rate, windows=windows or Windows(), own=self._mix < 1.0, rest=None if lent else rest
+        )
+        conditions = pipe.model.conditions(style=style, level=level)
         self._level = conditions["level"]
-        self._generation = Generation(model, **conditions)
-        self._resampler = None
-        if sample_rate != SAMPLE_RATE:
-            self._resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32")
-        self._said = ProsodyClock(config.fps) if model.prosody_in is not None else None
-        self._audio = np.zeros(0, np.float32)  # samples whose frames have not come out yet
-        self._heard, self._shown, self._finished = 0, 0, False
-        self.look_ahead = windows.ahead + (reach + 1) / config.fps
-        self.delay = self.look_ahead + windows.hop
+        self._generation = Generation(pipe.model, **conditions)
+        self.look_ahead, self.delay = self._listener.look_ahead, self._listener.delay
 
     def feed(self, samples: np.ndarray) -> Animation | None:
         """Take (n,) mono samples in [-1, 1]; return the frames that became known, or None.
@@ -276,18 +83,11 @@ class EmoFaceStreamer:
         Raises:
             AudioError: not one channel of finite numbers. EmoFaceError: the stream is finished.
         """
-        return self._feed(self._accept(samples), last=False)
+        return self._shown(self._listener.feed(samples))
 
     def finish(self) -> Animation | None:
         """The remaining frames: in total ``ceil(fps * seconds)``, as from the pipeline. The stream is then closed."""
-        if self._finished:
-            raise EmoFaceError("This stream is finished: make a new EmoFaceStreamer for the next recording.")
-        rest = np.zeros(0, np.float32)
-        if self._resampler is not None:
-            rest = self._resampler.resample_chunk(rest, last=True)
-        piece = self._feed(rest, last=True)
-        self._finished = True
-        return piece
+        return self._shown(self._listener.finish())
 
     def _hear(self, emotion: Sound, level: str, rest: Tensor | None) -> tuple[Tensor | None, str]:
         """Features of the chosen emotion (None: the speech's own) and its name."""
@@ -295,86 +95,33 @@ class EmoFaceStreamer:
         if isinstance(emotion, str) and emotion == "speech":
             return None, "speech"
         with torch.inference_mode():
-            if _is_name(emotion, pipe.emotions):
-                return pipe._chosen(emotion, None, level=level), str(emotion)
-            audio = pipe._load(emotion)
-            return pipe._chosen(audio, pipe.model.emotion_frames(pipe._encode(audio)[1]), level=level, rest=rest), audio.name
+            if is_name(emotion, pipe.emotions):
+                return pipe.chosen_emotion(emotion, None, level=level), str(emotion)
+            audio = pipe.load(emotion)
+            return pipe.chosen_emotion(audio, pipe.model.emotion_frames(pipe.encode(audio)[1]), level=level, rest=rest), audio.name
 
-    def _accept(self, samples: np.ndarray) -> np.ndarray:
-        if self._finished:
-            raise EmoFaceError("This stream is finished: make a new EmoFaceStreamer for the next recording.")
-        samples = np.asarray(samples)
-        if samples.ndim != 1 or samples.dtype.kind != "f":
-            raise AudioError(
-                f"A stream takes one channel of floats in [-1, 1], not {samples.dtype} of shape {samples.shape}: "
-                "convert the samples first."
-            )
-        if not np.isfinite(samples).all():
-            raise AudioError("The stream contains values that are not numbers: check where the samples come from.")
-        samples = np.ascontiguousarray(samples, np.float32)
-        return samples if self._resampler is None else self._resampler.resample_chunk(samples)
+    def _shown(self, hops: Iterable[Heard]) -> Animation | None:
+        pieces = [self._animate(heard) for heard in hops]
+        return join(pieces) if pieces else None
 
     @torch.inference_mode()
-    def _feed(self, samples: np.ndarray, *, last: bool) -> Animation | None:
-        self._heard += len(samples)
-        self._audio = np.concatenate([self._audio, samples])
-        sound = torch.from_numpy(samples)
-        if self._said is not None:
-            self._said.feed(samples, last=last)
-        # One hop at a time, whatever the size of the piece: so the result cannot depend on it.
-        pieces = []
-        for hop in zip(*(stream.feed(sound, last=last) for stream in self._hears)):
-            states = [clock.feed(s.float()) for clock, s in zip(self._clocks, hop)]
-            pieces.append(self._animate(states, last=False))
-        if last and self._heard:
-            frames = frame_count(self._heard, self._pipe.model.config.fps)
-            states = [clock.feed(None, frames=frames) for clock in self._clocks]
-            pieces.append(self._animate(states, last=True))
-        pieces = [piece for piece in pieces if piece is not None]
-        return _join(pieces) if pieces else None
-
-    def _animate(self, states: list[Tensor | None], *, last: bool) -> Animation | None:
-        """New encoder states of one hop (one per encoder, on the mesh clock) to the frames they complete."""
-        content = self._features[0].feed(states[0], last=last)
-        own = self._features[1].feed(states[-1], last=last) if len(self._features) > 1 else None
-        if content is None:
-            return None
-        if own is not None and self._track is not None:
-            own = self._track.feed(own)
-        if own is None:
-            emotion = self._chosen.expand(-1, content.shape[1], -1)
+    def _animate(self, heard: Heard) -> Animation:
+        if heard.own is None:
+            emotion = self._chosen.expand(-1, heard.content.shape[1], -1)
         else:
-            emotion = own if self._chosen is None else torch.lerp(own, self._chosen, self._mix)
-        shown = self._pipe.model.committed(emotion, self._level)
-        if self._said is not None:
-            shown = self._pipe.model.with_prosody(shown, self._said.take(content.shape[1]).to(shown.device))
-        part = self._generation.feed(content, shown)
-        offsets, effect = getattr(part, self._output), self._pipe._effect_mm(part)
+            emotion = heard.own if self._chosen is None else torch.lerp(heard.own, self._chosen, self._mix)
+        shown = self._pipe.model.with_prosody(self._pipe.model.committed(emotion, self._level), heard.said)
+        part = self._generation.feed(heard.content, shown)
+        offsets, effect = getattr(part, self._output), self._pipe.effect_mm(part)
         track = self._pipe.model.classifier(emotion)[0].softmax(-1)
         motion = {
             key: value[0].float().cpu().numpy() for key, value in (("offsets", offsets), ("weight", part.weight), ("effect", effect))
         }
         row = {"track": track, "probabilities": track.mean(0)}
-        audio = self._take_audio(part.start + content.shape[1], last=last)
-        settings = {**self._settings, "start": part.start}
-        return self._pipe._animation(audio, motion, row, self._head, idle=False, settings=settings)
-
-    def _take_audio(self, frame: int, *, last: bool) -> Audio:
-        """The samples up to mesh frame ``frame``; at the end all that are left."""
-        stop = self._heard if last else frame * SAMPLE_RATE // self._pipe.model.config.fps
-        count = stop - self._shown
-        taken, self._audio = self._audio[:count], self._audio[count:]
-        self._shown = stop
-        return Audio(taken, SAMPLE_RATE, "stream")
+        return self._pipe.assemble(heard.audio, motion, row, self._head, settings={**self._settings, "start": heard.start})
 
 
-def _reach(model: EmoFaceModel) -> int:
-    """Mesh frames on each side that the features of one frame depend on."""
-    mix = model.content_mix
-    return 0 if mix is None else mix.spread.kernel_size[0] // 2 + mix.gather.kernel_size[0] // 2
-
-
-def _join(pieces: list[Animation]) -> Animation:
+def join(pieces: list[Animation]) -> Animation:
     """Consecutive animations as one."""
     if len(pieces) == 1:
         return pieces[0]

@@ -200,7 +200,7 @@ def test_a_long_answer_is_assembled_without_a_second_copy(pipe):
     motion = dict(offsets=offsets, weight=np.zeros((frames, 1)), effect=np.zeros((frames, 1)))
     row = dict(probabilities=torch.zeros(8), track=torch.zeros(frames, 8))
     tracemalloc.start()
-    animation = pipe._animation(Audio(np.zeros(16000, np.float32), 16000, ""), motion, row, load_head(3), idle=False, settings={})
+    animation = pipe.assemble(Audio(np.zeros(16000, np.float32), 16000, ""), motion, row, load_head(3), settings={})
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert animation.vertices.shape == (frames, len(load_head(3).template), 3)

@@ -89,8 +89,8 @@ def test_effect_is_in_millimetres_also_where_branches_are_added(folder, speech, 
 @pytest.fixture
 def encoded(pipe, monkeypatch):
     """Names of the recordings that were encoded."""
-    names, encode = [], pipe._encode
-    monkeypatch.setattr(pipe, "_encode", lambda audio: names.append(audio.name) or encode(audio))
+    names, encode = [], pipe.encode
+    monkeypatch.setattr(pipe, "encode", lambda audio: names.append(audio.name) or encode(audio))
     return names
 
 

@@ -8,7 +8,8 @@ from emoface import EmoFacePipeline
 from emoface.errors import AudioError, EmoFaceError
 from emoface.head import load_head
 from emoface.modeling import Generation
-from emoface.streaming import EmoFaceStreamer, EncoderStream, MeshClock, Windows
+from emoface.listening import EncoderStream, MeshClock, Windows
+from emoface.streaming import EmoFaceStreamer
 
 from .test_encoders import speechlike
 from .tiny import tiny_model

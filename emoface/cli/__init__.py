@@ -1,4 +1,4 @@
-"""The command line: ``python -m emoface animate|batch|serve|info|view|render|study ...``.
+"""The command line: ``python -m emoface animate|batch|live|serve|info|view|render|study ...``.
 
 A command lives in a module with ``add_parser(subparsers)``, which adds a parser of the command's name and
 ``set_defaults(run=function)``; ``function(arguments)`` returns the exit code (None is 0). Only the module of the command
@@ -26,6 +26,7 @@ from .common import only_python_complains
 COMMANDS = {
     "animate": ("emoface.cli.animate", "speech to a moving head: npz, glb, mp4, csv, ..."),
     "batch": ("emoface.cli.batch", "a folder or list of recordings, over several processes"),
+    "live": ("emoface.cli.live", "speak, and a face in Unreal, a VRM avatar or any program speaks with you"),
     "serve": ("emoface.cli.serve", "open the app in the browser"),
     "info": ("emoface.cli.info", "the model's name, styles, emotions, sizes and device"),
     "view": ("emoface.cli.files", "show an animation file in the browser"),

@@ -151,7 +151,7 @@ def measure(name: str, seconds: float, *, threads: int, device: str, repeats: in
         whole, processor = min(run[0] for run in runs), min(run[1] for run in runs)
         peak = _memory("VmHWM")
         answer_mb = sum(part.nbytes for part in vars(pipeline(path)).values() if isinstance(part, np.ndarray)) / 2**20
-        bare = [_timed(lambda: pipeline._encode(pipeline._load(path)), pipeline.device) for _ in range(repeats)]
+        bare = [_timed(lambda: pipeline.encode(pipeline.load(path)), pipeline.device) for _ in range(repeats)]
         floor, floor_processor = min(run[0] for run in bare), min(run[1] for run in bare)
         stages = _stages(pipeline, lambda: pipeline(path), repeats)
         on_cpu = _against_cpu(pipeline, build(name, "cpu"), path, seconds) if pipeline.device.type == "cuda" else {}
@@ -208,8 +208,8 @@ def _stages(pipeline, work, repeats: int, now: Callable[[], float] = time.perf_c
     cuda = pipeline.device.type == "cuda"
     clock = StageClock(torch.cuda.synchronize if cuda else None, now)
     watched = [
-        (pipeline, "_load", "audio"),
-        (pipeline, "_encode", "encoder"),
+        (pipeline, "load", "audio"),
+        (pipeline, "encode", "encoder"),
         (pipeline, "_listen", "features"),
         (pipeline, "_features", "features"),
         (BranchDecoder, "cross", "decoders"),

@@ -22,7 +22,8 @@ from emoface.animation import Animation
 from emoface.audio import Audio, load_audio
 from emoface.errors import EmoFaceError
 from emoface.head import lip_aperture_mm, load_head
-from emoface.streaming import EmoFaceStreamer, Windows
+from emoface.listening import Windows
+from emoface.streaming import EmoFaceStreamer
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
 BLOCK = 320

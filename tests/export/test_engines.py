@@ -1,0 +1,136 @@
+"""What engines receive, read by other programs' readers, from the command line to the socket."""
+
+import json
+import socket
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from emoface.cli import main
+from emoface.errors import EmoFaceError
+from emoface.export.engines import NAMES, LiveLinkFace, sender, vrm_expressions
+from tests.test_encoders import speechlike
+from tests.tiny_model import save_tiny_model
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("live")
+    soundfile.write(folder / "speech.wav", speechlike(1.5).numpy(), 16000)
+    return str(save_tiny_model(folder / "model")), str(folder / "speech.wav")
+
+
+@pytest.fixture
+def udp():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(5)
+        yield listening
+
+
+def received(listening) -> list[bytes]:
+    """All packets that have arrived."""
+    packets = []
+    listening.setblocking(False)
+    while True:
+        try:
+            packets.append(listening.recv(65536))
+        except BlockingIOError:
+            return packets
+
+
+def weights_of(**given) -> np.ndarray:
+    return np.array([given.get(name, 0.0) for name in NAMES], np.float32)
+
+
+def test_live_link_face_is_read_by_its_python_reader(udp):
+    from pylivelinkface import FaceBlendShape, PyLiveLinkFace
+
+    shown = {"jawOpen": 0.5, "eyeBlinkLeft": 0.25, "mouthSmileRight": 0.75, "tongueOut": 1.0, "mouthLeft": 0.125, "mouthRight": 0.0625}
+    one = sender("livelink://127.0.0.1:%d" % udp.getsockname()[1], fps=30, name="Ada")
+    one.send(weights_of(**shown), {}, seconds=2.1)
+    found, face = PyLiveLinkFace.decode(udp.recv(4096))
+    assert found and face.name == "Ada" and face.fps == 30 and face._frames == 63
+    values = {shape.name: face.get_blendshape(shape) for shape in FaceBlendShape}
+    assert len(values) == 61
+    assert {name[0].lower() + name[1:]: value for name, value in values.items() if value} == shown
+    packet = LiveLinkFace("127.0.0.1", 1).packet(weights_of(), 0.0)
+    assert len(packet) == 4 + 37 + 4 + len("EmoFace") + 16 + 1 + 61 * 4
+
+
+def osc(packet: bytes) -> list[tuple]:
+    from pythonosc.osc_packet import OscPacket
+
+    return [(timed.message.address, *timed.message.params) for timed in OscPacket(packet).messages]
+
+
+def test_vmc_is_read_by_python_osc(udp):
+    address = "osc://127.0.0.1:%d" % udp.getsockname()[1]
+    sender(address + "?shapes=arkit").send(weights_of(jawOpen=0.5), {}, seconds=1.5)
+    messages = osc(udp.recv(65536))
+    values = {message[1]: message[2] for message in messages if message[0] == "/VMC/Ext/Blend/Val"}
+    assert len(values) == 52 and values["JawOpen"] == 0.5 and sum(values.values()) == 0.5
+    assert messages[0] == ("/VMC/Ext/OK", 1) and messages[1] == ("/VMC/Ext/T", 1.5) and messages[-1] == ("/VMC/Ext/Blend/Apply",)
+    sender(address).send(weights_of(jawOpen=0.5, eyeBlinkLeft=1.0), {"happy": 0.75, "fearful": 0.5}, seconds=0)
+    values = {message[1]: message[2] for message in osc(udp.recv(65536)) if message[0] == "/VMC/Ext/Blend/Val"}
+    assert values["aa"] == 1 and values["blinkLeft"] == 1 and values["happy"] == 0.75 and values["sad"] == 0.5 and values["blinkRight"] == 0
+    with pytest.raises(EmoFaceError, match="vrm or arkit"):
+        sender(address + "?shapes=live2d")
+
+
+@pytest.mark.parametrize("shape, expected", [({"jawOpen": 0.5}, "aa"), ({"mouthPucker": 0.8}, "ou"), ({"mouthFunnel": 0.9, "jawOpen": 0.3}, "oh"),
+                                             ({"mouthStretchLeft": 0.7, "mouthStretchRight": 0.7, "jawOpen": 0.3}, "ee")])
+def test_mouth_shapes_become_the_vowel_they_look_like(shape, expected):
+    vowels = {name: value for name, value in vrm_expressions(weights_of(**shape), {}).items() if name in ("aa", "ih", "ou", "ee", "oh")}
+    assert max(vowels, key=vowels.get) == expected and 0 < vowels[expected] <= 1
+
+
+def test_a_recording_reaches_three_engines_at_the_pace_of_speech(files, udp, capsys):
+    """From the command line; the JSON goes to a real WebSocket server."""
+    from pylivelinkface import PyLiveLinkFace
+    from websockets.sync.server import serve
+
+    model, speech = files
+    told = []
+    with serve(lambda connection: told.extend(json.loads(message) for message in connection), "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        web = "ws://127.0.0.1:%d/face" % server.socket.getsockname()[1]
+        begin = time.monotonic()
+        assert main(["live", speech, "--model", model, "--to", "livelink://127.0.0.1:%d" % udp.getsockname()[1], "--to", web,
+                     "--emotion", "happy", "--mix", "0.5", "--quiet"]) == 0
+        assert time.monotonic() - begin > 1.5, "not faster than it is spoken"
+        server.shutdown()
+    faces = [PyLiveLinkFace.decode(packet) for packet in received(udp)]
+    assert len(faces) == 45 and all(found for found, _ in faces) and [face._frames for _, face in faces] == list(range(45))
+    assert told[0]["names"] == list(NAMES) and len(told) == 46
+    frames = told[1:]
+    assert [frame["time"] for frame in frames] == [round(t / 30, 4) for t in range(45)]
+    jaw = [frame["weights"][NAMES.index("eyeLookInLeft")] + sum(frame["weights"]) for frame in frames]
+    assert np.ptp(jaw) > 0.01, "it moves"
+    assert frames[-1]["emotions"]["happy"] >= 0 and set(frames[-1]["emotions"]) >= {"happy", "sad"}
+    assert "45 frames sent" in capsys.readouterr().out
+
+
+def test_what_cannot_be_sent_or_heard_is_one_sentence(files, capsys, monkeypatch):
+    model, speech = files
+
+    def refused(*arguments: str) -> str:
+        assert main(["live", *arguments, "--quiet"]) == 2
+        answer = capsys.readouterr().err
+        assert answer.count("\n") == 1
+        return answer
+
+    to = ["--to", "livelink://127.0.0.1:1"]
+    assert "livelink://" in refused(speech, "--to", "http://127.0.0.1:1")
+    assert "start it first" in refused(speech, "--to", "ws://127.0.0.1:1")
+    assert "either" in refused(*to) and "either" in refused(speech, "--microphone", *to)
+    assert "mix" in refused(speech, "--mix", "2", *to)
+    assert "bored" in refused(speech, "--emotion", "bored", "--model", model, *to)
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert "emoface[live]" in refused("--microphone", *to)
+    monkeypatch.setitem(sys.modules, "pythonosc", None)
+    assert "emoface[live]" in refused(speech, "--to", "osc://127.0.0.1:1")
