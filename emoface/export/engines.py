@@ -11,6 +11,7 @@ import socket
 import struct
 import uuid
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,7 +24,9 @@ from .arkit import CSV_NAMES, ROTATION_NAMES
 ADDRESSES = "livelink://HOST:11111 (Unreal's Live Link Face), osc://HOST:39539 (VMC) or ws://HOST:PORT/PATH (JSON)"
 NAMES = load_head(0).blendshape_names
 """ARKit names of the weights, in their order."""
-_LIVE_LINK_ORDER = [NAMES.index(name[0].lower() + name[1:]) for name in CSV_NAMES]
+_SWAPPED = {"JawLeft": "JawRight", "JawRight": "JawLeft", "MouthLeft": "MouthRight", "MouthRight": "MouthLeft"}
+# Recordings have right before left for jaw and mouth; packets follow Unreal's enumeration, left before right.
+_LIVE_LINK_ORDER = [NAMES.index(name[0].lower() + name[1:]) for name in (_SWAPPED.get(name, name) for name in CSV_NAMES)]
 _LIVE_LINK_VERSION = 6
 
 
@@ -130,8 +133,9 @@ class JsonSocket:
             from websockets.sync.client import connect
         except ModuleNotFoundError:
             raise EmoFaceError('Sending to a WebSocket needs the package websockets: pip install "emoface[live]".') from None
+        self._open = ExitStack()
         try:
-            self._socket = connect(address, open_timeout=5, proxy=None)
+            self._socket = self._open.enter_context(connect(address, open_timeout=5, proxy=None))
         except Exception as error:
             raise EmoFaceError(f"There is no WebSocket server at {address} ({str(error) or type(error).__name__}): start it first.") from None
         self._send({"type": "names", "names": list(NAMES), "fps": fps})
@@ -149,7 +153,7 @@ class JsonSocket:
                     "emotions": {name: round(float(value), 4) for name, value in emotions.items()}})
 
     def close(self) -> None:
-        self._socket.close()
+        self._open.close()
 
 
 _VRM_EMOTIONS = {"happy": ("happy",), "angry": ("angry", "disgust"), "sad": ("sad", "fearful"), "relaxed": ("calm",), "surprised": ("surprised",)}
