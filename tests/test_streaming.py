@@ -7,8 +7,8 @@ import torch
 from emoface import EmoFacePipeline
 from emoface.errors import AudioError, EmoFaceError
 from emoface.head import load_head
-from emoface.modeling import Generation
 from emoface.listening import EncoderStream, MeshClock, Windows
+from emoface.modeling import Generation
 from emoface.streaming import EmoFaceStreamer
 
 from .test_encoders import speechlike

@@ -51,7 +51,7 @@ def test_live_link_face_is_read_by_its_python_reader(udp):
     from pylivelinkface import FaceBlendShape, PyLiveLinkFace
 
     shown = {"jawOpen": 0.5, "eyeBlinkLeft": 0.25, "mouthSmileRight": 0.75, "tongueOut": 1.0, "mouthLeft": 0.125, "mouthRight": 0.0625}
-    one = sender("livelink://127.0.0.1:%d" % udp.getsockname()[1], fps=30, name="Ada")
+    one = sender(f"livelink://127.0.0.1:{udp.getsockname()[1]}", fps=30, name="Ada")
     one.send(weights_of(**shown), {}, seconds=2.1)
     found, face = PyLiveLinkFace.decode(udp.recv(4096))
     assert found and face.name == "Ada" and face.fps == 30 and face._frames == 63
@@ -69,7 +69,7 @@ def osc(packet: bytes) -> list[tuple]:
 
 
 def test_vmc_is_read_by_python_osc(udp):
-    address = "osc://127.0.0.1:%d" % udp.getsockname()[1]
+    address = f"osc://127.0.0.1:{udp.getsockname()[1]}"
     sender(address + "?shapes=arkit").send(weights_of(jawOpen=0.5), {}, seconds=1.5)
     messages = osc(udp.recv(65536))
     values = {message[1]: message[2] for message in messages if message[0] == "/VMC/Ext/Blend/Val"}
@@ -98,9 +98,9 @@ def test_a_recording_reaches_three_engines_at_the_pace_of_speech(files, udp, cap
     told = []
     with serve(lambda connection: told.extend(json.loads(message) for message in connection), "127.0.0.1", 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        web = "ws://127.0.0.1:%d/face" % server.socket.getsockname()[1]
+        web = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/face"
         begin = time.monotonic()
-        assert main(["live", speech, "--model", model, "--to", "livelink://127.0.0.1:%d" % udp.getsockname()[1], "--to", web,
+        assert main(["live", speech, "--model", model, "--to", f"livelink://127.0.0.1:{udp.getsockname()[1]}", "--to", web,
                      "--emotion", "happy", "--mix", "0.5", "--quiet"]) == 0
         assert time.monotonic() - begin > 1.5, "not faster than it is spoken"
         server.shutdown()
