@@ -27,6 +27,7 @@ LICENSE = "cc-by-nc-sa-4.0"
 _NOTICES = ("LICENSE*", "NOTICE*", "CREDITS*")
 # What a Space needs to run the app; everything else stays in the source repository.
 _SPACE_FILES = ("app.py", "emoface", "assets", "requirements.txt", "packages.txt", "README.md", "LICENSE", "NOTICE", "docs")
+THUMBNAIL = "docs/images/hero.jpg"
 
 _CARD_HEADER = """---
 license: {license}
@@ -178,8 +179,10 @@ def results_section(results: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def space_files(root: Path = ROOT) -> dict[str, Path | bytes]:
+def space_files(repo: str, root: Path = ROOT) -> dict[str, Path | bytes]:
     """Path in the Space -> file: the committed files that the app needs, and a README with the Space's settings.
+
+    The settings' ``thumbnail``, the picture of links to the Space, is an address of the Space's own, so it is written here.
 
     Raises:
         EmoFaceError: there is no app to publish, or the working tree is not a git checkout.
@@ -194,6 +197,9 @@ def space_files(root: Path = ROOT) -> dict[str, Path | bytes]:
     files["README.md"] = (root / "README.md").read_bytes()
     if not files["README.md"].startswith(b"---\n"):
         raise EmoFaceError("README.md does not begin with a Space's settings between two lines ---: the Hub would not know how to start it.")
+    if THUMBNAIL in files:
+        address = f"https://huggingface.co/spaces/{repo}/resolve/main/{THUMBNAIL}"
+        files["README.md"] = files["README.md"].replace(b"---\n", f"---\nthumbnail: {address}\n".encode(), 1)
     return files
 
 
@@ -248,7 +254,7 @@ def main(argv: list[str] | None = None) -> int:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", arguments.repo):
             raise EmoFaceError(f"{arguments.repo!r} is not a Hub id: give it as ORG/NAME.")
         if arguments.space:
-            files = space_files()
+            files = space_files(arguments.repo)
         else:
             files = model_files(resolve_model(arguments.model), arguments.repo, results=arguments.results, license=arguments.license)
         if arguments.dry_run:

@@ -105,19 +105,21 @@ def checkout(tmp_path) -> Path:
 
 
 def test_space_holds_what_the_app_needs_and_nothing_else(checkout):
-    files = push_to_hub.space_files(checkout)
+    files = push_to_hub.space_files("lab/face", checkout)
     assert set(files) == {"app.py", "emoface/__init__.py", "assets/head.npz", "requirements.txt", "README.md"}
     assert files["README.md"] == (checkout / "README.md").read_bytes()
     (checkout / "README.md").write_text("# EmoFace\n")
     with pytest.raises(EmoFaceError, match="does not begin with a Space's settings"):
-        push_to_hub.space_files(checkout)
+        push_to_hub.space_files("lab/face", checkout)
 
 
 def test_our_own_readme_starts_a_space():
-    settings = yaml.safe_load(push_to_hub.space_files()["README.md"].decode().split("---\n")[1])
+    settings = yaml.safe_load(push_to_hub.space_files("lab/face")["README.md"].decode().split("---\n")[1])
     gradio = next(line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("gradio"))
     assert settings["sdk"] == "gradio" and settings["app_file"] == "app.py" and Requirement(gradio).specifier.contains(settings["sdk_version"])
     assert settings["license"] == "cc-by-nc-sa-4.0" and len(settings["short_description"]) <= 60
+    assert settings["suggested_hardware"] == "cpu-basic" and settings["thumbnail"] == "https://huggingface.co/spaces/lab/face/resolve/main/docs/images/hero.jpg"
+    assert (ROOT / "docs" / "images" / "hero.jpg").is_file()
 
 
 def test_space_is_created_with_its_sdk(checkout, tmp_path, monkeypatch):
@@ -127,7 +129,7 @@ def test_space_is_created_with_its_sdk(checkout, tmp_path, monkeypatch):
     with HubServer() as hub:
         api = huggingface_hub.HfApi(endpoint=hub.url, token="hf_test")
         monkeypatch.setattr(huggingface_hub, "HfApi", lambda: api)
-        files = push_to_hub.space_files(checkout)
+        files = push_to_hub.space_files("lab/face", checkout)
         url = push_to_hub.push("lab/face", files, kind="space", private=False, message="First")
         assert url.startswith(f"{hub.url}/spaces/lab/face/commit/")
         assert hub.repos["spaces/lab/face"].sdk == "gradio"
