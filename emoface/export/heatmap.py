@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,9 +42,9 @@ def colormap(values: np.ndarray) -> np.ndarray:
 
 
 def effect_scale(animation: Animation) -> float:
-    """Millimetres at the top of the scale of "effect": its 99.8th percentile, at least 0.5."""
+    """Millimetres at the top of the scale of "effect", in films and on the page: its 99.8th percentile, rounded up to a tenth, at least 0.5."""
     effect = animation.emotion_effect_mm
-    return max(0.5, float(np.percentile(effect, 99.8))) if effect.size else 0.5
+    return max(0.5, math.ceil(10 * float(np.percentile(effect, 99.8)) - 1e-6) / 10) if effect.size else 0.5
 
 
 def heatmap(animation: Animation, layer: str, *, scale_mm: float | None = None) -> Heatmap:

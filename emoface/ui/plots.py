@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..animation import Animation
+from ..export import heatmap
 from .chart import Chart
 
 EMOTION_COLORS = {"neutral": "#8b8f9a", "calm": "#3fa7a0", "happy": "#e9a820", "sad": "#4b7fd6", "angry": "#d8473a",
                   "fearful": "#8f62d9", "disgust": "#6d9b35", "surprised": "#ea7d3c"}
 CONTENT, EMOTION, FUSED = "#3d8fb8", "#d9564a", "#8f62d9"
 """Colours of the two branches and of their fusion, everywhere on the page."""
-PLASMA = [[i / 7, color] for i, color in enumerate(("#0d0887", "#5402a3", "#8b0aa5", "#b93289", "#db5c68", "#f48849", "#febc2b", "#f0f921"))]
+PLASMA = [[i / (len(heatmap.PLASMA) - 1), "#" + bytes(color).hex()] for i, color in enumerate(heatmap.PLASMA.astype("uint8"))]
 """The faces' colour map; plotly.js does not know it by name."""
 COLUMNS = 300
 """Most points in time that a chart shows."""

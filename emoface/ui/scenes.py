@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..animation import Animation
+from ..export.heatmap import effect_scale
 from ..export.pack import Layer, Panel, Track, View, write_pack
 from ..export.topology import look_of
 from .plots import MOVING_MM
@@ -17,11 +18,9 @@ WEIGHT, EFFECT = "weight", "effect"
 
 
 def layers(animations: Sequence[Animation]) -> list[Layer]:
-    """Colour scales that hold for all faces shown together. The weight's is always 0 to 1; that of movement ends where all but 0.5 % of the
-    points do, so that single vertices do not set it, and says so."""
-    effect = np.concatenate([a.emotion_effect_mm.ravel()[::7] for a in animations])
+    """Colour scales that hold for all faces shown together. The weight's is always 0 to 1; that of movement is the films', and says what lies above it."""
     most = max(float(a.emotion_effect_mm.max(initial=0)) for a in animations)
-    high = min(float(max(np.ceil(10 * np.percentile(effect, 99.5)) / 10, 1.0)), max(most, 1.0))
+    high = max(map(effect_scale, animations))
     still = f"grey: moved less than {MOVING_MM} mm"
     clipped = f"brightest: {high:.1f} mm and more, at most {most:.1f} mm · " if most > high else ""
     return [Layer(WEIGHT, "Attention weight of emotion", "", 0.0, 1.0, still), Layer(EFFECT, "Movement by emotion", "mm", 0.0, high, clipped + still)]
@@ -51,6 +50,12 @@ def grid(path: Path, rows: Sequence[Sequence[Animation]]) -> Path:
     wait = [_hold(animation, longest) for row in rows for animation in row]
     panels = [Panel(2 * i + j, f"Says {c}, feels {e}", sound=i) for i, c in enumerate("AB") for j, e in enumerate("AB")]
     return write(path, wait, [View("Grid", panels)], painted=[])
+
+
+def pair(path: Path, animations: Sequence[Animation], captions: Sequence[str]) -> Path:
+    """Any animations of one head side by side, each with its own sound."""
+    longest = max(animation.frame_count for animation in animations)
+    return write(path, [_hold(animation, longest) for animation in animations], [View("Side by side", [Panel(i, caption, sound=i) for i, caption in enumerate(captions)])], painted=[])
 
 
 def branches(path: Path, *, content: Animation, emotion: Animation, fused: Animation) -> Path:
