@@ -9,6 +9,10 @@ class AudioError(EmoFaceError):
     """The audio cannot be used as it is (empty, silent, too long, not audio, ...)."""
 
 
+class TooLong(AudioError):
+    """The recording is longer than the limit."""
+
+
 class ModelError(EmoFaceError):
     """A model cannot be found, read or used with this head."""
 

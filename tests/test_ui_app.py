@@ -7,7 +7,9 @@ import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import httpx
 import numpy as np
 import pytest
@@ -547,3 +549,143 @@ def test_a_voice_that_is_hardly_told_is_called_unsure(sounds):
 
     assert said(0.58) == "The voice: unsure, perhaps neutral (58 %) or calm (42 %)."
     assert said(0.65).startswith("The voice probably sounds neutral (65 %") and said(0.9).startswith("The voice clearly sounds neutral")
+
+
+def as_visitor(**query):
+    """A request as Gradio gives it to the page's functions."""
+    return SimpleNamespace(session_hash="someone", query_params=query)
+
+
+@pytest.fixture
+def context():
+    from emoface.ui.context import Context
+    from emoface.ui.engine import Engine
+
+    return Context(engine=Engine(Puppeteer), styles=["s1"], heads=True, opening=False)
+
+
+def test_a_link_holds_the_feeling_drawn_over_time(context, sounds):
+    from emoface.ui.animate import _direct, _restore
+
+    keys = [[0.0, {"speech": 1.0, "happy": 0.0}], [0.5, {"speech": 0.0, "happy": 0.7}]]
+    *settings, curve, says = _restore(context)(as_visitor(source="named", emotion="sad", curve=json.dumps(keys)))
+    assert curve == keys and settings[0] == "named" and "press Direct this face" in says
+    shown, director, directing, *_ = _direct(context)(str(sounds / "3.wav"), "named", None, "sad", 1, 1, "normal", "s1", 0, False, None, curve, as_visitor())
+    assert shown["keys"] == keys == director["value"]["keys"] and directing["speech"] == str(sounds / "3.wav")
+    context.sessions.end("someone")
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "7", "{", "null", '[[0, {"bored": 1}]]', '[[0, {"happy": 99}]]', json.dumps([[t, {"happy": 1}] for t in range(201)]), "[" * 100_000])
+def test_a_curve_in_a_link_that_is_none_is_left_out(context, text):
+    from emoface.ui.animate import _restore
+
+    assert _restore(context)(as_visitor(source="speech", **({} if text is None else {"curve": text})))[-2:] == (None, "")
+
+
+def test_films_have_the_size_that_was_chosen(context, sounds, monkeypatch):
+    from emoface import export
+    from emoface.ui.animate import FILM_SIZES, _export
+
+    asked = []
+    monkeypatch.setattr(export, "save", lambda animation, path, **options: asked.append((path.suffix, options.get("size"))))
+    context.sessions.start("someone", "animate")
+    context.sessions.keep("someone", puppet(load_audio(sounds / "3.wav")))
+    for _, size in FILM_SIZES:
+        _export(context, ".mp4")(size, as_visitor())
+    _export(context, ".mp4")("999999x999999", as_visitor())  # not one of the page's
+    _export(context, ".glb")("1920x1080", as_visitor())
+    assert asked == [(".mp4", size) for size in ((512, 512), (1080, 1080), (1920, 1080), (1080, 1920), (512, 512))] + [(".glb", None)]
+    context.sessions.end("someone")
+
+
+def test_a_visitor_returns_to_an_earlier_animation_and_compares_two(context, sounds, tmp_path, monkeypatch):
+    from emoface.ui import animate, history, sessions
+
+    def make(sound, emotion, head=0):
+        *outputs, listed, _ = animate._animate(context)(str(sounds / sound), "named", None, emotion, 1, 1, "normal", "s1", head, False, None, as_visitor())
+        return outputs, listed
+
+    first, _ = make("1.wav", "happy")
+    _, listed = make("3.wav", "sad")
+    assert [item["label"] for item in listed["items"]] == ["Sad, 3.wav", "Happy, 1.wav"]
+    sad, happy = (item["name"] for item in listed["items"])
+    assert listed["shown"] == sad and context.sessions.kept("someone").emotion == "sad"
+
+    back = history.back_to(context)
+    *outputs, listed = back([happy], as_visitor())
+    assert outputs[0] == first[0] and outputs[0]["made"]["emotion"] == "happy" and listed["shown"] == happy
+    assert context.sessions.kept("someone").emotion == "happy"  # downloads take what is shown
+
+    shown, *others, listed = back([sad, happy], as_visitor())
+    about = header(shown["animation"])
+    assert [panel["caption"] for panel in about["views"][0]["panels"]] == ["Sad, 3.wav", "Happy, 1.wav"] and about["frames"] == 24
+    assert len({soundfile.info(path).frames for path in shown["audio"].values()}) == 1 and len(shown["audio"]) == 2
+
+    _, listed = make("1.wav", "happy", head=3)
+    with pytest.raises(gr.Error, match="different heads"):
+        back([listed["items"][0]["name"], happy], as_visitor())
+    with pytest.raises(gr.Error, match="press Animate to make it again"):
+        back(["of somebody else"], as_visitor())
+
+    monkeypatch.setattr(sessions, "MOST_RESULTS", 2)
+    file = context.sessions.results("someone")[0].files[0]
+    _, listed = make("2.wav", "angry")
+    assert len(listed["items"]) == 2 and not file.exists()  # the oldest went, with what it took
+    context.sessions.end("someone")
+    with pytest.raises(EmoFaceError):
+        context.sessions.kept("someone", sad)
+
+
+def test_several_recordings_become_one_zip_and_a_bad_one_stops_none(context, sounds):
+    import zipfile
+
+    from emoface.ui import animate, several
+
+    made = several.animate_all(context, job="animate", suffixes={"NPZ data": ".npz"}, options=animate._options, keep=animate._keeper(context))
+    settings = ("named", None, "happy", 1, 1, "normal", "s1", 0, False, None)
+    files = [str(sounds / name) for name in ("1.wav", "text.wav", "2.wav")]
+    steps = list(made(files, "NPZ data", *settings, as_visitor()))
+    assert [step[0].splitlines()[-1] for step in steps] == ["2 to go.", "1 to go.", "0 to go.", "2 of 3 done."]
+    lines = steps[-1][0].splitlines()
+    assert lines[0] == "1.wav: done" and lines[1].startswith("text.wav: left out. ") and str(sounds) not in lines[1]
+    assert [item["label"] for item in steps[2][1]["items"]] == ["Happy, 2.wav", "Happy, 1.wav"]  # each can be seen at once
+    with zipfile.ZipFile(steps[-1][2]["value"]) as archive:
+        assert archive.namelist() == ["01-1.npz", "03-2.npz"]
+        with np.load(archive.open("03-2.npz"), allow_pickle=False) as saved:
+            assert len(saved["vertices"]) == 21
+    for wrong in ([], None, files * 7):
+        with pytest.raises(gr.Error, match="1 to 20 recordings"):
+            list(made(wrong, "NPZ data", *settings, as_visitor()))
+    context.sessions.end("someone")
+
+
+def test_several_recordings_are_stopped(context, sounds):
+    from emoface.ui import animate, several
+
+    made = several.animate_all(context, job="animate", suffixes={"NPZ data": ".npz"}, options=animate._options, keep=animate._keeper(context))
+    steps = made([str(sounds / "1.wav"), str(sounds / "2.wav")], "NPZ data", "speech", None, None, 1, 1, "normal", "s1", 0, False, None, as_visitor())
+    next(steps)
+    context.sessions.stop("someone", "animate")
+    with pytest.raises(gr.Error, match="Stopped"):
+        next(steps)
+    context.sessions.end("someone")
+
+
+def test_a_recording_that_is_too_long_says_how_to_cut_it(sounds):
+    from emoface.ui.inputs import check
+
+    assert check(str(sounds / "long.wav"), limit=30) == "long.wav is longer than the limit of 30 s: cut it into shorter pieces. The scissors under the waveform cut a part out."
+    assert "scissors" not in check(str(sounds / "long.wav"), limit=60)
+
+
+def test_films_and_page_paint_numbers_with_the_same_colours(sounds):
+    from emoface.export import heatmap
+    from emoface.ui.player import script
+
+    angry = puppet(load_audio(sounds / "3.wav"), emotion="angry")
+    _, effect = scenes.layers([angry, puppet(load_audio(sounds / "3.wav"))])
+    assert heatmap.heatmap(angry, "effect").high == f"{effect.high:.1f} mm" == f"{effect.high} mm" and "and more, at most" in effect.note
+    stops = heatmap.PLASMA.astype(int).tolist()
+    assert json.dumps(stops) in script("player") and [plots.PLASMA[0][1], plots.PLASMA[-1][1]] == ["#0d0887", "#f0f921"]
+    for color in plots.PLASMA:
+        assert color[1] in (Path(plots.__file__).parent / "player.css").read_text("utf-8")  # the bar on the stage

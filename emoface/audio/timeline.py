@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import soxr
 
-from ..errors import AudioError
+from ..errors import AudioError, TooLong
 
 SAMPLE_RATE = 16000
 # Speech needs the band up to 2 kHz at the least.
@@ -30,7 +30,7 @@ def check_length(seconds: float, max_seconds: float, name: str) -> None:
     """Refuse more than the limit, as soon as that much is decoded; what a header says of the length is not asked."""
     # A hair of tolerance: resampling and codecs' padding may add a few milliseconds to a clip of just the limit.
     if seconds > max_seconds + 0.1:
-        raise AudioError(f"{name} is longer than the limit of {max_seconds:g} s: cut it into shorter pieces.")
+        raise TooLong(f"{name} is longer than the limit of {max_seconds:g} s: cut it into shorter pieces.")
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Timeline:
         """(n, channels) float32 samples at ``rate``, right after what came before.
 
         Raises:
-            AudioError: longer than the limit in total; or not numbers.
+            TooLong: in total. AudioError: not numbers.
         """
         if not len(block):
             return

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import gradio as gr
 import soundfile
 
 from ..animation import LEVELS, Animation
+from ..curve import EmotionCurve
+from ..errors import EmoFaceError
 from ..head import HEAD_COUNT
 from ..pipeline import MOST_INTENSE
 from . import plots, scenes, words
@@ -18,26 +22,33 @@ from .context import EXAMPLES, SPEECH_EXAMPLES, Context
 from .director import Director, direction
 from .engine import CROSS_SECONDS, MAX_SECONDS, Stages, plain_errors, short_enough
 from .heads import NAMES, HeadPicker
+from .history import History, back_to, label_of, listed
 from .inputs import LEVEL_CHOICES, Note, action, emotion_choice, emotion_default, example_buttons, need, recording, step
 from .player import FacePlayer
-from .sessions import visitor
+from .sessions import Result, visitor
+from .several import MOST_FILES, animate_all
 
 SOURCES = [("From this speech", "speech"), ("From another recording", "other"), ("A named emotion", "named")]
+FILM_SIZES = [("Square, 512", "512x512"), ("Square, 1080", "1080x1080"), ("Wide, 1920 × 1080", "1920x1080"), ("Tall, 1080 × 1920", "1080x1920")]
 FORMATS = {"MP4 video": ".mp4", "GLB model": ".glb", "ARKit CSV": ".csv", "NPZ data": ".npz", "OBJ frames": ".zip", "Web page": ".html"}
 PLAYER = "animate"
 CONTROLS = ("speech", "source", "other", "emotion", "mix", "intensity", "level", "style", "head", "idle", "reference")
 """What the player is told about how its face was made (``made``), by the names of the controls."""
 LINKED = ("source", "emotion", "mix", "intensity", "level", "style", "head", "idle")
-"""Settings that a link holds."""
+"""Settings that a link holds, beside ``curve``, the feeling drawn over time."""
+MOST_LINKED = 200
+"""Keys of a curve in a link; addresses have an end."""
 # Runs in the browser: the address of this page with the settings of the face that is shown, into the clipboard.
 _SHARE = """() => {
   const made = emoface.players.animate?.made, button = document.querySelector('#share');
   if (!made) { button.textContent = 'Animate first'; return; }
   const settings = new URLSearchParams(LINKED.map(name => [name, name === 'source' && made.source === 'other' ? 'speech' : made[name] ?? '']));
+  const keys = emoface.players.animate.scene?.keys, drawn = keys && keys.some(([, weights]) => Object.keys(weights).join() !== 'speech');
+  if (drawn && keys.length <= MOST_LINKED) settings.set('curve', JSON.stringify(keys));
   const link = location.origin + location.pathname + '?' + settings;
   const done = text => { button.textContent = text; };
   navigator.clipboard ? navigator.clipboard.writeText(link).then(() => done('Link copied'), () => prompt('Link', link)) : prompt('Link', link);
-}""".replace("LINKED", json.dumps(LINKED))
+}""".replace("MOST_LINKED", str(MOST_LINKED)).replace("LINKED", json.dumps(LINKED))
 # Runs in the browser whenever a control changes or a face arrives: does the face still show what the controls say?
 _COMPARE = """(...values) => {
   const player = emoface.players.animate, made = player?.made;
@@ -59,14 +70,15 @@ def build(context: Context) -> None:
             player = FacePlayer(opening.get("player"), player_id=PLAYER, elem_id="player",
                                 empty="Record or upload speech, then press Animate. The face appears here.")
             go, stop, status = action("Animate", elem_id="animate", stop_id="stop", status_id="status")
+            history = History(player=PLAYER, elem_id="history")
             felt = Note(opening.get("felt", ""), elem_id="felt")
-            correction = gr.Radio(_named(context), label="Not right? One click wears another feeling", elem_classes="ef-pills", elem_id="correction",
+            correction = gr.Radio(_named(context), label="Not right? Choose what the face shall feel", elem_classes="ef-pills", elem_id="correction",
                                   visible=len(context.emotions) > 1)
             with gr.Column(elem_classes="ef-card", visible="neutral" in context.emotions and len(context.emotions) > 1):
                 gr.HTML('<h2 class="ef-step">Direct the feeling <span>draw over the sound when the face feels what, or compare feelings side by side</span></h2>')
                 direct = gr.Button("Direct this face", elem_id="direct", size="sm")
                 director = Director(elem_id="director", visible=False)
-                directing = gr.State()
+                directing, linked = gr.State(), gr.State()
             with gr.Row(equal_height=False, elem_classes="ef-two"):
                 with gr.Column(scale=2, min_width=240):
                     bars = ChartView(opening.get("bars"), elem_id="emotion-bars")
@@ -98,37 +110,51 @@ def build(context: Context) -> None:
                 with gr.Accordion("More", open=False):
                     level = gr.Radio(LEVEL_CHOICES, value=made.get("level", "normal"), label="How the training actors played it", elem_classes="ef-pills", elem_id="level")
                     style = gr.Radio(list(context.styles), value=context.styles[0], label="Speaking style", elem_classes="ef-pills", visible=len(context.styles) > 1)
+            with gr.Column(elem_classes="ef-card"), gr.Accordion("Several recordings at once", open=False):
+                gr.HTML(f'<p class="ef-hint">Up to {MOST_FILES} recordings, one after another, with the emotion and the face chosen above. You get one zip with all of them.</p>')
+                files = gr.File(label="Recordings", file_count="multiple", type="filepath", elem_id="several", height=150)
+                kind = gr.Radio(list(FORMATS), value=next(iter(FORMATS)), label="What the zip holds", elem_classes="ef-pills")
+                every = gr.Button("Animate all", size="sm", elem_id="animate-all")
+                reached = Note(elem_id="several-status", elem_classes="ef-lines")
+                packed = gr.File(label="All results", visible=False, elem_id="several-zip", interactive=False)
             with gr.Column(elem_classes="ef-card"):
                 gr.HTML('<h2 class="ef-step">Take it with you <span>your latest animation</span></h2>')
                 with gr.Row(elem_classes="ef-downloads"):
                     formats = [gr.Button(label, size="sm") for label in FORMATS]
+                film = gr.Radio(FILM_SIZES, value=FILM_SIZES[0][1], label="Size of the MP4 video, in pixels", info="Large ones take several times as long to draw.",
+                                elem_classes="ef-pills", elem_id="film-size")
                 file = gr.File(label="Your file", visible=False, elem_id="download", interactive=False)
                 share = gr.Button("Copy a link to the settings of this face", size="sm", elem_id="share")
                 echo = Note(opening.get("echo", ""), elem_id="echo")
 
     source.change(_shown_for, source, [other_box, named, mix], queue=False, show_progress="hidden", api_visibility="private")
     controls = [speech, source, other, named, mix, intensity, level, style, head, idle, reference]
-    job = dict(fn=_animate(context), inputs=controls, outputs=[player, felt, bars, timeline, echo, status, correction, director, directing], show_progress_on=player,
+    result = [player, felt, bars, timeline, echo, correction, director, directing]
+    job = dict(fn=_animate(context), inputs=controls, outputs=[*result, history, status], show_progress_on=player,
                concurrency_limit=1, concurrency_id="model", api_visibility="private")
     runs = [go.click(**job)]
+    runs.append(history.chosen(back_to(context), history, [*result, history], show_progress_on=player, concurrency_limit=2, concurrency_id="history", api_visibility="private"))
     for button, example in zip(examples, SPEECH_EXAMPLES):
         chosen = button.click(lambda path=example.path: path, None, speech, queue=False, show_progress="hidden", api_visibility="private")
         runs.append(chosen.then(**job))
     corrected = correction.input(lambda name: ("named", gr.update(value=name, visible=True), 1), correction, [source, named, mix], queue=False,
                                  show_progress="hidden", api_visibility="private")
     runs.append(corrected.then(**job))
-    runs.append(direct.click(_direct(context), controls, [player, director, directing, felt, status], show_progress_on=player, concurrency_limit=1,
+    runs.append(direct.click(_direct(context), [*controls, linked], [player, director, directing, felt, status, linked], show_progress_on=player, concurrency_limit=1,
                              concurrency_id="model", api_visibility="private"))
-    stop.click(stopper(context, PLAYER), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
     outdated = dict(fn=None, inputs=controls, outputs=None, js=_COMPARE, queue=False, show_progress="hidden", api_visibility="private")
     gr.on([control.change for control in controls], **outdated)
     player.face_ready(**outdated)
     for button, suffix in zip(formats, FORMATS.values()):
         finished = button.click(_finish(context), [director, directing], None, show_progress_on=file, concurrency_limit=1, concurrency_id="model", api_visibility="private")
-        finished.success(_export(context, suffix), None, file, concurrency_limit=2, concurrency_id="export", api_visibility="private")
+        runs += [finished, finished.success(_export(context, suffix), film, file, concurrency_limit=2, concurrency_id="export", api_visibility="private")]
+    together = animate_all(context, job=PLAYER, suffixes=FORMATS, options=_options, keep=_keeper(context))
+    runs.append(every.click(together, [files, kind, *controls[1:]], [reached, history, packed], show_progress_on=reached, concurrency_limit=1, concurrency_id="model",
+                            api_visibility="private"))
+    stop.click(stopper(context, PLAYER, "download"), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
     share.click(None, None, None, js=_SHARE, api_visibility="private")
     settings = [source, named, mix, intensity, level, style, head, idle]
-    gr.context.Context.root_block.load(_restore(context), None, [*settings, other_box], queue=False, show_progress="hidden", api_visibility="private")
+    gr.context.Context.root_block.load(_restore(context), None, [*settings, other_box, linked, status], queue=False, show_progress="hidden", api_visibility="private")
 
 
 def _named(context: Context) -> list[tuple[str, str]]:
@@ -155,23 +181,44 @@ def _animate(context: Context) -> Callable:
             # The page opens with a face of its own: until there is a recording, the controls direct that one.
             speech = need(speech or (SPEECH_EXAMPLES[0].path if context.opening else None))
             short_enough(speech, limit=MAX_SECONDS)
-            emotion = emotion_argument(source, other, named)
-            animation = context.engine.run("__call__", speech, emotion=emotion, mix=mix, intensity=intensity, level=level, style=style, head=head, idle=idle,
-                                           reference=reference, stages=stages)
-            context.sessions.keep(visitor(request), animation)
+            animation = context.engine.run("__call__", speech, stages=stages, **_options(source, other, named, mix, intensity, level, style, head, idle, reference))
             stages("Packing for the browser", 0.9)
-            shown = show(animation, context.sessions.result(visitor(request), ".efp"), sound=sound_file(context, request, animation), made=made)
-            return shown, *feeling_shown(animation), echo_of(animation), \
-                f"Ready after {stages.elapsed:.1f} s: {animation.duration:.1f} s of speech, {animation.frame_count} frames.", None, \
-                gr.update(value=None, visible=False), None
+            result = remember(context, request, animation, made)
+            ready = f"Ready after {stages.elapsed:.1f} s: {animation.duration:.1f} s of speech, {animation.frame_count} frames."
+            return *result.outputs, listed(context, visitor(request), result.name), ready
 
     return animate_tab
+
+
+def _options(source, other, named, mix, intensity, level, style, head, idle, reference) -> dict:
+    """The pipeline's keywords for all controls but the speech. Raises EmoFaceError where a recording is missing."""
+    return dict(emotion=emotion_argument(source, other, named), mix=mix, intensity=intensity, level=level, style=style, head=head, idle=idle, reference=reference)
+
+
+def _keeper(context: Context) -> Callable:
+    def keep(animation, settings, request: gr.Request):
+        result = remember(context, request, animation, dict(zip(CONTROLS, (None, *settings))))
+        return listed(context, visitor(request), result.name)
+
+    return keep
+
+
+def remember(context: Context, request: gr.Request, animation: Animation, made: dict) -> Result:
+    """Keeps an animation for downloads and for the visit's history, with what the page shows of it."""
+    visit, name = visitor(request), uuid.uuid4().hex
+    context.sessions.keep(visit, animation, name)
+    packed, sound = context.sessions.result(visit, ".efp"), sound_file(context, request, animation)
+    shown = show(animation, packed, sound=sound, made={**made, "entry": name})
+    outputs = (shown, *feeling_shown(animation), echo_of(animation), None, gr.update(value=None, visible=False), None)
+    result = Result(name, label_of(animation), outputs, (packed, Path(sound)))
+    context.sessions.remember(visit, result)
+    return result
 
 
 def _direct(context: Context) -> Callable:
     """The words of the chosen speech with every emotion, decoded once: from then on the browser blends them."""
 
-    def direct(speech, source, other, named, mix, intensity, level, style, head, idle, reference, request: gr.Request, progress=gr.Progress()):
+    def direct(speech, source, other, named, mix, intensity, level, style, head, idle, reference, linked, request: gr.Request, progress=gr.Progress()):
         made = dict(zip(CONTROLS, (speech, source, other, named, mix, intensity, level, style, head, idle, reference)))
         with plain_errors():
             stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, speech, reference))
@@ -182,13 +229,13 @@ def _direct(context: Context) -> Callable:
             options = dict(level=level, style=style, head=head, idle=idle, reference=reference)
             runs = dict(zip(names, context.engine.run("batch", [(speech, name) for name in names], stages=stages, **options)))
             stages("Packing for the browser", 0.85)
-            keys = [[0, {named if source == "named" and named != "neutral" else "speech": intensity if named != "neutral" or source != "named" else 0}]]
+            keys = linked or [[0, {named if source == "named" and named != "neutral" else "speech": intensity if named != "neutral" or source != "named" else 0}]]
             own = runs["speech"]
             context.sessions.keep(visitor(request), own)
             path = scenes.directed(context.sessions.result(visitor(request), ".efp"), runs)
             shown = {"animation": path, "audio": sound_file(context, request, own), "autoplay": "on", "made": made, "names": names, "keys": keys}
             return shown, gr.update(value=direction(own, names[2:], player=PLAYER, keys=keys), visible=True), {"speech": speech, "options": options}, \
-                words.heard(own), f"Ready after {stages.elapsed:.1f} s: draw the feeling below the face."
+                words.heard(own), f"Ready after {stages.elapsed:.1f} s: draw the feeling below the face.", None
 
     return direct
 
@@ -235,17 +282,18 @@ def echo_of(animation: Animation) -> str:
     return " ".join(["Made with " + " · ".join(parts) + ".", *settings.get("notes", [])])
 
 
-def stopper(context: Context, job: str) -> Callable:
+def stopper(context: Context, *jobs: str) -> Callable:
     def stop(request: gr.Request):
         with plain_errors():
-            context.sessions.stop(visitor(request), job)
+            for job in jobs:
+                context.sessions.stop(visitor(request), job)
         return "Stopped."
 
     return stop
 
 
 def _export(context: Context, suffix: str) -> Callable:
-    def export(request: gr.Request, progress=gr.Progress()):
+    def export(film, request: gr.Request, progress=gr.Progress()):
         from ..export import save
         from .share import write_page
 
@@ -253,10 +301,27 @@ def _export(context: Context, suffix: str) -> Callable:
             stages = Stages(progress, context.sessions.start(visitor(request), "download"))
             animation = context.sessions.kept(visitor(request))
             path = context.sessions.named_result(visitor(request), f"emoface-{animation.emotion}{suffix}")
-            write_page(animation, path) if suffix == ".html" else save(animation, path, progress=stages, cancel=stages.cancelled)
+            options = {"size": film_size(film)} if suffix == ".mp4" else {}
+            write_page(animation, path) if suffix == ".html" else save(animation, path, progress=stages, cancel=stages.cancelled, **options)
             return gr.update(value=str(path), visible=True)
 
     return export
+
+
+def film_size(choice: str) -> tuple[int, int]:
+    """(width, height) in pixels of one of ``FILM_SIZES``; anything else is the first of them."""
+    known = [value for _, value in FILM_SIZES]
+    width, height = (choice if choice in known else known[0]).split("x")
+    return int(width), int(height)
+
+
+def linked_curve(text: str | None, emotions: Sequence[str]) -> list | None:
+    """The keys that the address of the page holds, or None where they are none that can be used."""
+    try:
+        keys = json.loads(text or "")
+        return EmotionCurve.of(keys, ["speech", *emotions]).keys() if len(keys) <= MOST_LINKED else None
+    except (ValueError, TypeError, RecursionError, EmoFaceError):
+        return None
 
 
 def _restore(context: Context) -> Callable:
@@ -267,8 +332,9 @@ def _restore(context: Context) -> Callable:
 
     def restore(request: gr.Request):
         given = dict(request.query_params)
-        if not set(LINKED).intersection(given):  # a plain visit: this answer may come after the visitor's first click
-            return (gr.skip(),) * 9
+        if not {*LINKED, "curve"}.intersection(given):  # a plain visit: this answer may come after the visitor's first click
+            return (gr.skip(),) * 11
+        curve = linked_curve(given.get("curve"), context.emotions)
         source = one_of(given.get("source"), ("speech", "named"), "speech")
         try:
             mix, intensity = min(max(float(given.get("mix", 1)), 0.0), 1.0), min(max(float(given.get("intensity", 1)), 0.0), MOST_INTENSE)
@@ -280,7 +346,8 @@ def _restore(context: Context) -> Callable:
         return (source, gr.update(value=one_of(given.get("emotion"), context.emotions, emotion_default(context, "happy")), visible=source == "named"),
                 gr.update(value=mix, visible=source != "speech"), intensity, one_of(given.get("level"), LEVELS, "normal"),
                 one_of(given.get("style"), context.styles, context.styles[0]), head if 0 <= head < HEAD_COUNT and context.heads else 0,
-                given.get("idle", "true") != "false", gr.update(visible=False))
+                given.get("idle", "true") != "false", gr.update(visible=False), curve,
+                "This link brings a feeling drawn over time: choose the speech, then press Direct this face." if curve else "")
 
     return restore
 

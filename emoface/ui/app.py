@@ -67,7 +67,7 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
     with gr.Blocks(title="EmoFace: speech to a feeling 3D face", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         licence = "CC BY-NC-SA 4.0" if embedded else "see its model card"
         gr.HTML(header(model=config.name, device=device_name(pick_device(device)), licence=licence, notice=notice))
-        with gr.Tabs(elem_classes="ef-tabs", selected="animate" if study is None else "study"):
+        with gr.Tabs(elem_classes="ef-tabs", overflow_behavior="wrap", selected="animate" if study is None else "study"):
             with gr.Tab("Animate", id="animate"):
                 animate.build(context)
             with gr.Tab("Cross-reconstruction", id="cross"):

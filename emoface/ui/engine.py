@@ -91,14 +91,14 @@ def plain_errors() -> Iterator[None]:
     except Cancelled as error:
         raise gr.Error(str(error), title="Stopped", duration=4, print_exception=False) from None
     except EmoFaceError as error:
-        raise gr.Error(_without_folders(str(error)), title="That did not work", duration=None, print_exception=False) from None
+        raise gr.Error(without_folders(str(error)), title="That did not work", duration=None, print_exception=False) from None
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise gr.Error("The server's disk is full: try again later, or tell its owner.", title="That did not work", duration=None) from error
 
 
-def _without_folders(sentence: str) -> str:
+def without_folders(sentence: str) -> str:
     """A visitor's folder has a secret name; files in it are called by their own."""
     return re.sub(re.escape(get_upload_folder()) + r"(?:/[^/\s'\"]+)*/", "", sentence)
 

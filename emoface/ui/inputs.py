@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from ..errors import EmoFaceError
+from ..errors import EmoFaceError, TooLong
 from .context import SPEECH_EXAMPLES, Context, Example
 from .engine import MAX_SECONDS
 from .sessions import visitor
@@ -64,6 +64,8 @@ def check(path: str | None, *, limit: float) -> str:
 
     try:
         audio = load_audio(path, max_seconds=limit)
+    except TooLong as error:
+        return f"{error} The scissors under the waveform cut a part out."
     except EmoFaceError as error:
         return str(error)
     return f"{audio.seconds:.1f} seconds. {' '.join(audio.notes) or 'Ready.'}"

@@ -752,6 +752,14 @@ emoface.players[props.player_id] = {
     if (scene) markHeard();
   },
   outdated(older) { find('.efp-outdated').hidden = !(older && scene); },
+  /** The first face as it is drawn now, as the address of a small picture. */
+  picture(size) {
+    const panel = scene.panels[0], from = panel.plot.querySelector('canvas'), small = document.createElement('canvas'), edge = Math.min(from.width, from.height);
+    small.width = small.height = size;
+    if (panel.fast) panel.fast.glScene.glplot.redraw();   // the browser forgets the drawing once it is on the screen
+    small.getContext('2d').drawImage(from, (from.width - edge) / 2, (from.height - edge) / 2, edge, edge, 0, 0, size, size);
+    return small.toDataURL('image/webp', 0.8);
+  },
   get camera() { return camera; },
   get zoom() { return zoom; },
   get fast() { return !!scene?.panels.every(panel => panel.fast); },

@@ -29,6 +29,8 @@ KEPT_BYTES = 2_000_000_000
 MAX_BYTES = 4_000_000_000
 """Results and recordings on the disk, all visitors together."""
 MAX_VISITS = 10_000
+MOST_RESULTS = 12
+"""Animations that a visit can return to."""
 GRACE_SECONDS = 600.0
 """Gradio keeps one file for equal uploads; another visitor's job with the same file may still stand in the queue."""
 IDLE_SECONDS = 3600.0
@@ -38,6 +40,17 @@ SWEEP_SECONDS = 20.0
 _ENDED_KEPT = 10_000
 _DIGEST = 64
 """Gradio puts each upload into a folder named by its SHA-256."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One animation of a visit, as it was shown."""
+
+    name: str
+    label: str
+    outputs: tuple
+    """What the page's components got."""
+    files: tuple[Path, ...]
 
 
 @dataclass
@@ -50,6 +63,10 @@ class Session:
     jobs: dict[str, WeakSet[threading.Event]] = field(default_factory=lambda: defaultdict(WeakSet))
     """Where a job was started (a tab) -> what stops those that still run."""
     uploads: set[Path] = field(default_factory=set)
+    results: list[Result] = field(default_factory=list)
+    """Oldest first."""
+    chosen: str = ""
+    """Name of the animation that downloads take."""
 
 
 def visitor(request: gr.Request) -> str:
@@ -65,7 +82,7 @@ class Sessions:
     def __init__(self) -> None:
         self._sessions: OrderedDict[str, Session] = OrderedDict()  # the one idle for longest first
         self._ended: OrderedDict[str, None] = OrderedDict()
-        self._kept: OrderedDict[str, Animation] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], Animation] = OrderedDict()  # (visit, name)
         self._released: dict[Path, float] = {}
         self._lock = threading.RLock()
         self._sweeper: threading.Thread | None = None
@@ -124,7 +141,8 @@ class Sessions:
         """Stop the work and delete the visitor's results at once, and after ``GRACE_SECONDS`` the uploads that nobody else uses."""
         with self._lock:
             session = self._sessions.pop(session_id, None)
-            self._kept.pop(session_id, None)
+            for key in [key for key in self._kept if key[0] == session_id]:
+                del self._kept[key]
             self._ended[session_id] = None
             while len(self._ended) > _ENDED_KEPT:
                 self._ended.popitem(last=False)
@@ -159,21 +177,45 @@ class Sessions:
         folder.mkdir()
         return folder / name
 
-    def keep(self, session_id: str, animation: Animation) -> None:
+    def keep(self, session_id: str, animation: Animation, name: str = "") -> None:
         """The visitor's latest, for downloads. Raises Cancelled when the page was closed."""
         with self._lock:
-            self._still_open(session_id)
-            self._kept[session_id] = animation
-            self._kept.move_to_end(session_id)
+            self._still_open(session_id).chosen = name
+            self._kept[session_id, name] = animation
+            self._kept.move_to_end((session_id, name))
             while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > KEPT_BYTES:
                 self._kept.popitem(last=False)
 
-    def kept(self, session_id: str) -> Animation:
-        """Raises EmoFaceError when there is none (any more)."""
+    def kept(self, session_id: str, name: str | None = None) -> Animation:
+        """The one that was chosen or came last, or the one of that name. Raises EmoFaceError when there is none (any more)."""
         with self._lock:
-            if session_id not in self._kept:
+            session = self._sessions.get(session_id)
+            key = session_id, name if name is not None else session.chosen if session else ""
+            if key not in self._kept:
                 raise EmoFaceError("There is no animation of yours on the server any more; press Animate, then download.")
-            return self._kept[session_id]
+            return self._kept[key]
+
+    def remember(self, session_id: str, result: Result) -> None:
+        """One more to return to; the oldest goes where there are too many. Raises Cancelled when the page was closed."""
+        with self._lock:
+            session = self._still_open(session_id)
+            session.results.append(result)
+            while len(session.results) > MOST_RESULTS:
+                old = session.results.pop(0)
+                self._kept.pop((session_id, old.name), None)
+                for path in old.files:
+                    path.unlink(missing_ok=True)
+
+    def results(self, session_id: str) -> list[Result]:
+        """Oldest first."""
+        with self._lock:
+            session = self._sessions.get(session_id)
+            return [] if session is None else list(session.results)
+
+    def choose(self, session_id: str, name: str) -> None:
+        """Downloads take this one from now on. Raises Cancelled when the page was closed."""
+        with self._lock:
+            self._still_open(session_id).chosen = name
 
     # ---- tidying ----------------------------------------------------------------------------------------------------
 

@@ -1,11 +1,16 @@
 """The page in a real browser, tab by tab."""
 
+import json
 import re
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
 from emoface.ui.context import EXAMPLES
 from tests.browser.faces import changed, hold, picture, run_of, wait_for_face
+
+COPIED = "window.copied = null; Object.defineProperty(navigator, 'clipboard', { value: { writeText: async text => { window.copied = text; } } });"
+"""Instead of the clipboard."""
 
 
 def upload(page, field, path):
@@ -117,10 +122,14 @@ def test_heads_are_chosen_with_mouse_and_keyboard(open_page, sounds):
 
 
 def test_a_link_restores_the_settings(open_page):
-    page = open_page(path="?source=named&emotion=sad&level=strong&head=3&mix=0.5&style=s2&idle=false")
+    curve = quote(json.dumps([[0, {"speech": 1}], [1, {"happy": 1}]]))
+    page = open_page(path=f"?source=named&emotion=sad&level=strong&head=3&mix=0.5&style=s2&idle=false&curve={curve}", width=390)
     page.wait_for_function("document.querySelector('#named')?.offsetParent")
     assert page.locator("#named").get_by_label("Sad", exact=True).is_checked()
     assert page.get_by_role("radio", name="Head 3").get_attribute("aria-checked") == "true"
+    wait_for_text(page, "#status", "press Direct this face")
+    for tab in ("Animate", "Cross-reconstruction", "Region importance", "About"):  # none is hidden on a phone
+        assert page.get_by_role("tab", name=tab).is_visible()
 
 
 def test_cross_reconstruction_shows_four_faces_in_step(open_page, sounds):
@@ -346,7 +355,7 @@ def test_motion_waits_where_it_is_not_welcome(open_page, opening_server):
 
 @pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/tools/build_examples.py)")
 def test_controls_say_what_the_face_shows_and_mark_it_when_they_no_longer_do(open_page, opening_server):
-    page = open_page(address=opening_server, script="window.copied = null; Object.defineProperty(navigator, 'clipboard', { value: { writeText: async text => { window.copied = text; } } });")
+    page = open_page(address=opening_server, script=COPIED)
     wait_for_face(page, "animate")
     made = page.evaluate("emoface.players.animate.made")
     assert made["source"] == "named" and page.get_by_label("A named emotion").first.is_checked()
@@ -448,11 +457,9 @@ def test_the_head_turns_and_zooms_by_keys(open_page, sounds):
 
 
 def test_a_feeling_is_directed_over_time_and_downloaded(open_page, sounds):
-    import json
-
     import numpy as np
 
-    page = open_page(height=1400)
+    page = open_page(height=1400, script=COPIED)
     upload(page, "#speech", sounds["bursts"])
     page.get_by_text("2.2 seconds.").wait_for()
     page.click("#direct")
@@ -480,6 +487,9 @@ def test_a_feeling_is_directed_over_time_and_downloaded(open_page, sounds):
     with np.load(download.value.path(), allow_pickle=False) as saved:
         settings = json.loads(str(saved["settings"]))
     assert settings["emotion"][2][1]["angry"] == keys[2][1]["angry"]  # the file holds what was drawn, and can be given again
+    page.click("#share")
+    page.wait_for_function("window.copied")
+    assert json.loads(parse_qs(urlsplit(page.evaluate("window.copied")).query)["curve"][0]) == keys
     page.locator("#director .efd-undo").click()
     assert page.evaluate("emoface.players.animate.scene.keys") == [[0, {"speech": 1}]]
     page.locator("#director .efd-compare").click()
@@ -488,6 +498,42 @@ def test_a_feeling_is_directed_over_time_and_downloaded(open_page, sounds):
     wait_for_face(page, "animate", count=4)
     page.locator("#director .efd-compare").click()
     wait_for_face(page, "animate", count=1)
+
+
+def test_earlier_animations_come_back_and_two_stand_side_by_side(open_page, sounds):
+    page = open_page(height=1400)
+    assert page.locator("#history .efy").is_hidden()
+    page.get_by_role("button", name="Several recordings at once").click()
+    page.locator("#several input[type=file]").set_input_files([str(sounds["hum"]), str(sounds["silent"])])
+    page.locator("#several").get_by_text("silent").wait_for()
+    page.click("#animate-all")
+    wait_for_text(page, "#several-status", "1 of 2 done.")
+    assert "silent.wav: left out." in page.inner_text("#several-status") and page.locator("#several-zip").is_visible()
+    upload(page, "#speech", sounds["bursts"])
+    page.get_by_text("2.2 seconds.").wait_for()
+    page.click("#animate")
+    wait_for_face(page, "animate")
+    hold(page, "animate", 0.9)
+    items = page.locator("#history .efy-items button")
+    assert items.all_inner_texts() == ["Neutral, bursts.wav", "Neutral, hum.wav"]
+    page.locator("#history img").first.wait_for()
+    taken = page.evaluate("""async () => {   // the little picture shows a face: it has many colours
+        const image = document.querySelector('#history img'), pen = new OffscreenCanvas(120, 120).getContext('2d');
+        await image.decode();
+        pen.drawImage(image, 0, 0);
+        return new Set(new Uint32Array(pen.getImageData(0, 0, 120, 120).data.buffer)).size;
+    }""")
+    assert taken > 200
+    latest = run_of(page, "animate")
+    items.nth(1).click()
+    wait_for_face(page, "animate", after=latest)
+    assert page.evaluate("emoface.players.animate.scene.duration") == pytest.approx(1, abs=0.05)
+    assert items.nth(1).get_attribute("aria-pressed") == "true" and "hum.wav" in page.inner_text("#echo")
+    page.locator("#history .efy-compare").click()
+    items.nth(0).click()
+    items.nth(1).click()
+    wait_for_face(page, "animate", count=2)
+    assert page.locator("#player figcaption").all_inner_texts() == ["Neutral, bursts.wav", "Neutral, hum.wav"]
 
 
 def test_raters_see_the_study_alone_and_its_owner_the_app_too(chromium, puppeteer, monkeypatch):

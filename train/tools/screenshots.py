@@ -24,12 +24,7 @@ MOMENT = {"animate": 1.2, "cross": 1.0, "importance": 1.9}
 
 
 def open_tab(page: Page, tab: str) -> None:
-    button = page.get_by_role("tab", name=TABS[tab])
-    if button.is_visible():
-        button.click()
-    else:  # on a phone, tabs that do not fit are in a menu
-        page.locator(".overflow-menu > button").click()
-        page.locator(".overflow-dropdown button", has_text=TABS[tab]).click()
+    page.get_by_role("tab", name=TABS[tab]).click()
 
 
 def settle(page: Page, tab: str) -> None:
