@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from .clock import interpolate
 from .errors import EmoFaceError
 from .reading import read_json
 
@@ -49,7 +50,7 @@ class EmotionCurve:
 
     def at(self, seconds: np.ndarray) -> np.ndarray:
         """(T,) times -> (T, N) weights."""
-        return np.stack([np.interp(seconds, self.seconds, column) for column in self.weights.T], axis=1)
+        return interpolate(seconds, self.seconds, self.weights)
 
     def keys(self) -> list:
         """The same as plain lists and dicts, for JSON."""

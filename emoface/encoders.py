@@ -10,7 +10,6 @@ thrown away (an encoder knows least at its edges) and the middle second is cross
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +18,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.audio_utils import mel_filter_bank
 
+from .clock import frame_count
 from .errors import AudioError, ModelError
 from .hearing import condition
 from .model_files import ENCODER_CHECKS, known, one_sentence, read_config, read_weights, weights_of
@@ -37,11 +38,6 @@ _TAIL_SECONDS = 1
 # wav2vec 2.0's convolutions see 400 samples per frame; half of them before the first sample centres frame 0 on time 0.
 _RECEPTIVE = 400
 _WINDOW_SECONDS, _OVERLAP_SECONDS, _FADE_SECONDS = 29, 5, 1
-
-
-def frame_count(samples: int, rate: int, *, sample_rate: int = SAMPLE_RATE) -> int:
-    """Frames at ``rate`` per second that cover ``samples`` samples: ``ceil(rate * seconds)``, in exact integers."""
-    return -(-samples * rate // sample_rate)
 
 
 def resample_frames(features: Tensor, frames: int, fps: float = 30, *, rate: float = FRAME_RATE) -> Tensor:
@@ -62,19 +58,13 @@ def resample_frames(features: Tensor, frames: int, fps: float = 30, *, rate: flo
 def _mel_filters(bands: int) -> np.ndarray:
     """(bands, 201) float32 triangular filters on Slaney's mel scale, each of unit area, 0 to 8 kHz."""
 
-    def to_mel(hertz):
-        hertz = np.asarray(hertz, dtype=np.float64)
-        return np.where(hertz < 1000, hertz * 3 / 200, 15 + 27 / math.log(6.4) * np.log(np.maximum(hertz, 1) / 1000))
+    filters = mel_filter_bank(_FFT // 2 + 1, bands, 0.0, SAMPLE_RATE / 2, SAMPLE_RATE, norm="slaney", mel_scale="slaney")
+    return np.ascontiguousarray(filters.T, np.float32)
 
-    def to_hertz(mel):
-        return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp(math.log(6.4) / 27 * (mel - 15)))
 
-    bins = np.linspace(0, SAMPLE_RATE / 2, _FFT // 2 + 1)
-    edges = to_hertz(np.linspace(to_mel(0), to_mel(SAMPLE_RATE / 2), bands + 2))
-    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
-    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
-    area = 2 / (edges[2:] - edges[:-2])
-    return (np.maximum(0, np.minimum(rising, falling)) * area[:, None]).astype(np.float32)
+def _hidden(output: Tensor | tuple) -> Tensor:
+    """A transformer layer's hidden states: transformers 5.0 gives them beside the attention's weights, later versions alone."""
+    return output[0] if isinstance(output, tuple) else output
 
 
 def log_mel(samples: Tensor, *, bands: int = 80, reference: float | None = None) -> Tensor:
@@ -276,7 +266,7 @@ class SpeechEncoder(nn.Module):
             return self._encode_windows(signal, self.frame_count(len(samples)), position, layers)
 
     def frame_features(
-        self, samples: Tensor, frames: int | None = None, *, fps: float = 30, position: int = 0, layers: int = 0
+        self, samples: Tensor, frames: int | None = None, *, fps: int = 30, position: int = 0, layers: int = 0
     ) -> Tensor:
         """Hidden states of a recording on the mesh's clock: (L + 1, frames, C) float32, frame t at time ``t / fps``.
 
@@ -291,7 +281,7 @@ class SpeechEncoder(nn.Module):
         heard = torch.from_numpy(condition(samples.detach().cpu().numpy()))
         states = self.hidden_states(heard, position=position, layers=layers).float()
         if frames is None:
-            frames = math.ceil(round(len(samples) * fps / SAMPLE_RATE, 6))
+            frames = frame_count(len(samples), fps)
         return resample_frames(states, frames, fps, rate=self.frame_rate)
 
     def _front_end(self, samples: Tensor, reference: float | None) -> Tensor:
@@ -350,7 +340,7 @@ class SpeechEncoder(nn.Module):
         x = F.dropout(x + table[position : position + x.shape[1]], model.dropout, self.training)
         states = [x]
         for layer in model.layers:
-            states.append(layer(states[-1], None))
+            states.append(_hidden(layer(states[-1], None)))
         states[-1] = model.layer_norm(states[-1])
         return states
 
@@ -367,7 +357,7 @@ class SpeechEncoder(nn.Module):
         x = encoder.dropout(x if norm_first else encoder.layer_norm(x))
         states = [x]
         for layer in encoder.layers:
-            states.append(layer(states[-1]))
+            states.append(_hidden(layer(states[-1])))
         if norm_first:
             states[-1] = encoder.layer_norm(states[-1])
         return states

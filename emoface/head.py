@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from . import metrics
 from .contact import EXPONENT, FOLLOW, RING_FADE, DentalArch, MouthContact
 from .errors import EmoFaceError
 from .neighbours import neighbour_mean
@@ -271,7 +272,10 @@ def load_head(index: int = 0) -> Head:
 
 def _mouth_contact(a: dict[str, np.ndarray], index: int, template: np.ndarray, part_shapes: np.ndarray) -> MouthContact:
     """The mouth of one head from the asset ``a``; ``template`` is its skin and own parts."""
-    upper, lower = (DentalArch(*map(float, row), roots) for row, roots in zip(a["dental_arches"][index], (1, -1)))
+    upper, lower = (
+        DentalArch(middle=float(middle), front=float(front), curve=float(curve), edge=float(edge), roots=roots)
+        for (middle, front, curve, edge), roots in zip(a["dental_arches"][index], (1, -1))
+    )
     regions = a["region_names"][a["regions"]][: len(template)]
     teeth, count = np.flatnonzero(regions == "teeth_lower"), len(a["skin"])
     at = np.column_stack([np.ones(len(teeth)), template[teeth]])
@@ -315,8 +319,7 @@ def _followers(a: dict[str, np.ndarray], flesh: np.ndarray, outer: np.ndarray, l
 def lip_aperture_mm(skin: np.ndarray, head: Head) -> np.ndarray:
     """Lip aperture (T,) in mm of skin or whole-head vertices (T, S or V, 3): mean vertical gap between the upper and
     lower vertices of the central third of the inner lip ring (``head.lip_pairs``); negative where lips press."""
-    upper, lower = head.lip_pairs.T
-    return 1e3 * (skin[:, upper, 1] - skin[:, lower, 1]).mean(axis=1)
+    return metrics.lip_aperture_mm(skin, head.lip_pairs)
 
 
 @lru_cache(maxsize=HEAD_COUNT)
@@ -336,8 +339,8 @@ def _fit_basis(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
     upper, lower = head.lip_line.T
     gap = np.float32(_CLOSURE_WEIGHT) * (basis[:, upper, 1] - basis[:, lower, 1])
     shapes = np.arange(len(used))[:, None]
-    np.add.at(weighed, (shapes, upper, 1), gap)  # a vertex may belong to two pairs
-    np.subtract.at(weighed, (shapes, lower, 1), gap)
+    np.add.at(weighed[..., 1], (shapes, upper), gap)  # a vertex may belong to two pairs
+    np.subtract.at(weighed[..., 1], (shapes, lower), gap)
     basis, weighed = basis.reshape(len(used), -1), weighed.reshape(len(used), -1)
     gram = basis @ weighed.T
     length = np.sqrt(np.diagonal(gram))
@@ -373,8 +376,8 @@ def fit_blendshapes(
     most = np.broadcast_to(length, (frames, len(used))).copy()
     first = _fista(np.zeros_like(data), gram, data, most, smoothness=smoothness, iterations=iterations // 2)
     place = {head.blendshape_names[number]: column for column, number in enumerate(used)}
-    for one, other in OPPOSED:
-        one, other = place[one], place[other]
+    for name, opposite in OPPOSED:
+        one, other = place[name], place[opposite]
         weaker = first[:, one] / length[one] < first[:, other] / length[other]
         most[weaker, one] = most[~weaker, other] = 0
     found = _fista(np.minimum(first, most), gram, data, most, smoothness=smoothness, iterations=iterations - iterations // 2)

@@ -356,11 +356,6 @@ class EmoFaceModel(PreTrainedModel):
         for start in range(0, frames, chunk):
             yield generation.feed(content[:, start : start + chunk], emotion[:, start : start + chunk], cancel=cancel)
 
-    def forward(self, content: Tensor, emotion: Tensor, *, style: Tensor, level: Tensor) -> Tensor:
-        """Encoder frames of both sources (B, T, L, C) -> fused offsets (B, T, S, 3), free-running."""
-        f_c, f_e = self.content_features(content), self.emotion_features(emotion)
-        return torch.cat([part.fused for part in self.generate(f_c, f_e, style=style, level=level)], dim=1)
-
 
 class Generation:
     """A free-running animation that is fed features piece by piece; any split into pieces gives the same frames.

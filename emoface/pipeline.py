@@ -13,9 +13,10 @@ from torch import Tensor
 
 from .animation import Animation
 from .audio import Audio, load_audio, longest_seconds
+from .clock import frame_count
 from .curve import EmotionCurve
 from .device import encoder_precision, limit_threads, pick_device
-from .encoders import SpeechEncoder, frame_count
+from .encoders import SpeechEncoder
 from .errors import Cancelled, EmoFaceError, ModelError
 from .head import Head, fit_blendshapes, load_head
 from .modeling import EmoFaceModel, Frames, stretch

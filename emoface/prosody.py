@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from .clock import interpolate
 from .hearing import HighPass
 
 PROSODY = ("accent", "energy", "pitch")
@@ -85,7 +86,7 @@ def prosody(samples: np.ndarray) -> np.ndarray:
 def on_mesh_clock(track: np.ndarray, frames: int, fps: float = 30.0) -> np.ndarray:
     """(m, 3) at 50 per second -> (frames, 3) at times ``t / fps``."""
     at, times = np.arange(frames) / fps, np.arange(len(track)) * HOP / RATE
-    return np.stack([np.interp(at, times, column) for column in track.T], 1).astype(np.float32)
+    return interpolate(at, times, track).astype(np.float32)
 
 
 def _decibels(windows: np.ndarray) -> np.ndarray:

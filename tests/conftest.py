@@ -11,6 +11,13 @@ CHROMIUM_FLAGS = [
 ]
 
 
+def pytest_collection_modifyitems(items):
+    """Whatever asks for Chromium drives a real browser; ``slow`` stands at the tests themselves."""
+    for item in items:
+        if "chromium" in item.fixturenames:
+            item.add_marker(pytest.mark.browser)
+
+
 def missing(message: str) -> None:
     """Skip for want of a tool; in CI, which installs them all, fail instead."""
     if os.environ.get("CI"):

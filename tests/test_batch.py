@@ -67,6 +67,7 @@ def test_a_list_names_files_beside_it_and_names_must_differ(model, recordings, t
         assert run("batch", source, "-o", tmp_path / "out", "--model", model) == 2 and words in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same_files(model, recordings, tmp_path):
     for workers in (1, 2):
         assert run("batch", recordings, "-o", tmp_path / str(workers), "--format", "npz", "--model", model, "--workers", workers, "--quiet") == 0

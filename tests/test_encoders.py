@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from emoface.clock import frame_count
 from emoface.encoders import (
     SAMPLE_RATE,
     SpeechEncoder,
-    frame_count,
     log_mel,
     plan_windows,
     resample_frames,

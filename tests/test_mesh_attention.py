@@ -85,14 +85,17 @@ def test_second_layer_answers_where_when_and_for_which_emotion(second):
     assert non_additive_share(tiny_model(fusion_layers=1)) < 1e-6
 
 
-def test_weights_are_the_emotion_branch_of_a_two_way_softmax():
-    model = tiny_model()
+@pytest.mark.parametrize("second", ["pointwise", "spiral"])
+def test_weights_are_the_emotion_branch_of_a_two_way_softmax(second):
+    """Against the definition: both layers on ``a(t) + e(v)``, and a softmax of their logit against the content branch's 0."""
+    model = tiny_model(second_layer=second)
+    attention, spirals = model.mesh_attention, model.spirals
     features = torch.randn(1, 12, 48), torch.randn(1, 12, 48)
-    w = model.mesh_attention(*features, model.spirals)
-    assert w.shape == (1, 12, model.config.vertex_count) and (w > 0).all() and (w < 1).all()
-    logits = torch.stack([w.logit(), torch.zeros_like(w)])
-    assert torch.allclose(logits.softmax(0)[0], w, atol=1e-6)
-    assert torch.allclose(logits.softmax(0).sum(0), torch.ones_like(w))
+    hidden = attention.first(attention.audio(*features).unsqueeze(2) + attention.vertex_embedding, spirals).relu()
+    logit = (attention.second(hidden, spirals) if second == "spiral" else attention.second(hidden)).squeeze(-1)
+    expected = torch.stack([logit, torch.zeros_like(logit)]).softmax(0)[0]
+    w = attention(*features, spirals)
+    assert w.shape == (1, 12, model.config.vertex_count) and torch.allclose(w, expected, atol=1e-5)
 
 
 def test_any_rows_of_vertices_can_be_asked_for():

@@ -30,11 +30,13 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [c for c in PYTHON if "gradio_client" not in c], ids=lambda c: c.splitlines()[-1][:40])
 def test_python_examples(code, folder):
     assert run([sys.executable, "-c", code], folder).strip()
 
 
+@pytest.mark.slow
 def test_commands_in_order(folder):
     for line in COMMANDS:
         run([sys.executable, *shlex.split(line)[1:]], folder)

@@ -14,6 +14,7 @@ from emoface.animation import EMOTIONS
 from emoface.configuration import EmoFaceConfig
 from emoface.files import atomic_path
 from emoface.head import lip_aperture_mm, load_head
+from emoface.metrics import lve, root_mm
 from emoface.modeling import EmoFaceModel, Frames
 
 from .basis_head import learn_in_basis, merged
@@ -244,10 +245,8 @@ class CorpusTask:
                 truth = np.einsum("tk,ksx->tsx", self.corpus.weights(clip), basis)
                 for region, mask in masks.items():
                     mask = mask[: self.head.skin_count]
-                    error = ((predicted[:, mask] - truth[:, mask]) ** 2).sum(-1).max(1).mean()
-                    static = (truth[:, mask] ** 2).sum(-1).max(1).mean()
-                    add(f"{name}_{region}_mm", 1e3 * error**0.5)
-                    add(f"{name}_{region}_static_mm", 1e3 * static**0.5)
+                    add(f"{name}_{region}_mm", root_mm(lve(predicted, truth, mask)))
+                    add(f"{name}_{region}_static_mm", root_mm(lve(np.zeros_like(truth), truth, mask)))
                 a, b = lip_aperture_mm(skin + predicted, self.head), lip_aperture_mm(skin + truth, self.head)
                 add(f"{name}_aperture_r", np.corrcoef(a, b)[0, 1])
                 add(f"{name}_aperture_mm", np.abs(a - b).mean())

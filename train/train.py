@@ -9,29 +9,29 @@ from __future__ import annotations
 import argparse
 import copy
 import inspect
-import json
 import math
 import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs, set_seed
-from torch import Tensor
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, set_seed
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from tqdm import tqdm
 
 from emoface.configuration import EmoFaceConfig
-from emoface.files import atomic_path
 from emoface.modeling import EmoFaceModel, stretch
 
 from . import losses
+from .checkpoint import average_weights, read_checkpoint, warm_cosine, write_checkpoint
 from .data import Batch
 from .drawing import Drawn
 from .losses import LossWeights
@@ -219,11 +219,19 @@ def compute_losses(
 def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
     if config.schedule == "constant":
         return config.learning_rate
-    warm = max(int(0.02 * total), 1)
-    if step < warm:
-        return config.learning_rate * (step + 1) / warm
-    phase = (step - warm) / max(total - warm, 1)
-    return config.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * phase)))
+    return config.learning_rate * warm_cosine(step, warm=max(int(0.02 * total), 1), total=total)
+
+
+class Objective(nn.Module):
+    """What a step minimises, as the forward pass of one module that holds all weights: so DistributedDataParallel averages the gradients."""
+
+    def __init__(self, task: Task):
+        super().__init__()
+        self.model, self.beside, self.prepare = task.model, nn.ModuleList(task.modules()), task.prepare
+
+    def forward(self, batch: Batch, **options: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """Arguments and results of :func:`compute_losses`; the batch as the task gives it."""
+        return compute_losses(self.model, self.prepare(batch), **options)
 
 
 class Trainer:
@@ -233,7 +241,9 @@ class Trainer:
         self.config, self.out = config, out
         out.mkdir(parents=True, exist_ok=True)
         patience = InitProcessGroupKwargs(timeout=timedelta(hours=1))  # the other processes wait while the first one validates
-        self.accelerator = Accelerator(mixed_precision=config.mixed_precision, kwargs_handlers=[patience])
+        # Which weights a step uses differs: a batch without pairs has no second emotion. No buffer changes while training.
+        together = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
+        self.accelerator = Accelerator(mixed_precision=config.mixed_precision, kwargs_handlers=[patience, together])
         torch.manual_seed(config.seed)
         self.task = task(config)
         self.weights = LossWeights(**config.losses)
@@ -270,7 +280,8 @@ class Trainer:
             load_hearing(model, Path(config.hearing))
         for module in (model, *self.task.modules()):
             module.to(self.accelerator.device)
-        self.model, self.optimizer = model, self.accelerator.prepare(self.optimizer)
+        self.model = model
+        self.objective, self.optimizer = self.accelerator.prepare(Objective(self.task), self.optimizer)
         self.task.begin(model, frozen=frozen, folder=out)
         self.sampler = self.task.vertex_sampler(sample=config.vertices, seed=config.seed)
         if config.averaging and self.task.modules():
@@ -292,20 +303,16 @@ class Trainer:
 
     def save(self) -> None:
         averaged = None if self.averaged is None else self.averaged.state_dict()
-        state = dict(
-            model=self.model.state_dict(), averaged=averaged, optimizer=self.optimizer.state_dict(), step=self.step,
-            best=self.best, processes=self.accelerator.num_processes, random=torch.get_rng_state(), task=self.task.state(), config=asdict(self.config),
+        write_checkpoint(
+            self.checkpoint, self.config, model=self.model.state_dict(), averaged=averaged, optimizer=self.optimizer.state_dict(), step=self.step,
+            best=self.best, processes=self.accelerator.num_processes, random=torch.get_rng_state(), task=self.task.state(),
             scaler=self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else None,
         )
-        with atomic_path(self.checkpoint) as path:
-            torch.save(state, path)
 
     def resume(self) -> None:
-        if not self.checkpoint.exists():
+        state = read_checkpoint(self.checkpoint, self.config)
+        if state is None:
             return
-        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-        if state["config"] != json.loads(json.dumps(asdict(self.config))) and state["config"] != asdict(self.config):
-            raise SystemExit(f"{self.checkpoint} was made with other settings; choose another --out or delete it.")
         if state["processes"] != self.accelerator.num_processes:
             raise SystemExit(f"{self.checkpoint} was made by {state['processes']} processes: go on with as many, or choose another --out.")
         self.model.load_state_dict(state["model"])
@@ -342,8 +349,8 @@ class Trainer:
         # Everything random inside a step depends on (seed, step) alone, so a resumed run repeats the one it continues.
         set_seed((self.config.seed * 7_368_787 + self.draw(self.step)) % 2**32)  # numpy too: wav2vec 2.0 masks its features with it
         with self.accelerator.autocast(), parametrize.cached():
-            total, terms = compute_losses(
-                self.model, self.task.prepare(batch), drawn=drawn, weights=self.weights, probability=probability,
+            total, terms = self.objective(
+                batch, drawn=drawn, weights=self.weights, probability=probability,
                 passes=self.config.passes, label_smoothing=self.config.label_smoothing, blind_rows=self.config.blind_rows,
                 free_running=bool(torch.rand(()) < self.config.free_running), importance=self.task.channel_importance,
             )
@@ -351,30 +358,13 @@ class Trainer:
             raise FloatingPointError(f"The loss is not finite at step {self.step}: lower the learning rate.")
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(total)
-        self._average_gradients()
         norm = self.accelerator.clip_grad_norm_(self.task.parameters(), self.config.gradient_clip)
         if self.accelerator.scaler is None and not torch.isfinite(torch.as_tensor(norm)):
             raise FloatingPointError(f"A gradient is not finite at step {self.step}: lower the learning rate.")
         self.optimizer.step()
-        self._average_weights()
+        if self.averaged is not None:
+            average_weights(self.averaged.state_dict().values(), self.model.state_dict().values(), decay=self.config.averaging, step=self.step)
         return {"loss": total.item(), "gradient": float(norm), **{k: float(v.detach()) if isinstance(v, Tensor) else v for k, v in terms.items()}}
-
-    def _average_gradients(self) -> None:
-        """Mean over processes. The losses are not one module's forward pass, so DistributedDataParallel would never start its own."""
-        if self.accelerator.num_processes == 1:
-            return
-        for p in self.task.parameters():
-            if p.requires_grad:
-                p.grad = self.accelerator.reduce(torch.zeros_like(p) if p.grad is None else p.grad, "mean")
-
-    @torch.no_grad()
-    def _average_weights(self) -> None:
-        """The first steps count more, or the start would be remembered for ever."""
-        if self.averaged is None:
-            return
-        share = 1 - min(self.config.averaging, (self.step + 1) / (self.step + 10))
-        for mean, value in zip(self.averaged.state_dict().values(), self.model.state_dict().values(), strict=True):
-            mean.lerp_(value, share) if mean.is_floating_point() else mean.copy_(value)
 
     def _stopped(self, overdue: bool) -> bool:
         """Whether any process was asked to stop: they leave together, or the others would wait for it for ever."""

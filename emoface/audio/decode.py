@@ -53,8 +53,8 @@ def decode(file: BinaryIO, name: str, *, max_seconds: float) -> Iterator[Timelin
             _decode_track(container, container.streams[index], timeline)
         heard = heard or bool(timeline.segments)
         yield timeline
-    if not heard and (timeline := _decode_soundfile(file, name, max_seconds=max_seconds)) is not None:
-        yield timeline
+    if not heard and (other := _decode_soundfile(file, name, max_seconds=max_seconds)) is not None:
+        yield other
 
 
 def _container(file: BinaryIO):

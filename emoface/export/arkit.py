@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..animation import Animation
+from ..clock import interpolate
 from ..errors import EmoFaceError
 from ..files import atomic_path
 from ..reading import MAX_TEXT_BYTES, check_bytes, one_sentence, read_bytes, read_json
@@ -41,11 +42,7 @@ ARKIT_NAMES = tuple(sorted(name[0].lower() + name[1:] for name in CSV_NAMES))
 def resample(weights: np.ndarray, fps: float, new_fps: float) -> np.ndarray:
     """(T, K) curves at ``fps`` -> (T', K) at ``new_fps``, linear in time; first and last frame keep their times."""
     count = int(np.floor((len(weights) - 1) / fps * new_fps + 1e-6)) + 1
-    position = np.arange(count) / new_fps * fps
-    before = np.minimum(position.astype(int), len(weights) - 1)
-    after = np.minimum(before + 1, len(weights) - 1)
-    share = (position - before)[:, None].astype(weights.dtype)
-    return weights[before] * (1 - share) + weights[after] * share
+    return interpolate(np.arange(count) / new_fps, np.arange(len(weights)) / fps, weights).astype(weights.dtype)
 
 
 def timecode(frame: int, fps: float) -> str:
@@ -137,7 +134,7 @@ def _without_gaps(weights: np.ndarray, timecodes: list[str], rate: float, name: 
     at = np.concatenate([[0], np.cumsum(steps)])
     check_bytes(8 * weights.shape[1] * int(at[-1]), name)
     frames = np.arange(int(round(at[-1])) + 1)
-    return np.stack([np.interp(frames, at, curve) for curve in weights.T], 1).astype(np.float32)
+    return interpolate(frames, at, weights).astype(np.float32)
 
 
 def load_json(path: str | os.PathLike) -> tuple[np.ndarray, float]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from .shading import vertex_normals
 
@@ -33,16 +35,9 @@ def gloss(count: int, regions: np.ndarray | None) -> np.ndarray:
 
 
 def components(count: int, faces: np.ndarray) -> np.ndarray:
-    """(V,) number of the connected piece of each vertex (the smallest vertex index in it)."""
-    label = np.arange(count)
-    while True:  # every round lowers labels along edges and then jumps along chains of labels
-        before = label.copy()
-        lowest = label[faces].min(1)
-        for corner in range(3):
-            np.minimum.at(label, faces[:, corner], lowest)
-        label = label[label]
-        if np.array_equal(before, label):
-            return label
+    """(V,) number of the connected piece of each vertex."""
+    edges = faces[:, [0, 1, 1, 2]].reshape(-1, 2)
+    return connected_components(coo_matrix((np.ones(len(edges), bool), edges.T), shape=(count, count)), directed=False)[1]
 
 
 def outward(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from train import ablate
 from train.ablate import REFERENCE, VARIANTS
 from train.train import Trainer, read_config
 
+pytestmark = pytest.mark.slow
 WIDTH, STEPS = 16, 60
 NAMES = [REFERENCE, "teacher_forcing", "single_branch"]
 

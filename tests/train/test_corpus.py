@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emoface.clock import frame_count, interpolate
 from emoface.errors import EmoFaceError
 from emoface.head import load_head
 from train.corpus.augment import augmented
@@ -22,7 +23,7 @@ from train.corpus.envelope import emotion_envelope, loudness_track, speech_activ
 from train.corpus.lips import EYE_DISTANCE_MM, average_head_lips
 from train.corpus.phones import Aligner, arpabet, read_phone_table
 from train.corpus.reader import Corpus
-from train.corpus.smoothing import fill_gaps, frame_count, resample, rts_smooth
+from train.corpus.smoothing import fill_gaps, rts_smooth
 from train.corpus.tts import parse_durations
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -45,7 +46,7 @@ def speech_clip(text: str = "AA B AE M IY S P OW T AY") -> Clip:
     start, end = speech_of(phones)
     samples = np.random.default_rng(0).standard_normal(int(phones[-1].end * RATE)).astype(np.float32) * 1e-4
     samples[int(start * RATE) : int(end * RATE)] *= 1000
-    count = frame_count(len(samples) / RATE)
+    count = frame_count(len(samples), 30, sample_rate=RATE)
     loudness = loudness_track(samples, RATE, count, (start, end))
     content, closure = speech_motion(phones, loudness, average_head_lips())
     return Clip(
@@ -72,7 +73,7 @@ def aperture(weights: np.ndarray) -> np.ndarray:
 
 
 def test_frames_of_a_recording():
-    assert [frame_count(s) for s in (0.0, 1 / 30, 0.034, 2.978, 3.0)] == [0, 1, 2, 90, 90]
+    assert [frame_count(n, 30, sample_rate=48000) for n in (0, 1600, 1632, 142_944, 144_000)] == [0, 1, 2, 90, 90]
 
 
 def test_rts_is_the_most_probable_path():
@@ -110,7 +111,7 @@ def test_resampling_25_to_30_fps():
     source = np.arange(75) / 25
     times = np.arange(90) / 30
     tracks = np.stack([source, 2 * source], 1)
-    np.testing.assert_allclose(resample(tracks, source, times)[:85, 1], 2 * times[:85])
+    np.testing.assert_allclose(interpolate(times, source, tracks)[:85, 1], 2 * times[:85])
 
 
 # -- head, lips --------------------------------------------------------------------------------------------------------
@@ -330,7 +331,7 @@ def test_copies_are_repeatable_and_different():
 def test_copies_stay_in_step(copy):
     """Sound and motion of a copy must still agree: the mouth opens while the phones of open vowels sound."""
     out = augmented(CLIP, copy)
-    count = frame_count(len(out.samples) / out.sample_rate)
+    count = frame_count(len(out.samples), 30, sample_rate=out.sample_rate)
     for track in (out.content, out.envelope, out.closure, out.activity, out.loudness):
         assert len(track) == count
     opened, vowel = aperture(out.content), next(p for p in out.phones if p.name == "AE")

@@ -220,6 +220,7 @@ def test_cosine_rate_warms_up_and_ends_low():
     assert rates[0] < 0.1 and max(rates) == pytest.approx(1.0, abs=1e-3) and rates[-1] == pytest.approx(0.02, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_overfits_one_clip_below_a_tenth_of_a_millimetre(tmp_path):
     folder = make_data(tmp_path / "one", clips=1)
     config = tiny_config(folder, epochs=30, steps_per_epoch=20, validate_every=100, data={**tiny_config(folder).data, "batch_size": 1})
@@ -615,6 +616,7 @@ def free_run(trainer: Trainer) -> torch.Tensor:
     return torch.cat([part.fused for part in trainer.model.generate(*(f[:, :frames] for f in features), **condition)], dim=1)
 
 
+@pytest.mark.slow
 def test_processes_train_as_one_on_all_their_batches(folder, tmp_path):
     """Two processes, two steps: the same function as one process that takes the mean gradient of both batches."""
     config = tiny_config(folder, epochs=1, steps_per_epoch=2)
@@ -676,7 +678,8 @@ def test_missing_data_says_how_to_make_it(tmp_path):
 @pytest.mark.parametrize("path", sorted(Path("train/configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configs_are_valid(path):
     if path.stem == "hearing":
-        return read_hearing_config(path)
+        assert read_hearing_config(path).steps > 0
+        return
     config = read_config(path)
     losses.LossWeights(**config.losses)
     assert json.dumps(config.data)

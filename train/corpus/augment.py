@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
+from emoface.clock import frame_count, interpolate
+
 from .channels import FPS
 from .clip import TRACKS, Clip, read_audio
 from .coarticulation import Phone
-from .smoothing import frame_count, resample
 
 SPEEDS = tuple(np.round(np.arange(0.88, 1.141, 0.02), 2))
 EDGE_FADE_S = 0.2
@@ -57,7 +58,7 @@ def _crop_silence(clip: Clip, before: float, after: float, changes: dict) -> Cli
     first = max(int((clip.speech[0] - before) * FPS), 0)
     start = int(round(first / FPS * clip.sample_rate))
     samples = clip.samples[start : int((clip.speech[1] + after) * clip.sample_rate)]
-    count = frame_count(len(samples) / clip.sample_rate)
+    count = frame_count(len(samples), 30, sample_rate=clip.sample_rate)
     tracks = _tracks(clip, lambda _, value: value[first : first + count])
     changes["crop_s"] = [first / FPS, round(len(samples) / clip.sample_rate, 3)]
     return replace(clip, samples=samples, **tracks, **_times(clip, 1.0, -first / FPS))
@@ -69,9 +70,9 @@ def _at_speed(clip: Clip, speed: float, changes: dict) -> Clip:
     if speed == 1.0:
         return clip
     samples = resample_poly(clip.samples, 100, int(round(speed * 100))).astype(np.float32)
-    times = np.arange(frame_count(len(samples) / clip.sample_rate)) / FPS * speed
+    times = np.arange(frame_count(len(samples), 30, sample_rate=clip.sample_rate)) / FPS * speed
     source_times = np.arange(len(clip.content)) / FPS
-    tracks = _tracks(clip, lambda _, value: resample(value, source_times, times))
+    tracks = _tracks(clip, lambda _, value: interpolate(times, source_times, value))
     return replace(clip, samples=samples, **tracks, **_times(clip, 1 / speed, 0.0))
 
 
@@ -81,7 +82,7 @@ def _padded(clip: Clip, before: float, after: float, changes: dict) -> Clip:
     changes["padding_s"] = [round(head / FPS, 3), round(tail / FPS, 3)]
     lead = np.zeros(int(round(head / FPS * clip.sample_rate)), np.float32)
     samples = np.concatenate([lead, clip.samples, np.zeros(int(tail / FPS * clip.sample_rate), np.float32)])
-    extra = frame_count(len(samples) / clip.sample_rate) - head - len(clip.content)
+    extra = frame_count(len(samples), 30, sample_rate=clip.sample_rate) - head - len(clip.content)
     fade = max(int(EDGE_FADE_S * FPS), 1)
     down = 0.5 + 0.5 * np.cos(np.pi * np.arange(1, fade + 1) / (fade + 1))
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import binary_dilation
 
+from emoface.clock import interpolate
+
 from .channels import COUNT, FPS, GAZE_AND_TONGUE, INDEX, NAMES, columns
 from .lips import EYE_DISTANCE_MM, LipResponse
-from .smoothing import fill_gaps, resample, rts_smooth
+from .smoothing import fill_gaps, rts_smooth
 
 MOUTH_RATIO, BROW_RATIO = 10.0, 3.0  # process over measurement noise; less than 10 opens the bilabials
 GAINS = dict(
@@ -115,13 +117,13 @@ def drive(capture: Capture, rest: Rest, times: np.ndarray, lips: LipResponse) ->
 
     smooth = rts_smooth(tracks, MOUTH_RATIO)
     smooth[:, _BROW] = rts_smooth(tracks[:, _BROW], BROW_RATIO)
-    weights = resample(_scale(smooth[:, :COUNT], rest.scores), source_times, times)
-    raw_gap = resample(tracks[:, COUNT], source_times, times)
-    gap = resample(np.maximum(smooth[:, COUNT], 0), source_times, times)
+    weights = interpolate(times, source_times, _scale(smooth[:, :COUNT], rest.scores))
+    raw_gap = interpolate(times, source_times, tracks[:, COUNT])
+    gap = interpolate(times, source_times, np.maximum(smooth[:, COUNT], 0))
     # A closure may last one video frame: look at the nearest one, not between two.
     nearest = np.clip(np.round(times * capture.fps), 0, len(valid) - 1).astype(int)
     sealed = np.minimum(tracks[nearest, COUNT], gap) < SEAL_BELOW_MM
-    width_raw, width = ((resample(track[:, COUNT + 1], source_times, times) / rest.width_mm - 1) * lips.width_rest_mm for track in (tracks, smooth))
+    width_raw, width = ((interpolate(times, source_times, track[:, COUNT + 1]) / rest.width_mm - 1) * lips.width_rest_mm for track in (tracks, smooth))
     for _ in range(3):  # each moves the other a little
         lock_width(weights, width, lips)
         lock_aperture(weights, gap, sealed, lips)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from emoface.clock import frame_count
 from emoface.files import atomic_path
 
 from .channels import FPS, INDEX, NAMES, columns
@@ -31,7 +32,6 @@ from .drive import drive, resting_face
 from .grid import SILENCE_WORDS, read_captures, silent_frames, speech_of_words
 from .lips import average_head_lips
 from .phones import Aligner, align_cached, read_word_table
-from .smoothing import frame_count
 
 PRIOR_FRAMES = 15.0  # how many real frames outweigh the hand-made shape
 OTHER_ACCENT = ("AO", "AA", "OY")  # British "four" and "are" say little about American "talking" and "dogs"
@@ -66,7 +66,7 @@ def training_frames(data: Path, cache: Path, limit: int) -> tuple[np.ndarray, np
         text = " ".join(w for _, _, w in words[name] if w not in SILENCE_WORDS)
         phones = align_cached(samples, text, cache / f"{name}.json", aligner)
         if phones:
-            count = frame_count(len(samples) / rate)
+            count = frame_count(len(samples), 30, sample_rate=rate)
             dominances.append(dominance(phones, count))
             weights.append(drive(captures[name], rest, np.arange(count) / FPS, lips).weights)
     return np.concatenate(dominances), np.concatenate(weights)

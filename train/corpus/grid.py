@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from emoface.clock import frame_count
+
 from .channels import FPS
 from .clip import Clip, read_audio, split_of
 from .drive import CORNERS, Capture, drive, lip_gap_mm, measured_closure, resting_face, to_our_order
 from .envelope import accent_track, emotion_envelope, loudness_track, speech_activity, speech_interval
 from .lips import LipResponse
 from .phones import read_word_table
-from .smoothing import frame_count
 
 ASPECT = 360 / 288
 LANDMARK_SCALE = 20000.0
@@ -77,7 +78,7 @@ def _clip(identity, audio, capture, rest, words, speaker, split, lips, rejected)
         rejected.append(f"{identity}: no face in {missing:.0%} of the frames")
         return None
     samples, rate = read_audio(audio)
-    count = frame_count(len(samples) / rate)
+    count = frame_count(len(samples), 30, sample_rate=rate)
     speech = speech_of_words(words) if words else speech_interval(samples, rate)
     motion = drive(capture, rest, np.arange(count) / FPS, lips)
     activity = speech_activity(count, speech)

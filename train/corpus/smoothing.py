@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from emoface.clock import interpolate
+
 _F = np.array([[1.0, 1.0], [0.0, 1.0]])
 _Q = np.array([[0.25, 0.5], [0.5, 1.0]])
 
@@ -39,21 +41,5 @@ def fill_gaps(tracks: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Replace the frames of (T, C) where ``valid`` (T,) is false by linear interpolation; needs one valid frame."""
     if valid.all():
         return tracks
-    t, known = np.arange(len(tracks)), np.flatnonzero(valid)
-    return np.stack([np.interp(t, known, column[known]) for column in tracks.T], axis=1)
-
-
-def resample(tracks: np.ndarray, source_times: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Linear interpolation of (T,) or (T, C) tracks at ``times``; ends are held."""
-    if tracks.ndim == 1:
-        return np.interp(times, source_times, tracks)
-    position = np.clip(np.interp(times, source_times, np.arange(len(tracks))), 0, len(tracks) - 1)
-    low = np.floor(position).astype(int)
-    high = np.minimum(low + 1, len(tracks) - 1)
-    part = (position - low)[:, None]
-    return tracks[low] * (1 - part) + tracks[high] * part
-
-
-def frame_count(seconds: float, fps: float = 30.0) -> int:
-    """Mesh frames of a recording: ``ceil(30 * seconds)``."""
-    return int(np.ceil(round(seconds * fps, 6)))
+    t = np.arange(len(tracks))
+    return interpolate(t, t[valid], tracks[valid])

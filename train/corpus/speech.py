@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from emoface.clock import frame_count
+
 from .clip import Clip, read_audio, split_of
 from .coarticulation import Phone, speech_motion, speech_of, spoken_runs
 from .emotion import EmotionTargets, parse_ravdess_name
 from .envelope import accent_track, emotion_envelope, loudness_track, speech_activity
 from .lips import LipResponse
 from .phones import Aligner, align_cached, read_phone_table
-from .smoothing import frame_count
 
 RAVDESS_TRAIN_ACTORS, RAVDESS_VAL_ACTORS = range(1, 19), (19, 20)
 RAVDESS_TEXT = {1: "Kids are talking by the door", 2: "Dogs are sitting by the door"}
@@ -22,7 +23,7 @@ RAVDESS_TEXT = {1: "Kids are talking by the door", 2: "Dogs are sitting by the d
 
 def animate(samples: np.ndarray, rate: int, phones: list[Phone], lips: LipResponse) -> dict:
     """Tracks of modelled speech motion, by the field names of ``Clip``."""
-    count = frame_count(len(samples) / rate)
+    count = frame_count(len(samples), 30, sample_rate=rate)
     speech = speech_of(phones)
     loudness = loudness_track(samples, rate, count, speech)
     content, closure = speech_motion(phones, loudness, lips)

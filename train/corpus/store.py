@@ -9,18 +9,18 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from emoface.clock import frame_count
 from emoface.files import atomic_path
 
 from .channels import NAMES
 from .clip import TRACKS, Clip
-from .smoothing import frame_count
 
 
 def write_part(clip: Clip, out: Path) -> None:
     """Store one clip: its sound, and everything else in ``parts/ID.npz``, written last."""
     count, missing = len(clip.content), np.full(len(clip.content), np.nan)
     tracks = {name: getattr(clip, name) if getattr(clip, name) is not None else missing for name in TRACKS}
-    expected = frame_count(len(clip.samples) / clip.sample_rate)
+    expected = frame_count(len(clip.samples), 30, sample_rate=clip.sample_rate)
     if count != expected or any(len(track) != count for track in tracks.values()):
         raise RuntimeError(f"{clip.identity}: tracks, audio and motion differ in length.")
     with atomic_path(out / "audio" / f"{clip.identity}.wav") as path:

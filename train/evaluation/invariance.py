@@ -12,10 +12,12 @@ from __future__ import annotations
 import argparse
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soxr
+from tqdm import tqdm
 
 from emoface import EmoFacePipeline
 from emoface.animation import Animation
@@ -89,7 +91,7 @@ def measure(pipe: EmoFacePipeline, sounds: Sequence[Audio], voices: Sequence[np.
     """For every change: name, recordings whose label stays, mean r of the jaw, mean absolute lag in ms."""
     plain = [pipe(audio) for audio in sounds]
     rows = []
-    for name, change in changes(voices).items():
+    for name, change in tqdm(changes(voices).items(), "changes", disable=None):
         same, r, lag = 0, [], []
         for audio, answer in zip(sounds, plain):
             changed = pipe(change(audio.samples, np.random.default_rng(zlib.crc32(f"{name}/{audio.name}".encode()))))
@@ -107,24 +109,34 @@ def table(rows: list[tuple[str, int, float, float]], count: int) -> str:
     return "\n".join(lines + [f"| {name} | {same} | {r:.3f} | {lag:.0f} |" for name, same, r, lag in rows]) + "\n"
 
 
+def beginning(audio: Audio, seconds: float) -> Audio:
+    return replace(audio, samples=audio.samples[: round(seconds * audio.sample_rate)])
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sounds", nargs="+", type=Path, metavar="SOUND", help="recordings, each of one person")
+    parser.add_argument("--count", type=int, metavar="N", help="take only N of the recordings, spread evenly over the list")
+    parser.add_argument("--seconds", type=float, default=4.0, metavar="S", help="take only the first S seconds of each (default: 4)")
     parser.add_argument("--voices", nargs="+", type=Path, metavar="SOUND", help="who talks in the background (default: the recordings)")
     parser.add_argument("--model", metavar="PATH_OR_ID", help="default: embedded")
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="also write the table here")
     arguments = parser.parse_args(argv)
     pipe = EmoFacePipeline.from_pretrained(arguments.model)
-    sounds = [load_audio(path) for path in arguments.sounds]
-    voices = [load_audio(path).samples for path in arguments.voices or arguments.sounds]
+    if (arguments.count is not None and arguments.count < 1) or not arguments.seconds > 0.5:
+        parser.error("--count is at least 1, --seconds more than 0.5")
+    paths = arguments.sounds[:: max(1, len(arguments.sounds) // (arguments.count or len(arguments.sounds)))][: arguments.count]
+    sounds = [beginning(load_audio(path), arguments.seconds) for path in paths]
+    voices = [load_audio(path).samples for path in arguments.voices or paths]
     text = table(measure(pipe, sounds, voices), len(sounds))
     print(text)
     if arguments.out:
         arguments.out.write_text(
             "# Does the face stay the same when only the recording differs?\n\n"
-            f"`python -m train.evaluation.invariance SOUND ... --out docs/invariance.md`, model {pipe.name}, {len(sounds)} recordings: each one\n"
-            "animated as it is and with one thing changed. *Same label*: the emotion heard stays. *jaw, r* and *lag*: against the\n"
-            "answer to the unchanged recording. Levels of noise and background are below the voice's own.\n\n" + text
+            f"`python -m train.evaluation.invariance SOUND ... --count {len(sounds)} --seconds {arguments.seconds:g} --out docs/invariance.md`, model {pipe.name}:\n"
+            "each recording animated as it is and with one thing changed. *Same label*: the emotion heard stays. *jaw, r* and *lag*: against the\n"
+            "answer to the unchanged recording. Levels of noise and background are below the voice's own. Recordings: "
+            + ", ".join(f"`{path.name}`" for path in paths) + ".\n\n" + text
         )
 
 

@@ -7,8 +7,7 @@ which keeps them as they are (``hearing`` in its settings). Seeded and resumable
 from __future__ import annotations
 
 import copy
-import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -18,9 +17,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from emoface.configuration import EmoFaceConfig
-from emoface.files import atomic_path
 from emoface.modeling import EmoFaceModel
 
+from ..checkpoint import average_weights, read_checkpoint, warm_cosine, write_checkpoint
 from .batches import Balanced, HearingBatch
 
 PARTS = ("emotion_mix", "slow_track", "classifier")
@@ -123,19 +122,14 @@ class HearingTrainer:
         return self.out / "checkpoint.pt"
 
     def save(self) -> None:
-        state = dict(
-            heard=self.heard.state_dict(), averaged=self.averaged.state_dict(), optimizer=self.optimizer.state_dict(), step=self.step,
-            config=asdict(self.config),
+        write_checkpoint(
+            self.checkpoint, self.config, heard=self.heard.state_dict(), averaged=self.averaged.state_dict(), optimizer=self.optimizer.state_dict(), step=self.step
         )
-        with atomic_path(self.checkpoint) as path:
-            torch.save(state, path)
 
     def resume(self) -> None:
-        if not self.checkpoint.exists():
+        state = read_checkpoint(self.checkpoint, self.config)
+        if state is None:
             return
-        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-        if state["config"] != asdict(self.config):
-            raise SystemExit(f"{self.checkpoint} was made with other settings; choose another --out or delete it.")
         self.heard.load_state_dict(state["heard"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -168,10 +162,9 @@ class HearingTrainer:
         Raises:
             FloatingPointError: when the loss is not finite.
         """
-        warm = self.config.steps // 20 + 1
-        phase = max(self.step - warm, 0) / max(self.config.steps - warm, 1)
+        share = warm_cosine(self.step, warm=self.config.steps // 20 + 1, total=self.config.steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * min((self.step + 1) / warm, 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * phase)))
+            group["lr"] = self.config.learning_rate * share
         total, values = hearing_losses(self.model, batch, self.config)
         if not torch.isfinite(total):
             raise FloatingPointError(f"The loss is not finite at step {self.step}: lower the learning rate.")
@@ -179,8 +172,5 @@ class HearingTrainer:
         total.backward()
         nn.utils.clip_grad_norm_(self.heard.parameters(), 1.0)
         self.optimizer.step()
-        with torch.no_grad():
-            share = 1 - min(self.config.averaging, (self.step + 1) / (self.step + 10))
-            for mean, value in zip(self.averaged.parameters(), self.heard.parameters(), strict=True):
-                mean.lerp_(value, share)
+        average_weights(self.averaged.parameters(), self.heard.parameters(), decay=self.config.averaging, step=self.step)
         return values

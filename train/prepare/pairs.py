@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import savgol_filter
 
+from emoface.clock import interpolate
 from train.corpus.channels import FPS
 from train.corpus.coarticulation import Phone
 from train.corpus.compose import seal
 from train.corpus.lips import average_head_lips
-from train.corpus.smoothing import resample
 
 FEATURE_RATE = 50.0
 
@@ -100,7 +100,7 @@ def warp(tracks: np.ndarray, time_map: TimeMap, count: int, *, fps: float = FPS)
     """(count, ...) motion of B on A's clock; ``tracks`` (T, ...) is B's motion, e.g. weights or vertices."""
     flat = np.asarray(tracks).reshape(len(tracks), -1)
     times = np.clip(time_map(np.arange(count) / fps), 0, (len(flat) - 1) / fps)
-    return resample(flat, np.arange(len(flat)) / fps, times).reshape(count, *np.shape(tracks)[1:])
+    return interpolate(times, np.arange(len(flat)) / fps, flat).reshape(count, *np.shape(tracks)[1:])
 
 
 def warp_weights(weights: np.ndarray, closure: np.ndarray, time_map: TimeMap, *, lips=None) -> np.ndarray:

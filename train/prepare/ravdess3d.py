@@ -23,9 +23,10 @@ import numpy as np
 from tqdm import tqdm
 
 from emoface.audio import load_audio
+from emoface.clock import frame_count, interpolate
 from emoface.errors import EmoFaceError
 from train.corpus.emotion import parse_ravdess_name
-from train.corpus.smoothing import fill_gaps, frame_count, resample, rts_smooth
+from train.corpus.smoothing import fill_gaps, rts_smooth
 from train.corpus.speech import RAVDESS_TEXT
 
 from .flame_model import EXPRESSION_COUNT, SHAPE_COUNT, Flame
@@ -97,7 +98,7 @@ def _write(
     audio = load_audio(sound)
     samples = to_16k(audio.samples, audio.sample_rate)
     vertices = animate(_flame(flame), shape, code, fix=fix, fps=fps)
-    frames = min(len(vertices), frame_count(len(samples) / 16000))
+    frames = min(len(vertices), frame_count(len(samples), 30, sample_rate=16000))
     fields["phones"] = aligned(samples, fields["text"], out / "alignments" / f"{name}.json")
     return write_clip(out, dict(id=identity, **fields), vertices[:frames], samples)
 
@@ -179,7 +180,7 @@ def animate(model: Flame, shape: np.ndarray, codes: Codes, *, fix: str = "global
         jaw = np.zeros_like(jaw)
     source = np.arange(len(expression)) / fps
     times = np.arange(int(np.floor(round(source[-1] * FPS, 6))) + 1) / FPS
-    expression, turn, jaw = (resample(x, source, times) for x in (expression, turn, jaw))
+    expression, turn, jaw = (interpolate(times, source, x) for x in (expression, turn, jaw))
     return model.vertices(shape, expression, jaw, turn)
 
 

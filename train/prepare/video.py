@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from emoface.audio import load_audio
+from emoface.clock import frame_count, interpolate
 from emoface.errors import EmoFaceError
 from emoface.files import atomic_path
 from train.corpus.channels import FPS
@@ -27,7 +28,6 @@ from train.corpus.emotion import parse_ravdess_name
 from train.corpus.envelope import accent_track, emotion_envelope, loudness_track, speech_activity, speech_interval
 from train.corpus.grid import silent_frames
 from train.corpus.lips import average_head_lips
-from train.corpus.smoothing import frame_count, resample
 from train.corpus.speech import RAVDESS_TEXT
 from train.corpus.store import merge, write_part
 
@@ -165,7 +165,7 @@ def measure(video: Path, target: Path, model: Path) -> None:
     nearest = np.abs(times[None] - even[:, None]).argmin(axis=1) if len(times) < 20000 else np.searchsorted(times, even)
     with atomic_path(target) as path:
         np.savez(
-            path, scores=resample(rows[0], times, even)[:, :] * detected[nearest, None], gap_mm=gap[nearest], width_mm=width[nearest],
+            path, scores=interpolate(even, times, rows[0])[:, :] * detected[nearest, None], gap_mm=gap[nearest], width_mm=width[nearest],
             detected=detected[nearest], pose=rows[2][nearest], fps=fps,
         )
 
@@ -265,7 +265,7 @@ def _write(
     """Drive the head with a video's measurements and store the clip."""
     audio = load_audio(video, max_seconds=max_seconds)
     samples, rate = np.asarray(audio.samples, np.float32), audio.sample_rate
-    count = frame_count(len(samples) / rate)
+    count = frame_count(len(samples), 30, sample_rate=rate)
     speech = speech_interval(samples, rate)
     motion = drive(capture, rest, np.arange(count) / FPS, average_head_lips())
     activity, loudness = speech_activity(count, speech), loudness_track(samples, rate, count, speech)
