@@ -344,16 +344,16 @@ def _curls(skull: Skull, *, seed: int, spacing: float, volume: float, radius: fl
     far = np.linalg.norm(flat - CENTER, axis=1)
     paths = (CENTER + unit(flat - CENTER) * np.maximum(far, skull.radius(flat) + 1.0)[:, None]).reshape(paths.shape)
     hairs = ribs(paths, roots, np.full(len(roots), width) * rng.uniform(0.8, 1.2, len(roots)), np.full(len(roots), 0.3 * width), rng,
-                 contrast=0.22, start=0.9, tip=0.45, closed=False)
+                 contrast=0.16, start=0.9, tip=0.12, closed=False)
     depth = smoothstep(np.linalg.norm(hairs.vertices - CENTER, axis=1) - skull.radius(hairs.vertices), 0.1 * volume, 0.8 * volume)
     return Locks(hairs.vertices, hairs.faces, hairs.roots, hairs.shade * (0.62 + 0.50 * depth))
 
 
 def curly(skull: Skull) -> Locks:
     """A full head of ringlets."""
-    rise = lambda p: 16 * (0.40 + 0.60 * smoothstep(p[:, 1], -20, 100)) * (0.7 + 0.5 * _bumps(p, 14, 3))
-    base = cap(skull, rise, count=3600, shade=lambda p: 0.55 + 0.35 * _bumps(p, 9, 4))
-    return joined([base, _curls(skull, seed=7, spacing=10.2, volume=36, radius=5.2, turns=1.15, width=9.5, steps=6)])
+    rise = lambda p: 21 * (0.40 + 0.60 * smoothstep(p[:, 1], -20, 100)) * (0.62 + 0.62 * _bumps(p, 13, 3))
+    base = cap(skull, rise, count=4600, shade=lambda p: 0.52 + 0.42 * _bumps(p, 8, 4))
+    return joined([base, _curls(skull, seed=7, spacing=9.4, volume=30, radius=4.8, turns=1.0, width=7.5, steps=7)])
 
 
 def coils(skull: Skull) -> Locks:

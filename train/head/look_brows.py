@@ -6,12 +6,12 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .people import PEOPLE, Style
-from .shown import SIDES, Heads, Piece, rows_of, smoothstep
+from .shown import SIDES, Heads, Piece, blend, rows_of, smoothstep
 
 # Middle line of the left brow on the average head (x, y) and its half thickness, mm, from the nose outwards
 LINE = np.array([[11.5, 37.3], [17, 38.7], [26, 40.6], [35, 41.6], [43, 40.2], [52.0, 35.0]])
 HALF = np.array([2.4, 2.9, 2.7, 2.3, 1.7, 0.8])
-HAIRS, LENGTH, WIDTH = 190, 7.0, 0.50
+HAIRS, LENGTH, WIDTH = 250, 7.0, 0.36
 LIFT = (0.10, 0.75)
 """Height of root and middle of a hair above the skin, mm."""
 
@@ -54,31 +54,33 @@ def _middle(style: Style):
     return lambda s: np.column_stack([x(s), y(s) + rise(s)]), lambda s: style.brow * np.maximum(half(s), 0.7)
 
 
-def hairs(style: Style) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 3, 2) roots, middles and tips of the left brow's hairs (x, y) in mm, and (n,) their width."""
+def hairs(style: Style) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n, 3, 2) roots, middles and tips of the left brow's hairs (x, y) in mm, (n,) their width and (n,) how strong each is, 0..1:
+    a brow begins and ends with thin, pale hairs."""
     rng = np.random.default_rng(5)  # the same hairs for everybody: only the line and its thickness differ
-    s = np.sort(rng.beta(1.15, 1.1, HAIRS))
+    s = np.sort(rng.beta(1.05, 1.1, HAIRS))
     across = rng.uniform(-1, 1, HAIRS)
     middle, half = _middle(style)
     ahead = middle(s + 0.01) - middle(s - 0.01)
     ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
     up = np.column_stack([-ahead[:, 1], ahead[:, 0]])
-    root = middle(s) + (across * half(s))[:, None] * up
+    root = middle(s) + (across * half(s) * (0.72 + 0.28 * smoothstep(s, 0, 0.2)))[:, None] * up
     # hairs at the nose stand up; further out they lie down along the brow, the upper ones pointing down, the lower ones up
-    rise = np.radians(46 * (1 - smoothstep(s, 0, 0.36)) + 18 - 40 * smoothstep(across, -0.5, 1.0) * smoothstep(s, 0.08, 0.35)
-                      + rng.normal(0, 7, HAIRS))
+    rise = np.radians(30 * (1 - smoothstep(s, 0, 0.36)) + 18 - 40 * smoothstep(across, -0.5, 1.0) * smoothstep(s, 0.08, 0.35)
+                      + rng.normal(0, 9, HAIRS))
     grow = np.cos(rise)[:, None] * ahead + np.sin(rise)[:, None] * up
-    reach = LENGTH * (0.50 + 0.50 * smoothstep(s, 0, 0.3)) * rng.uniform(0.75, 1.1, HAIRS) * (0.72 + 0.28 * style.brow)
+    reach = LENGTH * (0.42 + 0.58 * smoothstep(s, 0, 0.3)) * rng.uniform(0.75, 1.1, HAIRS) * (0.72 + 0.28 * style.brow)
     bend = np.radians(-14) * smoothstep(s, 0, 0.3)
     later = np.stack([np.cos(bend) * grow.T[0] - np.sin(bend) * grow.T[1], np.sin(bend) * grow.T[0] + np.cos(bend) * grow.T[1]], 1)
     center = root + 0.5 * reach[:, None] * grow
     tip = center + 0.5 * reach[:, None] * later
-    return np.stack([root, center, tip], 1), WIDTH * rng.uniform(0.8, 1.2, HAIRS)
+    strength = smoothstep(s, -0.10, 0.24) * (1 - 0.45 * smoothstep(s, 0.8, 1.0)) * (1 - 0.3 * smoothstep(np.abs(across), 0.55, 1.0))
+    return np.stack([root, center, tip], 1), WIDTH * rng.uniform(0.8, 1.2, HAIRS) * (0.7 + 0.3 * strength), strength
 
 
 def _blades(style: Style) -> tuple[np.ndarray, np.ndarray]:
     """(5 n, 2) corners of the hairs in mm and (5 n,) their height above the skin."""
-    path, width = hairs(style)
+    path, width, _ = hairs(style)
     side = path[:, 2] - path[:, 0]
     side = np.column_stack([-side[:, 1], side[:, 0]]) / np.linalg.norm(side, axis=1, keepdims=True)
     wide = (width / 2)[:, None] * side
@@ -108,7 +110,8 @@ def _brow(heads: Heads, front: Front, side: str) -> Piece:
         mix = lambda values: (values[on] * shares[..., None]).sum(1)
         away = mix(normals)
         places.append(mix(skin) + height[:, None] * 1e-3 * away / np.linalg.norm(away, axis=1, keepdims=True))
-        colors.append(style.brows * shade[:, None])
+        tone = np.median(head.colors[: head.skin_count][heads.names == "forehead"], axis=0)
+        colors.append(blend(style.brows * shade[:, None], tone, 0.75 * (1 - np.repeat(hairs(style)[2], 5))))
     p = places[0]
     if np.cross(p[faces[:, 1]] - p[faces[:, 0]], p[faces[:, 2]] - p[faces[:, 0]])[:, 2].sum() < 0:
         faces = faces[:, ::-1]

@@ -10,7 +10,7 @@ from .shown import SIDES, Heads, Piece, blend, noise, rows_of, smoothstep
 IRIS, PUPIL = 22.5, 8.6  # half angles in degrees
 POLAR = (2.5, 5, 7.4, 8.9, 11, 13.5, 16, 18.5, 20.5, 21.9, 23.2, 25, 28, 32, 37, 43, 50, 60, 74, 92, 125)
 SECTORS = 48
-BULGE = 0.028
+BULGE = 0.004
 """How far the cornea stands out, as a share of the ball's radius."""
 
 
@@ -71,33 +71,63 @@ def _colors(points: np.ndarray, angle: np.ndarray, iris: np.ndarray, seed: int) 
 
 
 def lashes(heads: Heads) -> list[Piece]:
-    """Soft wedges that grow together at the root: long ones on the upper lid, short and sparse ones on the lower."""
-    return [_lash_row(heads, side, upper) for side in SIDES for upper in (True, False)]
+    """Thin wedges over a dark line that they grow from: long ones on the upper lid, short and pale ones on the lower."""
+    return [row(heads, side, upper) for side in SIDES for upper in (True, False) for row in (_lash_line, _lash_row)]
+
+
+LASHES = {True: (42, 5.0, 0.62, 0.10), False: (24, 1.5, 0.42, 0.55)}
+"""Of the upper (True) and the lower lid: number, length in mm, width as a share of the distance, share of skin in their colour."""
+
+
+def _lash_colors(heads: Heads, upper: bool, share: np.ndarray) -> list[np.ndarray]:
+    """By head (n, 3) dark brown mixed with as much of the lids' skin as ``share`` (n,) says, and more on the lower lid."""
+    colors = []
+    for head, person in zip(heads.all, PEOPLE):
+        tone = np.median(head.colors[: head.skin_count][np.char.startswith(heads.names.astype(str), "eyelid")], axis=0).astype(float)
+        pale = LASHES[upper][3]
+        colors.append(blend(np.tile(np.minimum(person.brows, 70) * 0.55, (len(share), 1)), tone * 0.8, pale + (1 - pale) * share))
+    return colors
+
+
+def _lash_line(heads: Heads, side: str, upper: bool) -> Piece:
+    """A narrow strip along the front edge of the lid: from afar the roots of lashes are one line, single wedges would be dots."""
+    rings = [heads.lid_line(side, ring, upper) for ring in (1, 2, 3)]
+    n = len(rings[0])
+    reach = np.sin(np.pi * np.clip((np.arange(n) + (0.2 if upper else -2)) / (n - (0.8 if upper else 3)), 0, 1)) ** 0.6  # narrow at its ends
+    low, high = (0.30, 0.22) if upper else (0.10, 0.16)
+    shares = [np.column_stack([low * reach, 1 - low * reach, 0 * reach]), np.column_stack([0 * reach, 1 - high * reach, high * reach])]
+    rows = rows_of(np.tile(np.column_stack(rings), (2, 1)), np.concatenate(shares), len(heads.average.template))
+    away = np.outer(np.tile(reach, 2), [0, 0.04, 0.16] if upper else [0, 0, 0.02]) * 1e-3
+    a = np.arange(n - 1)
+    faces = np.concatenate([np.stack([a, a + 1, a + n + 1], 1), np.stack([a, a + n + 1, a + n], 1)])
+    faces = np.concatenate([faces, faces[:, ::-1]])
+    colors = _lash_colors(heads, upper, np.repeat([0.0, 0.45], n) if upper else np.repeat([0.15, 0.6], n))
+    return Piece(np.full(2 * n, f"lashes_{side}"), rows, faces, colors, [np.asarray(rows @ h.template) + away for h in heads.all])
 
 
 def _lash_row(heads: Heads, side: str, upper: bool) -> Piece:
     head, sign = heads.average, 1 if side == "left" else -1
     line = heads.lid_line(side, 2, upper)
     edge = heads.lid_line(side, 1, upper)
-    count, length, wide = (33, 5.4, 1.10) if upper else (15, 2.2, 0.40)
+    count, length, wide, _ = LASHES[upper]
     walked = np.r_[0, np.cumsum(np.linalg.norm(np.diff(head.template[line], axis=0), axis=1))]
     walked /= walked[-1]
-    stations = np.linspace(0.10, 0.99, count) if upper else np.linspace(0.35, 0.95, count)
+    stations = np.linspace(0.10, 0.99, count) if upper else np.linspace(0.30, 0.95, count)
     half = (stations[1] - stations[0]) / 2 * wide
     indices, weights, away, faces, along = [], [], [], [], []
     rng = np.random.default_rng(13)
     for number, s in enumerate(stations):
-        fan = 0.95 * (s - 0.40) + 0.22 * (1 - number % 3) + rng.normal(0, 0.05)  # tips of three lean together
-        grow = np.array([sign * fan, 0.42 if upper else -0.62, 0.86])
+        fan = 0.95 * (s - 0.40) + 0.16 * (1 - number % 3) + rng.normal(0, 0.07)  # tips of three lean together
+        grow = np.array([sign * fan, 0.30, 0.90]) if upper else np.array([sign * fan, -0.92, 0.08])  # the lower ones lie close: a shut eye covers them
         grow /= np.linalg.norm(grow)
-        curl = np.array([sign * 0.12 * fan, 0.42 if upper else -0.10, -0.12])
-        reach = length * (0.35 + 0.65 * np.sin(np.pi * min(s, 0.999) ** 1.25)) * rng.uniform(0.78, 1.08)
-        for at, out in ((s - half, 0.0), (s + half, 0.0), (s - half * 0.62, 0.5), (s + half * 0.62, 0.5), (s, 1.0)):
+        curl = np.array([sign * 0.12 * fan, 0.55 if upper else -0.10, -0.16])
+        reach = length * (0.35 + 0.65 * np.sin(np.pi * min(s, 0.999) ** 1.25)) * rng.uniform(0.70, 1.08)
+        for at, out in ((s - half, 0.0), (s + half, 0.0), (s - half * 0.7, 0.5), (s + half * 0.7, 0.5), (s, 1.0)):
             k = int(np.clip(np.searchsorted(walked, at) - 1, 0, len(line) - 2))
             share = np.clip((at - walked[k]) / (walked[k + 1] - walked[k]), 0, 1)
             indices.append([*line[k: k + 2], *edge[k: k + 2]])
             weights.append(np.outer([0.85, 0.15], [1 - share, share]).ravel())
-            away.append(np.array([0, 0, 0.15]) + reach * (out * grow + out**2 * curl))
+            away.append(np.array([0, 0, 0.15 if upper else 0.0]) + reach * (out * grow + out**2 * curl))
             along.append(out)
         first = 5 * number
         blade = np.array([[0, 1, 3], [0, 3, 2], [2, 3, 4]]) + first
@@ -105,11 +135,7 @@ def _lash_row(heads: Heads, side: str, upper: bool) -> Piece:
     rows = rows_of(np.array(indices), np.array(weights), len(head.template))
     away = np.array(away) * 1e-3
     places = [np.asarray(rows @ h.template) + away * (1.0 if h.index % 2 else 0.72) for h in heads.all]  # women have odd numbers
-    shade = np.clip(np.array(along), 0, 1)[:, None]
-    colors = []
-    for person in PEOPLE:
-        dark = np.minimum(person.brows, 70) * 0.55
-        colors.append(np.tile(dark, (len(along), 1)) * (1 + 0.3 * shade))
+    colors = _lash_colors(heads, upper, 0.35 * np.array(along) ** 2)
     return Piece(np.full(len(along), f"lashes_{side}"), rows, np.concatenate(faces), colors, places)
 
 
