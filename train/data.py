@@ -48,6 +48,10 @@ class Batch:
     """(B,) true where e1 is neutral."""
     prosody: Tensor | None = None
     """(B, T, 3) of the content, see ``emoface.prosody``."""
+    spoken: Tensor | None = None
+    """(B, n) the corpus' clips whose speech it is, one after the other; -1 where there are fewer."""
+    letters: Tensor | None = None
+    """(B, n) what is said, 1-based in ``train.baselines.letters.ALPHABET``; 0 behind the end. Only for those who read lips."""
 
     def to(self, device) -> Batch:
         def move(value):
@@ -225,6 +229,7 @@ class Sampler:
             motions=tuple(motions), heard=tuple(features) or None,
             plain=torch.tensor([clips[item["speech"][0] if item["lenders"][0] is None else item["lenders"][0]]["emotion"] == "neutral" for item in items]),
             prosody=None if self.prosody is None else pad([self._rows(self.prosody, item["speech"])[:frames] for item in items]),
+            spoken=pad([np.array(item["speech"]) + 1 for item in items], np.int64) - 1,
         )
 
     def _rows(self, array: np.ndarray, speech: list[int]) -> np.ndarray:
