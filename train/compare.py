@@ -383,7 +383,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m train.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data/corpus"), help="a corpus with cached features (train.features)")
     parser.add_argument("--methods", nargs="+", default=["all"], choices=["all", *METHODS], metavar="NAME", help="all, or some of: " + ", ".join(METHODS))
-    parser.add_argument("--steps", type=int, default=120, help="of each stage of each method")
+    parser.add_argument("--steps", type=int, default=150, help="of each stage of each method")
     parser.add_argument("--frames", type=int, default=400, help="of a batch, about")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each method")
     parser.add_argument("--grid-every", type=int, default=15, help="every n-th held-out clip of GRID's trained speaker")

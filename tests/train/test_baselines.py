@@ -205,6 +205,22 @@ def test_heads_in_a_basis_are_plain_layers_after_merging():
     torch.testing.assert_close(animated(network, given), before)
 
 
+def test_vocas_basis_starts_as_the_motion_that_is_there():
+    """In plain vertices and in shapes alike: the mean, and components as long as the motion is wide, so that none is mere noise."""
+    network, given = tiny("voca")
+    shapes = torch.linalg.qr(torch.randn(3 * S, 5))[0].T.reshape(5, S, 3)
+    moving = torch.randn(B, T, 5) * torch.tensor([3.0, 1, 0, 0, 0]) + 1
+    given.motions = (DenseMotion(1e-3 * torch.einsum("btk,ksx->btsx", moving, shapes)),) * 2
+    frames = network.whole_truth(given)[given.mask]
+    for learned in (False, True):
+        if learned:
+            network.learn_in_basis(1e-3 * shapes)
+        network.begin(0, batches=lambda i: given, steps=1)
+        weight = network.basis.weight.detach()
+        torch.testing.assert_close(network.basis.bias.detach(), frames.mean(0), atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(weight @ weight.T, torch.cov(frames.T, correction=0), atol=2e-2, rtol=1e-2)
+
+
 def test_a_stopped_training_ends_with_the_same_weights(tmp_path):
     def trained(*seconds):
         network, given = tiny("codetalker")  # two stages

@@ -26,7 +26,7 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="module")
 def options(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
-    return [f"--data={corpus.folder}", f"--out={folder / 'c.json'}", f"--runs={folder / 'runs'}", "--steps=40", "--frames=120", "--ravdess-every=6", "--grid-every=1"]
+    return [f"--data={corpus.folder}", f"--out={folder / 'c.json'}", f"--runs={folder / 'runs'}", "--steps=60", "--frames=200", "--ravdess-every=6", "--grid-every=1"]
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def test_methods_learn_and_stand_beside_fixed_answers(table):
     value = lambda who, key: found["rows"][who]["measures"][key]["value"]
     assert list(found["rows"]) == ["static template", "mean motion", "label mean", "target", "voca", "faceformer"]
     for name in ("voca", "faceformer"):
-        assert value(name, "ravdess lve") < 0.8 * value("static template", "ravdess lve")
-        assert value(name, "grid aperture_r") > 0.3
+        assert value(name, "ravdess lve") < 0.9 * value("static template", "ravdess lve")
+        assert value(name, "grid aperture_r") > 0.3 and value(name, "ravdess torn") < 5
     assert value("target", "ravdess lve") == 0 and value("target", "ravdess upper") == pytest.approx(1)
     assert value("target", "ravdess mtm") == 0 and value("target", "ravdess turns") == 100
     assert value("static template", "grid aperture_r") == 0 and value("static template", "grid turns") == 0

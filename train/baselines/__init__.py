@@ -29,7 +29,7 @@ class Method:
     """What it is told besides the speech."""
     small: dict = field(default_factory=dict)
     """Sizes of the comparison on a CPU."""
-    rate: float = 2e-3
+    rate: float = 5e-3
     """Learning rate of the comparison."""
     licence: str = ""
     """Of the original's code, which was not used."""

@@ -170,14 +170,14 @@ def original(name: str, network: Baseline, folder: Path) -> nn.Module:
     with importing_from(folder.resolve()):
         try:
             source = importlib.import_module(module)
+            kind = source.Faceformer if name == "faceformer" else source.CodeTalker
+            # Its encoder is not wanted, and the codebook's file is not there: both come from the weights copied below.
+            nothing = patch.object(source.torch, "load", lambda *_, **__: {"state_dict": {}})
+            lenient = patch.object(nn.Module, "load_state_dict", lambda *_, **__: None)
+            with patch.object(source, "Wav2Vec2Model", SimpleNamespace(from_pretrained=lambda *_: Heard())), nothing, lenient:
+                theirs = kind(args)
         except ImportError as error:
-            raise EmoFaceError(f"{folder} holds no usable copy of {name}'s repository ({error}).") from error
-        kind = source.Faceformer if name == "faceformer" else source.CodeTalker
-        # Its encoder is not wanted, and the codebook's file is not there: both come from the weights copied below.
-        nothing = patch.object(source.torch, "load", lambda *_, **__: {"state_dict": {}})
-        lenient = patch.object(nn.Module, "load_state_dict", lambda *_, **__: None)
-        with patch.object(source, "Wav2Vec2Model", SimpleNamespace(from_pretrained=lambda *_: Heard())), nothing, lenient:
-            theirs = kind(args)
+            raise EmoFaceError(f"{folder} holds no usable copy of {name}'s repository, or a package that it needs is missing ({error}).") from error
     ours = network.state_dict()
     names = {key: our_name(key) for key in theirs.state_dict()}
     theirs.load_state_dict({key: ours[name] for key, name in names.items() if name is not None}, strict=False)

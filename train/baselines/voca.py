@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ..data import Batch
 from .common import Baseline, DataShape, mse, velocity_mse
@@ -19,7 +20,8 @@ LETTERS = 29
 
 
 class Voca(Baseline):
-    vertex_heads = ()  # its basis is learned from the data
+    vertex_heads = ("basis",)
+
     def __init__(self, data: DataShape, *, channels: tuple[int, ...] = (32, 32, 64, 64), dense: int = 128, components: int = 50, velocity: float = 10.0, **common):
         super().__init__(data, **common)
         self.velocity, self.components = velocity, components
@@ -32,12 +34,18 @@ class Voca(Baseline):
 
     @torch.no_grad()
     def begin(self, stage: int, *, batches, steps: int) -> None:
-        """The basis starts as the training motion's principal components, in order of their size, and the mean."""
+        """The basis starts as the training motion's principal components, one standard deviation long, and the mean."""
         frames = torch.cat([self.whole_truth(batch)[batch.mask] for batch in map(batches, range(4))])
-        _, _, directions = torch.pca_lowrank(frames, min(self.components, *frames.shape), center=True)
-        self.basis.weight.zero_()
-        self.basis.weight[:, : directions.shape[1]] = directions
-        self.basis.bias.copy_(frames.mean(0))
+        _, spread, directions = torch.pca_lowrank(frames, min(self.components, *frames.shape), center=True)
+        weight = torch.zeros(frames.shape[1], self.components)
+        weight[:, : len(spread)] = directions * spread / len(frames) ** 0.5
+        for name, start in (("weight", weight), ("bias", frames.mean(0))):
+            if parametrize.is_parametrized(self.basis):  # the nearest that the shapes can say
+                shapes = self.basis.parametrizations[name][0].shapes
+                start = torch.linalg.lstsq(shapes.T, start.reshape(len(start), -1)).solution.reshape(-1, *start.shape[1:])
+                self.basis.parametrizations[name].original.copy_(start)
+            else:
+                getattr(self.basis, name).copy_(start)
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
         """(B, T, L, C), (B, n) -> coefficients (B, T, 50)."""
