@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 import torch
@@ -43,9 +43,9 @@ class EmoFacePipeline:
     ):
         self.device = torch.device(device)
         self.model = model.eval().to(self.device)
-        place = dict(device=self.device, dtype=encoder_precision(self.device))
-        self.content_encoder = content_encoder.freeze().to(**place)
-        self.emotion_encoder = None if emotion_encoder is None else emotion_encoder.freeze().to(**place)
+        precision = encoder_precision(self.device)
+        self.content_encoder = content_encoder.freeze().to(self.device, precision)
+        self.emotion_encoder = None if emotion_encoder is None else emotion_encoder.freeze().to(self.device, precision)
         self.max_seconds = longest_seconds(max_seconds)
         if model.config.head == "embedded" and model.config.vertex_count != load_head(0).skin_count:
             raise ModelError(
@@ -172,7 +172,8 @@ class EmoFacePipeline:
     ) -> list[dict[str, Animation]]:
         """Every job in every output."""
         for output in outputs:
-            style = self.check_options(mix=mix, level=level, style=style, output=output, intensity=intensity)
+            self.check_options(mix=mix, level=level, style=style, output=output, intensity=intensity)
+        style = self.model.config.default_style if style is None else style
         shown = self.shown_head(head)
         report = progress or (lambda stage, fraction: None)
 
@@ -198,11 +199,10 @@ class EmoFacePipeline:
         rows = [feel(s, "speech" if isinstance(e, EmotionCurve) else e) for s, e in zip(speeches, emotions)]
         decoded: list[dict] = []
         for speech, emotion, row in zip(speeches, emotions, rows):
-            directed = isinstance(emotion, EmotionCurve)
-            decoded += [feel(speech, name) for name in emotion.names] if directed else [row]
-            if directed or intensity != 1.0:
+            decoded += [feel(speech, name) for name in emotion.names] if isinstance(emotion, EmotionCurve) else [row]
+            if isinstance(emotion, EmotionCurve) or intensity != 1.0:
                 decoded.append(self._features(speech, "neutral", heard, mix=1.0, level=level, rest=None))
-        options = dict(mix=mix, level=level, style=style, head=head, idle=idle, intensity=intensity)
+        options: dict[str, Any] = dict(mix=mix, level=level, style=style, head=head, idle=idle, intensity=intensity)
         settings = [{**self.describe(s.name, _echo(e), output=outputs[0], **options), **_about(s, e)} for s, e in zip(speeches, emotions)]
         if neutral is not None:
             settings = [{**given, "reference": neutral.name} for given in settings]
