@@ -97,6 +97,13 @@ def test_intensity_is_the_line_from_neutral_through_the_expression(pipe, emotion
         assert shown.settings["intensity"] == intensity
 
 
+def test_neutral_has_no_strong_form(pipe):
+    """No recording is strongly neutral: what nobody taught was a smile."""
+    normal, strong = (pipe(SPEECH, emotion="neutral", level=level).vertices for level in ("normal", "strong"))
+    assert 1e3 * np.linalg.norm(strong - normal, axis=-1).mean() < 0.05
+    assert 1e3 * np.abs(strong - normal).max() < 1.5
+
+
 def test_mix_goes_from_own_to_chosen(pipe, animation):
     own, half, chosen = (pipe(SPEECH, emotion="angry", mix=m).vertices for m in (0.0, 0.5, 1.0))
     assert np.allclose(own, animation.vertices, atol=1e-5)

@@ -11,9 +11,12 @@ from emoface.modeling import EmoFaceModel
 
 @torch.no_grad()
 def set_named_emotions(model: EmoFaceModel, vectors: dict[tuple[int, int], list[Tensor]]) -> None:
-    """Named emotion x level = mean of its recordings' features, (C,) each. RAVDESS has no strong neutral: it is the normal one."""
+    """Named emotion x level = mean of its recordings' features, (C,) each. RAVDESS has no strong neutral: it is the normal one, in what is
+    learned for it too, which would otherwise stay as it was drawn at random (and was a smile)."""
     for (emotion, level), features in vectors.items():
         model.emotion_prototypes[emotion, level] = torch.stack(features).mean(0)
     neutral = EMOTIONS.index("neutral")
     if (neutral, 1) not in vectors:
-        model.emotion_prototypes[neutral, 1] = model.emotion_prototypes[neutral, 0]
+        for learned in (model.emotion_prototypes, model.emotion_table):
+            if learned is not None:
+                learned[neutral, 1] = learned[neutral, 0]
