@@ -46,7 +46,7 @@ def page():
     from emoface.ui.app import build_app, launch_options
 
     page = build_app(pipeline=Puppeteer, opening=False)
-    page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(), "mcp_server": False})
+    page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(page), "mcp_server": False})
     yield page
     page.close()
 

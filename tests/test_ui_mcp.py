@@ -22,7 +22,7 @@ def address():
     from emoface.ui.app import build_app, launch_options
 
     page = build_app(pipeline=Puppeteer, opening=False)
-    page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(), "mcp_server": True, "root_path": ROOT})
+    page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(page), "mcp_server": True, "root_path": ROOT})
     yield page.local_url
     page.close()
 

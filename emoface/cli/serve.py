@@ -49,7 +49,7 @@ def _open_page(arguments: argparse.Namespace) -> None:
     if page.emoface.notice:
         print(f"emoface: {page.emoface.notice}", file=sys.stderr)
     _reach_itself()
-    page.launch(server_name=arguments.host, server_port=arguments.port, prevent_thread_lock=True, **launch_options(study=arguments.study is not None))
+    page.launch(server_name=arguments.host, server_port=arguments.port, prevent_thread_lock=True, **launch_options(page, study=arguments.study is not None))
     # The model loads while the first visitor looks at the example, and not before the page is up.
     threading.Thread(target=lambda: page.emoface.engine.pipeline, daemon=True).start()
     page.block_thread()

@@ -147,7 +147,7 @@ def build(context: Context) -> None:
     player.face_ready(**outdated)
     for button, suffix in zip(formats, FORMATS.values()):
         finished = button.click(_finish(context), [director, directing], None, show_progress_on=file, concurrency_limit=1, concurrency_id="model", api_visibility="private")
-        runs += [finished, finished.success(_export(context, suffix), film, file, concurrency_limit=2, concurrency_id="export", api_visibility="private")]
+        runs += [finished, finished.success(exporter(context, suffix), film, file, concurrency_limit=2, concurrency_id="export", api_visibility="private")]
     together = animate_all(context, job=PLAYER, suffixes=FORMATS, options=_options, keep=_keeper(context))
     runs.append(every.click(together, [files, kind, *controls[1:]], [reached, history, packed], show_progress_on=reached, concurrency_limit=1, concurrency_id="model",
                             api_visibility="private"))
@@ -292,7 +292,7 @@ def stopper(context: Context, *jobs: str) -> Callable:
     return stop
 
 
-def _export(context: Context, suffix: str) -> Callable:
+def exporter(context: Context, suffix: str) -> Callable:
     def export(film, request: gr.Request, progress=gr.Progress()):
         from ..export import save
         from .share import write_page

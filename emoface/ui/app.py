@@ -10,11 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from . import animate, api, cross, importance
+from . import animate, api, cross, importance, live
 from .context import Context
 from .engine import Engine
 from .header import ABOUT, device_name, header
 from .hosts import host_check
+from .live_socket import live_route
 from .player import HERE, PLOTLY_3D_URL
 from .sessions import visitor
 from .theme import CSS, theme
@@ -70,6 +71,8 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
         with gr.Tabs(elem_classes="ef-tabs", overflow_behavior="wrap", selected="animate" if study is None else "study"):
             with gr.Tab("Animate", id="animate"):
                 animate.build(context)
+            with gr.Tab("Live", id="live") as tab:
+                live.build(context, tab)
             with gr.Tab("Cross-reconstruction", id="cross"):
                 cross.build(context)
             with gr.Tab("Region importance", id="importance"):
@@ -102,9 +105,10 @@ def _leave(context: Context) -> Callable:
     return leave
 
 
-def launch_options(*, study: bool = False) -> dict[str, Any]:
-    """What belongs to ``launch`` in Gradio 6: looks, limits and the tools for agents. ``study``: raters come to this page."""
+def launch_options(page: gr.Blocks, *, study: bool = False) -> dict[str, Any]:
+    """What belongs to ``launch`` of a page of :func:`build_app` in Gradio 6: looks, limits, the socket of the tab Live and the tools for agents.
+    ``study``: raters come to this page."""
     # Gradio's check that the page answers gives up after 3 s, which a busy machine may need: _frontend=False leaves it out.
     return dict(_frontend=False, theme=theme(), css=CSS, head=PRELOAD + RECORDING + (STUDY if study else ""), max_file_size=UPLOAD_LIMIT, state_session_capacity=SESSION_STATES,
-                enable_monitoring=False, app_kwargs={"middleware": host_check()},
+                enable_monitoring=False, app_kwargs={"middleware": host_check(), "routes": [live_route(page.emoface)]},
                 mcp_server=find_spec("mcp") is not None, root_path=os.environ.get("GRADIO_ROOT_PATH") or None)

@@ -10,6 +10,7 @@ import gradio as gr
 from ..animation import EMOTIONS
 from ..resources import ASSETS
 from .engine import Engine
+from .rooms import Rooms
 from .sessions import Sessions
 
 EXAMPLES = ASSETS / "examples"
@@ -43,6 +44,8 @@ class Context:
     voice_rest: bool = False
     """Whether the model can hear a voice against its own rest."""
     sessions: Sessions = field(default_factory=Sessions)
+    rooms: Rooms = field(default_factory=Rooms)
+    """Who speaks live."""
     opening: bool = True
     """Show the precomputed examples of ``assets/examples`` when the page opens."""
     emotions: Sequence[str] = EMOTIONS

@@ -36,6 +36,11 @@ class Engine:
                 self._pipeline = self._build()
             return self._pipeline
 
+    @property
+    def lent(self) -> bool:
+        """Whether the GPU is lent per call."""
+        return self._lent is not None
+
     def run(self, method: str, *arguments: Any, stages: Stages, part: tuple[float, float] = (0.1, 0.85), **options: Any) -> Any:
         """``pipeline.METHOD(*arguments, **options)``, with its stages shown in ``part`` of the bar, until it is done or stopped.
 

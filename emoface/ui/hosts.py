@@ -45,6 +45,8 @@ class AllowedHosts:
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
         if scope["type"] in ("http", "websocket") and not self._known(dict(scope["headers"]).get(b"host", b"")):
+            if scope["type"] == "websocket":
+                return await send({"type": "websocket.close", "code": 1008})
             body = b"This page does not go by that name: add it to EMOFACE_HOSTS where the page is started."
             await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain; charset=utf-8")]})
             return await send({"type": "http.response.body", "body": body})

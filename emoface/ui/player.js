@@ -20,6 +20,7 @@ stage.dataset.count = props.count || 1;
 
 let sought = false;   // whether the sound is on its way to another time
 let zoom = 1;   // how many times the head is drawn larger than at first
+let stream = null;   // where the frames come from, while they are not those of the animation
 let Plotly = null, scene = null, generation = 0, building = 0, leader = null, camera = structuredClone(FRONT);
 const lateness = [];   // milliseconds between the frame on screen and the sound, one sample per browser frame while playing
 
@@ -325,8 +326,21 @@ function draw(t) {
   window.dispatchEvent(new CustomEvent('emoface:time', { detail: { id: props.player_id, seconds, duration: scene.duration } }));
 }
 
+/** Frames that come while they are shown (live.js): ``frame(now)`` gives the next one's positions or null, ``drawn(now)`` is told. */
+function drawStream() {
+  const positions = stream.frame(performance.now());
+  if (positions) { scene.tracks[0].positions = positions; scene.dirty = true; }
+  if (scene.panels.some(turnedAway)) scene.dirty = true;
+  if (!scene.dirty) return;
+  scene.dirty = false;
+  for (const panel of scene.panels) drawPanel(panel, 0);
+  scene.drawn++;
+  if (positions) stream.drawn(performance.now());
+}
+
 function tick() {
-  if (scene?.panels.length) {
+  if (scene?.panels.length && stream) drawStream();
+  else if (scene?.panels.length) {
     if (leader) followLeader();
     const t = frameAt(audio.currentTime);
     if (!audio.paused && scene.shown >= 0) {
@@ -517,6 +531,7 @@ function clearScene() {
 
 async function show(value) {
   const mine = ++generation;
+  stream = null;
   if (!value || !value.animation) {
     clearScene();
     return say(props.empty || 'Nothing to show yet.');
@@ -750,6 +765,14 @@ emoface.players[props.player_id] = {
     if (!scene?.names) return;
     await build(shown ? { panels: shown.map(({ name, caption }) => ({ track: scene.names.indexOf(name), caption, layer: null, sound: 0 })) } : currentView());
     if (scene) markHeard();
+  },
+  /** Show frames as they come, in place of the animation; null ends that. */
+  stream(source) {
+    stream = source;
+    if (!source || !scene) return;
+    audio.pause();
+    enable(false);
+    root.dataset.state = 'live';
   },
   outdated(older) { find('.efp-outdated').hidden = !(older && scene); },
   /** The first face as it is drawn now, as the address of a small picture. */

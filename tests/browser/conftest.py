@@ -39,7 +39,7 @@ def serve(puppeteer, *, opening):
     from emoface.ui.app import build_app, launch_options
 
     page = build_app(pipeline=lambda: puppeteer, opening=opening)
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(), "mcp_server": False})
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(page), "mcp_server": False})
     yield address
     page.close()
 

@@ -544,7 +544,7 @@ def test_raters_see_the_study_alone_and_its_owner_the_app_too(chromium, puppetee
 
     monkeypatch.setattr(study, "build_study", lambda folder: gr.Markdown("Welcome to the study"))
     app = build_app(pipeline=lambda: puppeteer, opening=False, study="any")
-    _, address, _ = app.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(study=True), "mcp_server": False})
+    _, address, _ = app.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(app, study=True), "mcp_server": False})
     page = chromium.new_page()
     try:
         page.goto(address)

@@ -1,6 +1,6 @@
 """How fast a stream is, and how close it comes to the one-shot answer.
 
-    python -m train.tools.benchmark_streaming [SPEECH ...] [--model PATH_OR_ID] [--past 4] [--hop 0.2] [--ahead 0.3] [--threads 2]
+    python -m train.tools.benchmark_streaming [SPEECH ...] [--model PATH_OR_ID] [--past 4] [--hop 0.2] [--ahead 0.3] [--held 0] [--threads 2]
 
 Without recordings the example speech of ``assets/examples`` is used. Feeds 20 ms blocks, as a microphone does. Printed:
 what a frame waits for, the computation per hop, the real-time factor, and the distance to the pipeline's one-shot
@@ -86,6 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--past", type=float, nargs="+", default=[Windows.past])
     parser.add_argument("--hop", type=float, nargs="+", default=[Windows.hop])
     parser.add_argument("--ahead", type=float, nargs="+", default=[Windows.ahead])
+    parser.add_argument("--held", type=int, nargs="+", default=[Windows.held], help="frames of the convolutions' future that are not waited for")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
@@ -98,8 +99,8 @@ def main(arguments: list[str] | None = None) -> int:
         answers = [pipe(audio, emotion=options.emotion) for audio in sounds]
         wholes = [answer.vertices[:, : answer.skin_count] for answer in answers]
         header = None
-        for windows in (Windows(p, h, a) for p in options.past for h in options.hop for a in options.ahead):
-            row = {"past": windows.past, "hop": windows.hop, "ahead": windows.ahead}
+        for windows in (Windows(p, h, a, n) for p in options.past for h in options.hop for a in options.ahead for n in options.held):
+            row = {"past": windows.past, "hop": windows.hop, "ahead": windows.ahead, "held": windows.held}
             row |= measure(pipe, sounds, wholes, windows, options.emotion)
             if header is None:
                 header = list(row)

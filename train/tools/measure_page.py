@@ -73,7 +73,7 @@ def main() -> None:
 
     app = build_app()
     app.emoface.engine.pipeline  # noqa: B018 - loaded before the clock starts, as after the first visitor
-    _, address, _ = app.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(), "mcp_server": False})
+    _, address, _ = app.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(app), "mcp_server": False})
     measure(address, options.chromium, options.sound, options.seconds)
     app.close()
 

@@ -55,7 +55,7 @@ def main() -> None:
     from emoface.ui.app import build_app, launch_options
 
     app = build_app()
-    _, address, _ = app.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(), "mcp_server": False})
+    _, address, _ = app.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(app), "mcp_server": False})
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=options.chromium, args=FLAGS)
         for tab in TABS:

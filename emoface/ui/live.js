@@ -1,0 +1,189 @@
+// The tab Live. Runs inside gr.HTML's js_on_load, after common.js. Microphone -> AudioWorklet (20 ms blocks of int16 at the device's own rate)
+// -> WebSocket of this server -> frames for the player props.player_id. props.value: the name of the last take, which Python fetches.
+// The sound is not played back. A lost connection is taken up again where it broke; what was said meanwhile is sent then.
+const find = selector => element.querySelector(selector);
+const root = find('.efl'), button = find('.efl-go'), level = find('.efl-level i'), status = find('.efl-status');
+const KEPT_SECONDS = 14, RETRY_MS = 500, SLACK_MS = 2000;
+const WORKLET = `registerProcessor('emoface-blocks', class extends AudioWorkletProcessor {
+  constructor() { super(); this.block = new Int16Array(Math.round(sampleRate / 50)); this.filled = 0; }
+  process([[channel]]) {
+    for (const sample of channel || []) {
+      this.block[this.filled++] = Math.max(-1, Math.min(1, sample)) * 32767;
+      if (this.filled === this.block.length) { this.port.postMessage(this.block.slice()); this.filled = 0; }
+    }
+    return true;
+  }
+});`;
+let run = null;   // what goes on now; null at rest
+const live = emoface.live = { ...(emoface.live || {}), latency: [], blocks: 0, get run() { return run; } };
+live.settings ??= { feeling: { speech: 1 }, head: 0, idle: true, level: 'normal', style: null };
+live.set = settings => {
+  live.settings = { ...live.settings, ...settings };
+  if (run?.ready) tell({ feeling: live.settings.feeling });
+};
+live.drop = () => run?.socket?.close();   // for tests: the connection breaks
+
+const say = text => { status.textContent = text; };
+const state = name => {
+  root.dataset.state = name;
+  button.textContent = name === 'idle' ? 'Speak' : name === 'waiting' ? 'One moment…' : 'Stop';
+  button.disabled = name === 'waiting';
+};
+const tell = message => { if (run?.socket?.readyState === 1) run.socket.send(typeof message === 'object' && !ArrayBuffer.isView(message) ? JSON.stringify(message) : message); };
+const player = () => emoface.players[props.player_id];
+
+async function speak() {
+  state('waiting');
+  live.latency.length = live.blocks = 0;
+  const mine = run = { blocks: [], samples: 0, frames: [], rest: null, name: null, ready: false, ended: false, heard: '', began: Infinity, head: 0, slack: [], shown: -1, chain: Promise.resolve() };
+  try {
+    if (props.off) throw new Error(props.off);
+    if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) throw new Error('This browser gives no microphone to this page: open it as https://… or on localhost.');
+    say('Asking for the microphone…');
+    mine.media = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false } })
+      .catch(error => { throw new Error(error.name === 'NotFoundError' ? 'No microphone was found: connect one.' : 'The browser did not allow the microphone: allow it beside the address of this page.'); });
+    await emoface.faces[props.player_id];
+    if (!player()?.scene) throw new Error('The face is not there yet: wait until it is drawn.');
+    mine.context = new AudioContext({ latencyHint: 'interactive' });
+    const module = URL.createObjectURL(new Blob([WORKLET], { type: 'text/javascript' }));
+    await mine.context.audioWorklet.addModule(module).finally(() => URL.revokeObjectURL(module));
+    if (mine !== run) return release(mine);
+    mine.rate = mine.context.sampleRate;
+    const node = new AudioWorkletNode(mine.context, 'emoface-blocks'), silent = new GainNode(mine.context, { gain: 0 });
+    mine.context.createMediaStreamSource(mine.media).connect(node).connect(silent).connect(mine.context.destination);   // pulled, not heard
+    node.port.onmessage = event => heardBlock(mine, event.data);
+    await mine.context.resume();
+    connect(mine);
+  } catch (error) {
+    end(mine, error.message);
+  }
+}
+
+function heardBlock(mine, block) {
+  if (mine !== run || mine.ended || !mine.name) return;   // not before the server listens
+  mine.samples += block.length;
+  mine.began = Math.min(mine.began, performance.now() - mine.samples / mine.rate * 1000);   // when sample 0 was spoken, by this page's clock
+  mine.blocks.push({ at: mine.samples - block.length, block });
+  while (mine.samples - mine.blocks[0].at > KEPT_SECONDS * mine.rate) mine.blocks.shift();
+  if (mine.ready) tell(block);
+  live.blocks++;
+  let peak = 0;
+  for (const sample of block) peak = Math.max(peak, Math.abs(sample));
+  level.style.width = Math.min(100, 300 * peak / 32768) + '%';
+}
+
+function connect(mine) {
+  const root = new URL((window.gradio_config && window.gradio_config.root) || location.href, location.href).pathname.replace(/\/$/, '');
+  const base = window.gradio_config?.root ? root : '';
+  const socket = mine.socket = new WebSocket((location.protocol === 'https:' ? 'wss://' : 'ws://') + location.host + base + '/emoface/live');
+  socket.binaryType = 'arraybuffer';
+  socket.onopen = () => socket.send(JSON.stringify({ rate: mine.rate, ...live.settings, resume: mine.name }));
+  socket.onmessage = ({ data }) => {
+    if (mine !== run || socket !== mine.socket) return;
+    if (typeof data === 'string') told(mine, JSON.parse(data));
+    else mine.chain = mine.chain.then(() => unpack(mine, data)).catch(error => end(mine, error.message));
+  };
+  socket.onclose = () => {
+    if (mine !== run || mine.ended || socket !== mine.socket) return;
+    mine.ready = false;
+    if (!mine.name) return end(mine, 'The server cannot be reached: reload the page, or try again later.');
+    say('The connection was lost; trying again…');
+    setTimeout(() => { if (mine === run && !mine.ended) connect(mine); }, RETRY_MS);
+  };
+}
+
+function told(mine, message) {
+  if (message.type === 'ready') {
+    mine.name = message.name;
+    mine.limit = message.limit;
+    if (mine.rest === null) {
+      const { scene } = player(), size = 3 * scene.header.vertices;
+      Object.assign(mine, { fps: scene.header.fps, rest: scene.tracks[0].positions.slice(0, size) });
+      player().stream({ frame: now => frameFor(mine, now), drawn: now => { live.latency.push(now - mine.began - mine.shown / mine.fps * 1000); } });
+    }
+    for (const { at, block } of mine.blocks) if (at >= message.received) tell(block);
+    mine.ready = true;
+    tell({ feeling: live.settings.feeling });
+    state('speaking');
+    say('Speak. Up to ' + Math.round(mine.limit) + ' seconds; the sound is not stored unless you export it.');
+    if (mine.stopping) stop();
+  } else if (message.type === 'heard') {
+    mine.heard = message.emotion;
+    say('Your voice sounds ' + message.emotion + '.');
+  } else if (message.type === 'done') {
+    mine.chain.then(() => {
+      end(mine, 'Here is your take.');
+      props.value = message.name;
+      trigger('change');
+    });
+  } else end(mine, message.message);
+}
+
+/** Frames as rooms.py packs them: each becomes an array of its own, in the units of the player's track. */
+async function unpack(mine, data) {
+  const view = new DataView(data), start = view.getUint32(0, true), count = view.getUint32(4, true);
+  const bytes = new Uint8Array(await new Response(new Blob([data.slice(8)]).stream().pipeThrough(new DecompressionStream('deflate'))).arrayBuffer());
+  const size = mine.rest.length, half = count * size;
+  let before = mine.rest;
+  for (let t = 0; t < count; t++) {
+    const frame = new Int16Array(size);
+    for (let i = 0, at = t * size; i < size; i++, at++) frame[i] = before[i] + ((bytes[at] | bytes[half + at] << 8) << 16 >> 16);
+    mine.frames.push({ number: start + t, frame });
+    before = frame;
+  }
+  arrived(mine, start, performance.now());
+}
+
+/** Frames come several at a time and are shown evenly: ``mine.head`` is when frame 0 was due. It moves back at once when frames come
+ *  late, and forward by a little when for two seconds all have come too early. */
+function arrived(mine, start, now) {
+  const slack = mine.head + start / mine.fps * 1000 - now;
+  if (slack < 0 || !mine.head) { mine.head = now - start / mine.fps * 1000; mine.slack = []; return; }
+  mine.slack.push({ now, slack });
+  if (now - mine.slack[0].now < SLACK_MS) return;
+  const least = Math.min(...mine.slack.map(one => one.slack));
+  if (least > 4) mine.head -= Math.min(least - 2, 10);
+  mine.slack = [];
+}
+
+/** The newest frame that is due, or null. */
+function frameFor(mine, now) {
+  const due = Math.floor((now - mine.head) / 1000 * mine.fps);
+  let newest = null;
+  while (mine.frames.length && mine.frames[0].number <= due) newest = mine.frames.shift();
+  if (!newest) return null;
+  mine.shown = newest.number;
+  return newest.frame;
+}
+
+function stop() {
+  if (!run || run.ended) return;
+  run.stopping = true;
+  release(run);
+  state('waiting');
+  say('Putting your take together…');
+  if (run.ready) tell({ stop: true });
+}
+
+function release(mine) {
+  mine.media?.getTracks().forEach(track => track.stop());
+  mine.media = null;
+  mine.context?.close().catch(() => {});
+  mine.context = null;
+  level.style.width = '0';
+}
+
+function end(mine, text) {
+  if (mine.ended) return;
+  mine.ended = true;
+  release(mine);
+  mine.socket?.close();
+  if (mine !== run) return;
+  run = null;
+  player()?.stream(null);
+  state('idle');
+  say(text);
+}
+
+button.onclick = () => root.dataset.state === 'idle' ? speak() : stop();
+if (props.off) { button.disabled = true; say(props.off); }

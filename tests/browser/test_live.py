@@ -1,0 +1,93 @@
+"""The tab Live in a real Chromium whose microphone is a file: the mouth moves with the speech, rests in silence, a lost connection recovers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.conftest import CHROMIUM_FLAGS
+from tests.test_encoders import speechlike
+from tests.tiny_model import save_tiny_model
+
+from .conftest import WAIT
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def live_server(tmp_path_factory):
+    from emoface import EmoFacePipeline
+    from emoface.ui.app import build_app, launch_options
+
+    pipe = EmoFacePipeline.from_pretrained(save_tiny_model(tmp_path_factory.mktemp("model")), device="cpu")
+    page = build_app(pipeline=lambda: pipe, opening=False)
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(page), "mcp_server": False})
+    yield address, page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def speaking(chromium, tmp_path_factory):
+    """A second browser, whose microphone says 2 s and is silent for 4 s, again and again."""
+    sound = tmp_path_factory.mktemp("microphone") / "speech.wav"
+    soundfile.write(sound, np.concatenate([4 * speechlike(2.0).numpy(), np.zeros(4 * 16000)]), 16000, subtype="PCM_16")
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    browser = chromium.browser_type.launch(executable_path=path, args=[*CHROMIUM_FLAGS, f"--use-file-for-fake-audio-capture={sound}"])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def page(speaking, live_server):
+    context, errors = speaking.new_context(viewport={"width": 1100, "height": 900}, permissions=["microphone"]), []
+    page = context.new_page()
+    page.set_default_timeout(WAIT)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(live_server[0])
+    page.get_by_role("tab", name="Live", exact=True).click()
+    page.wait_for_function("() => window.emoface?.players?.live?.scene?.panels.length && emoface.players.live.scene.shown >= 0")
+    # How far the skin is from its rest in every frame that is drawn, in millimetres.
+    page.evaluate("""() => {
+      const player = emoface.players.live, original = player.stream;
+      window.shown = [];
+      player.stream = source => original(source && { frame: now => {
+        const positions = source.frame(now);
+        if (positions) { let most = 0; for (let i = 0; i < positions.length; i++) most = Math.max(most, Math.abs(positions[i] - emoface.live.run.rest[i])); shown.push(most * 0.02); }
+        return positions;
+      }, drawn: source.drawn });
+    }""")
+    yield page
+    context.close()
+    assert errors == []
+
+
+def status(page) -> str:
+    return page.locator(".efl-status").inner_text()
+
+
+def test_speak_and_the_face_speaks_then_rests_then_is_replayed(page, live_server):
+    page.locator("#live-source label", has_text="A named emotion").click()
+    page.get_by_label("Blinks and gaze").locator("visible=true").uncheck()
+    page.locator("#live .efl-go").click()
+    page.wait_for_function("() => shown.length > 30 && Math.max(...shown) > 0.3")
+    # The file's silence is 4 s: within it, the face becomes still.
+    page.wait_for_function("() => { const late = shown.slice(-6); return shown.length > 60 && late.length === 6 && Math.max(...late) - Math.min(...late) < 0.05; }")
+    page.evaluate("() => emoface.live.drop()")   # the connection breaks
+    page.wait_for_function("() => !emoface.live.run.ready")
+    page.wait_for_function("() => emoface.live.run?.ready")
+    before = page.evaluate("() => shown.length")
+    page.wait_for_function("before => shown.length > before + 30 && Math.max(...shown.slice(before)) > 0.3", arg=before)
+    assert page.evaluate("() => emoface.live.latency.length") > 60
+    page.locator("#live .efl-go").click()
+    page.wait_for_function("() => emoface.players.live.scene?.header.frames > 60 && emoface.players.live.scene.panels.length && !emoface.live.run")
+    take, blocks = page.evaluate("() => [emoface.players.live.scene.header.frames, emoface.live.blocks]")
+    assert abs(take / 30 - blocks / 50) < 0.2, "all that was said is in the take, also what was said while the connection was lost"
+    page.wait_for_function("() => emoface.players.live.audio.currentTime > 0.3")
+    assert abs(page.evaluate("() => emoface.players.live.audio.duration") - take / 30) < 0.1, "sound and face are equally long"
+    with page.expect_response(lambda answer: ".csv" in answer.url or "queue/join" in answer.url):
+        page.get_by_role("tabpanel").locator("visible=true").get_by_role("button", name="ARKit CSV").click()
+    page.wait_for_selector("#live-download a[href*='.csv']")

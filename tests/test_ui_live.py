@@ -1,0 +1,196 @@
+"""The socket of the tab Live on a real server: frames and takes are each visitor's own, a lost connection goes on, strangers are refused."""
+
+import json
+import struct
+import time
+import zlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.sync.client import connect
+
+from emoface import EmoFacePipeline
+from emoface.errors import EmoFaceError
+from emoface.export.pack import STEP
+from emoface.live import LiveSession
+from emoface.ui.rooms import Rooms, places, steps
+
+from .test_encoders import speechlike
+from .tiny_model import save_tiny_model
+
+RATE = 16000
+HELLO = {"rate": RATE, "feeling": {"happy": 1.0}, "head": 0, "idle": False, "level": "normal", "style": None, "resume": None}
+
+
+@pytest.fixture(scope="module")
+def pipe(tmp_path_factory):
+    return EmoFacePipeline.from_pretrained(save_tiny_model(tmp_path_factory.mktemp("model")), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def page(pipe):
+    from emoface.ui.app import build_app, launch_options
+
+    page = build_app(pipeline=lambda: pipe, opening=False)
+    page.emoface.rooms.count = 2
+    page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(page), "mcp_server": False, "root_path": "/behind/a/proxy"})
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def speak(page):
+    """Opens a socket and says hello; returns it and the answer."""
+    opened = []
+
+    def speak(origin=None, **changes):
+        socket = connect(f"ws://127.0.0.1:{page.server_port}/emoface/live", origin=origin, proxy=None)
+        opened.append(socket)
+        socket.__enter__()
+        socket.send(json.dumps({**HELLO, **changes}))
+        return socket, json.loads(socket.recv(timeout=60))
+
+    yield speak
+    for socket in opened:
+        socket.close()
+    page.emoface.rooms._rooms.clear()
+
+
+def blocks(samples: np.ndarray) -> list[bytes]:
+    whole = (samples * 32767).astype("<i2")
+    return [whole[i : i + 320].tobytes() for i in range(0, len(whole), 320)]
+
+
+def answers(socket) -> tuple[list, dict]:
+    """Frames and the last message of a session that was told to stop."""
+    frames = []
+    while True:
+        message = socket.recv(timeout=60)
+        if isinstance(message, bytes):
+            frames.append(message)
+        elif (told := json.loads(message))["type"] != "heard":
+            return frames, told
+
+
+def unpacked(messages: list[bytes], template: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """Numbers of the frames and their vertices, read as live.js does."""
+    numbers, frames, rest = [], [], steps(template[None], template)[0]
+    for message in messages:
+        start, count = struct.unpack("<II", message[:8])
+        raw = np.frombuffer(zlib.decompress(message[8:]), np.uint8).reshape(2, count, *rest.shape).astype(np.int32)
+        numbers += range(start, start + count)
+        frames.append(rest + np.cumsum((raw[0] | raw[1] << 8).astype(np.int16), axis=0).astype(np.int16))
+    middle = (template.min(axis=0) + template.max(axis=0)) / 2
+    return numbers, np.concatenate(frames).transpose(0, 2, 1) * STEP + middle
+
+
+def alone(pipe, samples, **options):
+    """The take of a session of its own."""
+    session = LiveSession(pipe, sample_rate=RATE, idle=False, **{"feeling": {"happy": 1.0}, **options})
+    for block in blocks(samples):
+        session.feed(np.frombuffer(block, "<i2").astype(np.float32) / 32768)
+    session.finish()
+    return session.take()
+
+
+def test_two_visitors_are_not_mixed_and_a_third_is_told_so(page, pipe, speak):
+    one, two = speechlike(1.0).numpy(), speechlike(1.2, seed=5).numpy() * 0.5
+    (a, ready), (b, _) = speak(), speak(feeling={"sad": 1.5}, head=3)
+    assert ready["type"] == "ready" and ready["received"] == 0 and ready["limit"] > 0
+    _, sorry = speak()
+    assert sorry["type"] == "sorry" and "places are taken" in sorry["message"]
+    for pair in zip(blocks(one), blocks(two)):
+        a.send(pair[0]), b.send(pair[1])
+    for block in blocks(two)[len(blocks(one)) :]:
+        b.send(block)
+    for socket, samples, options in ((a, one, {}), (b, two, dict(feeling={"sad": 1.5}, head=3))):
+        socket.send(json.dumps({"stop": True}))
+        frames, done = answers(socket)
+        expected = alone(pipe, samples, **options)
+        numbers, shown = unpacked(frames, expected.template)
+        assert numbers == list(range(expected.frame_count))
+        np.testing.assert_allclose(shown, expected.vertices, atol=1.1 * STEP)
+        assert done["type"] == "done"
+        take = page.emoface.rooms.fetch(done["name"])
+        np.testing.assert_array_equal(take.vertices, expected.vertices)
+        np.testing.assert_allclose(take.audio, samples, atol=1e-4)
+        with pytest.raises(EmoFaceError, match="speak again"):
+            page.emoface.rooms.fetch(done["name"])
+    speak()  # there is room again
+
+
+def test_a_lost_connection_goes_on_where_it_broke(page, pipe, speak):
+    samples = speechlike(1.2).numpy()
+    sent = blocks(samples)
+    first, ready = speak()
+    for block in sent[:25]:
+        first.send(block)
+    first.close()
+    again, told = speak(resume=ready["name"])
+    assert told["name"] == ready["name"] and 0 < told["received"] <= 25 * 320 and told["received"] % 320 == 0
+    for block in sent[told["received"] // 320 :]:
+        again.send(block)
+    again.send(json.dumps({"stop": True}))
+    _, done = answers(again)
+    np.testing.assert_array_equal(page.emoface.rooms.fetch(done["name"]).vertices, alone(pipe, samples).vertices)
+    _, sorry = speak(resume="nobody's")
+    assert "lost for too long" in sorry["message"]
+
+
+def test_the_feeling_changes_while_speaking_and_the_length_has_an_end(page, speak, monkeypatch):
+    monkeypatch.setattr("emoface.ui.live_socket.MAX_SECONDS", 1.0)
+    socket, _ = speak()
+    for number, block in enumerate(blocks(speechlike(1.5).numpy())):
+        if number == 20:
+            socket.send(json.dumps({"feeling": {"angry": 0.5, "speech": 0.5}}))
+        try:
+            socket.send(block)
+        except ConnectionClosed:
+            break
+    _, done = answers(socket)
+    take = page.emoface.rooms.fetch(done["name"])
+    assert 1.0 <= take.duration < 1.3
+    assert take.settings["emotion"][-1][1] == {"speech": 0.5, "happy": 0.0, "angry": 0.5}
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"feeling": {"bored": 1}}, "bored"), ({"feeling": {"happy": 9}}, "1.5"), ({"rate": 1}, "unusual"), ({"head": 99}, "no head"),
+    ({"feeling": {"happy": float("nan")}}, "reload"), ({"feeling": 3}, "reload"), ({"rate": "much"}, "reload"),
+])
+def test_nonsense_is_answered_with_a_sentence(speak, changes, words):
+    socket, told = speak(**changes)
+    if told["type"] == "ready":  # found when the first block is heard
+        socket.send(blocks(np.zeros(3200, np.float32))[0])
+        told = answers(socket)[1]
+    assert told["type"] == "sorry" and words in told["message"]
+
+
+def test_other_pages_are_refused_and_blocks_have_a_size(page, speak):
+    with pytest.raises(InvalidHandshake):
+        speak(origin="https://elsewhere.example")
+    assert speak(origin=f"http://127.0.0.1:{page.server_port}")[1]["type"] == "ready"
+    socket, _ = speak()
+    socket.send(bytes(1 << 19))
+    with pytest.raises(ConnectionClosed):
+        answers(socket)
+
+
+def test_who_stays_away_makes_room_and_takes_do_not_stay(monkeypatch):
+    rooms = Rooms(1)
+    room = rooms.enter(lambda: None, rate=RATE, limit=1.0)
+    with pytest.raises(EmoFaceError, match="taken"):
+        rooms.enter(lambda: None, rate=RATE, limit=1.0)
+    begin = time.monotonic()
+    monkeypatch.setattr("emoface.ui.rooms.time", SimpleNamespace(monotonic=lambda: begin + 16))
+    other = rooms.enter(lambda: None, rate=RATE, limit=1.0)
+    with pytest.raises(EmoFaceError, match="too long"):
+        rooms.again(room.name)
+    rooms.leave(other, "take")
+    monkeypatch.setattr("emoface.ui.rooms.time", SimpleNamespace(monotonic=lambda: begin + 200))
+    with pytest.raises(EmoFaceError, match="speak again"):
+        rooms.fetch(other.name)
+    monkeypatch.setenv("EMOFACE_LIVE", "many")
+    with pytest.raises(EmoFaceError, match="EMOFACE_LIVE"):
+        places()
