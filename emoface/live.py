@@ -29,7 +29,7 @@ from .modeling import Generation
 from .pipeline import EmoFacePipeline, Sound
 from .streaming import join
 
-LIVE = Windows(past=2.0, hop=0.08, ahead=0.06, held=3)
+LIVE = Windows(past=2.0, hop=0.08, ahead=0.04, held=3)
 """Chosen by the table of delay x lip r in docs/streaming.md."""
 FADE = 0.3
 """Seconds in which one feeling goes over into another."""

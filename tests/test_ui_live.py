@@ -76,12 +76,14 @@ def answers(socket) -> tuple[list, dict]:
 
 def unpacked(messages: list[bytes], template: np.ndarray) -> tuple[list[int], np.ndarray]:
     """Numbers of the frames and their vertices, read as live.js does."""
-    numbers, frames, rest = [], [], steps(template[None], template)[0]
+    numbers, frames, last = [], [], steps(template[None], template)[0]
     for message in messages:
-        start, count = struct.unpack("<II", message[:8])
-        raw = np.frombuffer(zlib.decompress(message[8:]), np.uint8).reshape(2, count, *rest.shape).astype(np.int32)
+        start, count, fresh = struct.unpack("<III", message[:12])
+        assert fresh == (not frames)
+        raw = np.frombuffer(zlib.decompress(message[12:]), np.uint8).reshape(2, count, *last.shape).astype(np.int32)
         numbers += range(start, start + count)
-        frames.append(rest + np.cumsum((raw[0] | raw[1] << 8).astype(np.int16), axis=0).astype(np.int16))
+        frames.append((0 if fresh else last) + np.cumsum((raw[0] | raw[1] << 8).astype(np.int16), axis=0).astype(np.int16))
+        last = frames[-1][-1]
     middle = (template.min(axis=0) + template.max(axis=0)) / 2
     return numbers, np.concatenate(frames).transpose(0, 2, 1) * STEP + middle
 

@@ -35,7 +35,7 @@ const player = () => emoface.players[props.player_id];
 async function speak() {
   state('waiting');
   live.latency.length = live.blocks = 0;
-  const mine = run = { blocks: [], samples: 0, frames: [], rest: null, name: null, ready: false, ended: false, heard: '', began: Infinity, head: 0, slack: [], shown: -1, chain: Promise.resolve() };
+  const mine = run = { blocks: [], samples: 0, frames: [], size: 0, last: null, name: null, ready: false, ended: false, heard: '', began: Infinity, head: 0, slack: [], shown: -1, chain: Promise.resolve() };
   try {
     if (props.off) throw new Error(props.off);
     if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) throw new Error('This browser gives no microphone to this page: open it as https://… or on localhost.');
@@ -96,9 +96,9 @@ function told(mine, message) {
   if (message.type === 'ready') {
     mine.name = message.name;
     mine.limit = message.limit;
-    if (mine.rest === null) {
-      const { scene } = player(), size = 3 * scene.header.vertices;
-      Object.assign(mine, { fps: scene.header.fps, rest: scene.tracks[0].positions.slice(0, size) });
+    if (!mine.size) {
+      const { scene } = player();
+      Object.assign(mine, { fps: scene.header.fps, size: 3 * scene.header.vertices });
       player().stream({ frame: now => frameFor(mine, now), drawn: now => { live.latency.push(now - mine.began - mine.shown / mine.fps * 1000); } });
     }
     for (const { at, block } of mine.blocks) if (at >= message.received) tell(block);
@@ -121,16 +121,17 @@ function told(mine, message) {
 
 /** Frames as rooms.py packs them: each becomes an array of its own, in the units of the player's track. */
 async function unpack(mine, data) {
-  const view = new DataView(data), start = view.getUint32(0, true), count = view.getUint32(4, true);
-  const bytes = new Uint8Array(await new Response(new Blob([data.slice(8)]).stream().pipeThrough(new DecompressionStream('deflate'))).arrayBuffer());
-  const size = mine.rest.length, half = count * size;
-  let before = mine.rest;
+  const [start, count, fresh] = new Uint32Array(data, 0, 3);
+  const bytes = new Uint8Array(await new Response(new Blob([data.slice(12)]).stream().pipeThrough(new DecompressionStream('deflate'))).arrayBuffer());
+  const { size } = mine, half = count * size;
+  let before = fresh ? new Int16Array(size) : mine.last;
   for (let t = 0; t < count; t++) {
     const frame = new Int16Array(size);
     for (let i = 0, at = t * size; i < size; i++, at++) frame[i] = before[i] + ((bytes[at] | bytes[half + at] << 8) << 16 >> 16);
     mine.frames.push({ number: start + t, frame });
     before = frame;
   }
+  mine.last = before;
   arrived(mine, start, performance.now());
 }
 

@@ -12,6 +12,8 @@ import asyncio
 import json
 import math
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +31,7 @@ from .rooms import BUSY, ZERO_GPU, Room
 PATH = "/emoface/live"
 _SILENT_SECONDS = 20.0
 _HELLO_BYTES, _BLOCK_BYTES = 4096, 1 << 18
+_TURN_SECONDS = 0.4  # others get their turn after so much, and frames come also where the server is behind
 _BEHIND_SECONDS = 16.0  # a visitor who was away for a while comes back with as much
 _RATES = (8000, 192000)
 
@@ -120,13 +123,14 @@ class _Turns:
         self._feeling: dict[str, float] | None = None
         self._stopped = self._gone = False
         self._news = asyncio.Event()
-        self._told = ""
+        self._told, self._fresh = "", True
 
     async def run(self) -> None:
         listener = asyncio.create_task(self._listen())
         try:
             while not self._gone and self._room.here is self._socket:
-                await self._news.wait()
+                if not self._room.blocks:
+                    await self._news.wait()
                 self._news.clear()
                 if self._room.blocks or self._feeling is not None:
                     await self._turn()
@@ -167,25 +171,28 @@ class _Turns:
         self._room.blocks.append(block)
 
     async def _turn(self) -> None:
-        samples = np.concatenate([np.zeros(0, np.int16), *self._room.blocks])
-        feeling, self._feeling = self._feeling, None
-        self._room.blocks.clear()
-        if len(samples) > _BEHIND_SECONDS * self._room.rate:
+        room = self._room
+        if sum(map(len, room.blocks)) > _BEHIND_SECONDS * room.rate:
             raise EmoFaceError(BUSY)
-        frames, heard = await self._compute(self._room.feed, samples, feeling)
+        samples = np.zeros(0, np.int16)
+        while room.blocks and len(samples) < _TURN_SECONDS * room.rate:
+            samples = np.concatenate([samples, room.blocks.pop(0)])
+        feeling, self._feeling = self._feeling, None
+        frames, heard = await self._compute(partial(self._room.feed, samples, feeling, fresh=self._fresh))
         if frames is not None:
+            self._fresh = False
             await self._socket.send_bytes(frames)
         if heard != self._told:
             self._told = heard
             await self._socket.send_json({"type": "heard", "emotion": heard})
 
     async def _finish(self) -> None:
-        frames, take = await self._compute(self._room.finish)
+        frames, take = await self._compute(partial(self._room.finish, fresh=self._fresh))
         if frames is not None:
             await self._socket.send_bytes(frames)
         self._rooms.leave(self._room, take)
         await self._socket.send_json({"type": "done", "name": self._room.name})
         await self._socket.close()
 
-    async def _compute(self, function, *arguments):
-        return await asyncio.get_running_loop().run_in_executor(self._rooms.pool, function, *arguments)
+    async def _compute(self, function: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._rooms.pool, function)

@@ -330,7 +330,6 @@ function draw(t) {
 function drawStream() {
   const positions = stream.frame(performance.now());
   if (positions) { scene.tracks[0].positions = positions; scene.dirty = true; }
-  if (scene.panels.some(turnedAway)) scene.dirty = true;
   if (!scene.dirty) return;
   scene.dirty = false;
   for (const panel of scene.panels) drawPanel(panel, 0);

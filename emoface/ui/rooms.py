@@ -50,7 +50,7 @@ class Room:
         self.left = time.monotonic()
         self.session: Any = None
         self._build = build
-        self._rest: np.ndarray | None = None
+        self._last: np.ndarray | None = None
 
     def open(self) -> None:
         """Make the session. Raises EmoFaceError for settings that do not exist."""
@@ -61,29 +61,33 @@ class Room:
     def full(self) -> bool:
         return self.received >= self.limit * self.rate
 
-    def feed(self, samples: np.ndarray, feeling: dict[str, float] | None) -> tuple[bytes | None, str]:
-        """int16 samples in; a message of frames (:meth:`_packed`), or None, and the name of the emotion heard."""
+    def feed(self, samples: np.ndarray, feeling: dict[str, float] | None, *, fresh: bool) -> tuple[bytes | None, str]:
+        """int16 samples in; a message of frames (:meth:`_packed`), or None, and the name of the emotion heard.
+
+        ``fresh``: the other side knows no frame yet.
+        """
         with self._turn:
             if feeling is not None:
                 self.session.feel(feeling)
             piece = self.session.feed(samples.astype(np.float32) / 32768)
-            return None if piece is None else self._packed(piece), self.session.heard
+            return None if piece is None else self._packed(piece, fresh), self.session.heard
 
-    def finish(self) -> tuple[bytes | None, Animation]:
+    def finish(self, *, fresh: bool) -> tuple[bytes | None, Animation]:
         """The last frames, and the whole take."""
         with self._turn:
             piece = self.session.finish()
-            return None if piece is None else self._packed(piece), self.session.take()
+            return None if piece is None else self._packed(piece, fresh), self.session.take()
 
-    def _packed(self, piece: Animation) -> bytes:
-        """``uint32 first frame | uint32 frames | zlib``: as a track of ``export.pack``, the first frame as difference to the head at rest."""
-        if self._rest is None:
-            self._rest = steps(piece.template[None], piece.template)
+    def _packed(self, piece: Animation, fresh: bool) -> bytes:
+        """``uint32 first frame | uint32 frames | uint32 fresh | zlib``: as a track of ``export.pack``, differences to the frame before, which
+        is 0 where it is ``fresh`` and else the last of the message before."""
         planar = steps(piece.vertices, piece.template)
-        differences = np.concatenate([planar[:1] - self._rest, np.diff(planar, axis=0)]).astype("<i2")
+        before = np.zeros_like(planar[:1]) if fresh or self._last is None else self._last
+        self._last = planar[-1:]
+        differences = np.diff(np.concatenate([before, planar]), axis=0).astype("<i2")
         halves = np.ascontiguousarray(differences).reshape(-1).view(np.uint8).reshape(-1, 2)
         packed = zlib.compress(halves[:, 0].tobytes() + halves[:, 1].tobytes(), 1)
-        return struct.pack("<II", piece.settings["start"], piece.frame_count) + packed
+        return struct.pack("<III", piece.settings["start"], piece.frame_count, fresh) + packed
 
 
 def steps(vertices: np.ndarray, template: np.ndarray) -> np.ndarray:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 import soundfile
 
+from emoface.listening import Windows
+from emoface.live import LiveSession
 from tests.conftest import CHROMIUM_FLAGS
 from tests.test_encoders import speechlike
 from tests.tiny_model import save_tiny_model
@@ -24,10 +27,14 @@ def live_server(tmp_path_factory):
     from emoface.ui.app import build_app, launch_options
 
     pipe = EmoFacePipeline.from_pretrained(save_tiny_model(tmp_path_factory.mktemp("model")), device="cpu")
+    # Few hops, so that a machine that also draws in software keeps up.
+    patch = pytest.MonkeyPatch()
+    patch.setattr("emoface.live.LiveSession", partial(LiveSession, windows=Windows(past=0.4, hop=0.4, ahead=0.06)))
     page = build_app(pipeline=lambda: pipe, opening=False)
     _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(page), "mcp_server": False})
     yield address, page
     page.close()
+    patch.undo()
 
 
 @pytest.fixture(scope="module")
@@ -50,38 +57,36 @@ def page(speaking, live_server):
     page.goto(live_server[0])
     page.get_by_role("tab", name="Live", exact=True).click()
     page.wait_for_function("() => window.emoface?.players?.live?.scene?.panels.length && emoface.players.live.scene.shown >= 0")
-    # How far the skin is from its rest in every frame that is drawn, in millimetres.
+    # How far any vertex moves from one frame that is drawn to the next, in millimetres.
     page.evaluate("""() => {
       const player = emoface.players.live, original = player.stream;
-      window.shown = [];
-      player.stream = source => original(source && { frame: now => {
+      let before = null;
+      window.moved = [];
+      player.stream = source => original(source && { drawn: source.drawn, frame: now => {
         const positions = source.frame(now);
-        if (positions) { let most = 0; for (let i = 0; i < positions.length; i++) most = Math.max(most, Math.abs(positions[i] - emoface.live.run.rest[i])); shown.push(most * 0.02); }
+        if (positions && before) moved.push(0.02 * positions.reduce((most, value, i) => Math.max(most, Math.abs(value - before[i])), 0));
+        before = positions || before;
         return positions;
-      }, drawn: source.drawn });
+      } });
     }""")
     yield page
     context.close()
     assert errors == []
 
 
-def status(page) -> str:
-    return page.locator(".efl-status").inner_text()
-
-
 def test_speak_and_the_face_speaks_then_rests_then_is_replayed(page, live_server):
     page.locator("#live-source label", has_text="A named emotion").click()
     page.get_by_label("Blinks and gaze").locator("visible=true").uncheck()
     page.locator("#live .efl-go").click()
-    page.wait_for_function("() => shown.length > 30 && Math.max(...shown) > 0.3")
+    page.wait_for_function("() => moved.length > 10 && Math.max(...moved) > 0.1")
     # The file's silence is 4 s: within it, the face becomes still.
-    page.wait_for_function("() => { const late = shown.slice(-6); return shown.length > 60 && late.length === 6 && Math.max(...late) - Math.min(...late) < 0.05; }")
+    page.wait_for_function("() => moved.length > 30 && Math.max(...moved.slice(-6)) < 0.03")
     page.evaluate("() => emoface.live.drop()")   # the connection breaks
     page.wait_for_function("() => !emoface.live.run.ready")
     page.wait_for_function("() => emoface.live.run?.ready")
-    before = page.evaluate("() => shown.length")
-    page.wait_for_function("before => shown.length > before + 30 && Math.max(...shown.slice(before)) > 0.3", arg=before)
-    assert page.evaluate("() => emoface.live.latency.length") > 60
+    page.evaluate("() => { moved.length = 0; }")
+    page.wait_for_function("() => moved.length > 10 && Math.max(...moved) > 0.1")
+    assert page.evaluate("() => emoface.live.latency.length") > 40
     page.locator("#live .efl-go").click()
     page.wait_for_function("() => emoface.players.live.scene?.header.frames > 60 && emoface.players.live.scene.panels.length && !emoface.live.run")
     take, blocks = page.evaluate("() => [emoface.players.live.scene.header.frames, emoface.live.blocks]")
