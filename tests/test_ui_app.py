@@ -126,7 +126,7 @@ def test_only_emotions_that_the_model_has_are_offered(tmp_path):
     save_file(state, weights)
     page = build_app(model=str(weights.parent), opening=False)
     offered = [c["props"]["choices"] for c in page.config["components"] if "choices" in c["props"]]
-    assert offered.count([("Neutral", "neutral"), ("Sad", "sad")]) == 3 and [("speech", "speech"), ("neutral", "neutral"), ("sad", "sad")] in offered
+    assert offered.count([("Neutral", "neutral"), ("Sad", "sad")]) == 4 and [("speech", "speech"), ("neutral", "neutral"), ("sad", "sad")] in offered
     assert page.emoface.engine.pipeline.emotions == ["neutral", "sad"] and "happy" not in str(offered)
 
 

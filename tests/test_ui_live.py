@@ -4,6 +4,7 @@ import json
 import struct
 import time
 import zlib
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -196,3 +197,15 @@ def test_who_stays_away_makes_room_and_takes_do_not_stay(monkeypatch):
     monkeypatch.setenv("EMOFACE_LIVE", "many")
     with pytest.raises(EmoFaceError, match="EMOFACE_LIVE"):
         places()
+
+
+def test_where_live_is_off_the_page_says_why(page, monkeypatch):
+    from emoface.ui.live import why_off
+    from emoface.ui.rooms import ZERO_GPU
+
+    context = page.emoface
+    assert why_off(context) == ""
+    assert "neutral" in why_off(replace(context, emotions=["happy"]))
+    assert "EMOFACE_LIVE" in why_off(replace(context, rooms=Rooms(0)))
+    monkeypatch.setattr(context.engine, "_lent", lambda *_: None)
+    assert why_off(context) == ZERO_GPU

@@ -51,12 +51,20 @@ class Live(gr.HTML):
         return {"type": "string", "description": "name of a take"}
 
 
+def why_off(context: Context) -> str:
+    """A sentence where nobody can speak live here, else nothing."""
+    if context.engine.lent:
+        return ZERO_GPU
+    if not context.rooms.count:
+        return "Live is off on this server (EMOFACE_LIVE)."
+    return "" if "neutral" in context.emotions else "This model does not know a neutral face, which a live face rests in."
+
+
 def build(context: Context, tab: gr.Tab) -> None:
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=7, min_width=320, elem_classes="ef-result"):
             player = FacePlayer(None, player_id=PLAYER, elem_id="live-player", empty="The face appears here.")
-            off = ZERO_GPU if context.engine.lent else "" if context.rooms.count else "Live is off on this server (EMOFACE_LIVE)."
-            speaker = Live(off=off, elem_id="live")
+            speaker = Live(off=why_off(context), elem_id="live")
             felt = Note(elem_id="live-felt")
         with gr.Column(scale=5, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
