@@ -28,6 +28,7 @@ const state = name => {
   root.dataset.state = name;
   button.textContent = name === 'idle' ? 'Speak' : name === 'waiting' ? 'One moment…' : 'Stop';
   button.disabled = name === 'waiting';
+  document.querySelector('#live-heads')?.toggleAttribute('inert', name !== 'idle');   // another head would take this one's frames
 };
 const tell = message => { if (run?.socket?.readyState === 1) run.socket.send(typeof message === 'object' && !ArrayBuffer.isView(message) ? JSON.stringify(message) : message); };
 const player = () => emoface.players[props.player_id];
