@@ -108,6 +108,31 @@ def test_colour_layers_paint_the_face_and_name_their_unit(page):
     assert changed(skin, picture(page, "#fast")) < 0.005
 
 
+def test_a_frame_is_one_pass_over_what_faces_the_viewer(page):
+    """Plotly would draw all triangles twice and, after each turn, a third time to read back which vertex the mouse is over."""
+    hold(page, "fast", 0.6)
+    seen = page.evaluate("""async () => {
+        const { panels: [panel], mesh } = emoface.players.fast.scene, { glplot, camera } = panel.fast.glScene, { gl } = glplot, front = panel.axes[2][0];
+        const calls = { drawElements: [], drawArrays: [], readPixels: [] }, view = emoface.players.fast.camera, list = ({ x, y, z }) => [x, y, z];
+        const look = async (eye, there) => {
+            camera.lookAt(eye, list(view.center), list(view.up));
+            for (const end = performance.now() + 30000; performance.now() < end && !there();) await new Promise(requestAnimationFrame);
+        };
+        for (const name in calls) gl[name] = function (...all) { calls[name].push(all); return Object.getPrototypeOf(gl)[name].apply(gl, all); };
+        await look([1.2, -1.9, 0.14], () => Math.abs(panel.axes[2][0] - front) > 0.3);
+        const turned = Math.abs(panel.axes[2][0] - front), drawn = calls.drawElements.length;
+        glplot.redraw();
+        const once = calls.drawElements.length - drawn;
+        await new Promise(done => setTimeout(done, 50));   // Plotly reads back later
+        for (const name in calls) delete gl[name];
+        await look(list(view.eye), () => Math.abs(panel.axes[2][0] - front) < 1e-3);
+        return { once, turned, others: calls.drawArrays.length + calls.readPixels.length, shares: calls.drawElements.map(([, count]) => count / mesh.faces.length) };
+    }""")
+    assert seen["once"] == 1 and seen["others"] == 0
+    assert seen["turned"] > 0.3, "the light travels with the camera"
+    assert all(0.3 < share < 0.75 for share in seen["shares"]), seen["shares"]
+
+
 def test_captions_are_text(page):
     assert page.locator("#fast figcaption").inner_text() == "<b>bold</b> ${1 + 1}"
     assert page.locator("#fast figcaption b").count() == 0
