@@ -118,7 +118,7 @@ def build(context: Context) -> None:
                 reached = Note(elem_id="several-status", elem_classes="ef-lines")
                 packed = gr.File(label="All results", visible=False, elem_id="several-zip", interactive=False)
             with gr.Column(elem_classes="ef-card"):
-                gr.HTML('<h2 class="ef-step">Take it with you <span>your latest animation</span></h2>')
+                gr.HTML('<h2 class="ef-step">Take it with you <span>the animation that is shown</span></h2>')
                 with gr.Row(elem_classes="ef-downloads"):
                     formats = [gr.Button(label, size="sm") for label in FORMATS]
                 film = gr.Radio(FILM_SIZES, value=FILM_SIZES[0][1], label="Size of the MP4 video, in pixels", info="Large ones take several times as long to draw.",
