@@ -31,12 +31,12 @@ def test_weights_stay_weights_and_gradients_flow():
 
 
 def residual_mm(offsets: np.ndarray) -> np.ndarray:
-    """(T,) largest distance of a vertex's residual from its neighbours' mean; the residual is what no smooth ARKit pose explains."""
+    """(T, S) distance of a vertex's residual from its neighbours' mean; the residual is what no smooth ARKit pose explains."""
     head = load_head(0)
     posed = (fit_blendshapes(offsets, head=head) @ head.blendshapes.reshape(52, -1)).reshape(offsets.shape)
     left = 1e3 * (offsets - posed)
     mean = neighbour_mean(head.skin_faces, head.skin_count)
-    return np.array([np.linalg.norm(frame - mean @ frame, axis=1).max() for frame in left])
+    return np.array([np.linalg.norm(frame - mean @ frame, axis=1) for frame in left])
 
 
 @pytest.mark.parametrize("emotion", ["happy", "angry"])
@@ -45,4 +45,5 @@ def test_skin_around_the_mouth_does_not_tear(emotion):
     animation = EmoFacePipeline.from_pretrained()("assets/examples/happy.wav", emotion=emotion, level="strong")
     head = load_head(0)
     torn = residual_mm(animation.vertices[:, : head.skin_count] - head.skin_template)
-    assert np.mean(torn > 1.0) < 0.1 and torn.max() < 1.2, (np.mean(torn > 1.0), torn.max())
+    seen = head.mask("visible_skin")[: head.skin_count]
+    assert torn[:, seen].max() < 1.0 and torn.max() < 1.2, (torn[:, seen].max(), torn.max())  # the largest ones are inside the mouth

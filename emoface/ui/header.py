@@ -61,5 +61,5 @@ it, recordings ten minutes later; nothing is shared between visitors.
 | trained weights | CC BY-NC-SA 4.0 (because of the RAVDESS recordings they learned from): not for commercial use |
 | head and its shapes | CC0 1.0, from the MakeHuman community |
 | speech encoder | MIT, OpenAI Whisper |
-| example recordings | LibriVox (public domain); CREMA-D, actor 1002 (ODbL) |
+| example recordings | LibriVox (public domain); CREMA-D, actors 1001 and 1002 (ODbL) |
 """

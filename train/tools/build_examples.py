@@ -41,10 +41,10 @@ def main() -> None:
     made = dict(speech=None, source="named", other=None, emotion=options.emotion, mix=1, intensity=1, level=options.level, style=face.settings["style"], head=0, idle=True)
     write(folder, "animate", sounds={"Sound": "narrator.wav"}, echo=animate.echo_of(face), felt=felt, made=made, bars=bars, timeline=timeline)
 
-    rows = pipe.cross_reconstruct(folder / "happy.wav", folder / "angry.wav", level=options.level)
+    rows = pipe.cross_reconstruct(folder / "sad.wav", folder / "angry.wav", level=options.level)
     sounds = cross.show(rows, folder / "cross.efp", [folder / "cross_a.wav", folder / "cross_b.wav"])["audio"]
     write(folder, "cross", sounds={label: Path(path).name for label, path in sounds.items()}, plot=plots.column_displacement(rows),
-          echo="A is a happy voice, B an angry one, both saying the same sentence. Use Hear to switch between them.")
+          echo="A is a sad voice, B an angry one, both saying the same sentence. Use Hear to switch between them.")
 
     runs = {output: pipe(folder / "angry.wav", output=output, level=options.level) for output in ("content", "emotion", "fused")}
     scenes.branches(folder / "importance.efp", **runs)
