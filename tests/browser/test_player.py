@@ -168,7 +168,7 @@ def test_keyboard(page):
 
 def test_a_failed_seek_does_not_silence_the_player(page):
     """Chromium cannot seek to the end of a short FLAC file, and the sound is broken from then on."""
-    samples, rate = soundfile.read(EXAMPLES / "angry.wav")
+    samples, rate = soundfile.read(EXAMPLES / "fearful.wav")
     flac = io.BytesIO()
     soundfile.write(flac, samples, rate, format="FLAC")
     page.evaluate("""async flac => {
