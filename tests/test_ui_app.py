@@ -584,16 +584,16 @@ def test_a_curve_in_a_link_that_is_none_is_left_out(context, text):
 
 def test_films_have_the_size_that_was_chosen(context, sounds, monkeypatch):
     from emoface import export
-    from emoface.ui.animate import FILM_SIZES, _export
+    from emoface.ui.animate import FILM_SIZES, exporter
 
     asked = []
     monkeypatch.setattr(export, "save", lambda animation, path, **options: asked.append((path.suffix, options.get("size"))))
     context.sessions.start("someone", "animate")
     context.sessions.keep("someone", puppet(load_audio(sounds / "3.wav")))
     for _, size in FILM_SIZES:
-        _export(context, ".mp4")(size, as_visitor())
-    _export(context, ".mp4")("999999x999999", as_visitor())  # not one of the page's
-    _export(context, ".glb")("1920x1080", as_visitor())
+        exporter(context, ".mp4")(size, as_visitor())
+    exporter(context, ".mp4")("999999x999999", as_visitor())  # not one of the page's
+    exporter(context, ".glb")("1920x1080", as_visitor())
     assert asked == [(".mp4", size) for size in ((512, 512), (1080, 1080), (1920, 1080), (1080, 1920), (512, 512))] + [(".glb", None)]
     context.sessions.end("someone")
 

@@ -256,10 +256,12 @@ def _uncached(pipeline, frames: int, seconds: float) -> dict:
         answers = []
         for decoder, level_given in ((model.content_decoder, None), (model.emotion_decoder, level)):
             condition, cross = decoder.condition(style, level_given), decoder.cross(features)
-            tokens = decoder.embed(model.template.new_zeros(1, 1, 3 * config.vertex_count))
+            start = decoder.embed(model.template.new_zeros(1, 1, 3 * config.vertex_count))
+            said = start[:, :0]
             for t in range(frames):
+                tokens = decoder.history(torch.cat([said, start], dim=1), start)  # the last one only makes room: a frame does not see itself
                 offsets = decoder.offsets(decoder(tokens, condition, cross[:, : t + 1]))
-                tokens = torch.cat([tokens, decoder.embed(offsets[:, -1:].flatten(2))], dim=1)
+                said = torch.cat([said, decoder.embed(offsets[:, -1:].flatten(2))], dim=1)
             answers.append(offsets)
         return answers
 
