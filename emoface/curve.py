@@ -21,10 +21,18 @@ from .clock import interpolate
 from .errors import EmoFaceError
 from .reading import read_json
 
-MOST = 1.5
-"""Largest sum of the weights of one key."""
+MOST_INTENSE = 1.5
+"""Largest intensity, and largest sum of the weights of one key."""
 _MOST_KEYS = 10_000
 _EXAMPLE = 'for example [[0, {"happy": 1}], [2, {"sad": 0.5}]]'
+
+
+def check_shares(*, mix: float, intensity: float) -> None:
+    """Refuse a mix outside 0 ... 1 and an intensity outside 0 ... :data:`MOST_INTENSE`, with an EmoFaceError."""
+    if not (isinstance(mix, (int, float)) and 0.0 <= mix <= 1.0):
+        raise EmoFaceError(f"The mix is {mix!r}: give a number from 0 (the speech's own emotion) to 1 (the chosen one).")
+    if not (isinstance(intensity, (int, float)) and 0.0 <= intensity <= MOST_INTENSE):
+        raise EmoFaceError(f"The intensity is {intensity!r}: give a number from 0 (no expression) to {MOST_INTENSE} (1: as the level has it).")
 
 
 @dataclass(frozen=True)
@@ -65,9 +73,9 @@ def _key(key: Any, known: Sequence[str]) -> tuple[float, dict[str, float]]:
         if name not in known:
             raise EmoFaceError(f"There is no emotion called {str(name)[:40]!r} to direct: use {', '.join(known)}.")
         if not _number(weight) or weight < 0:
-            raise EmoFaceError(f"The weight of {name} at {seconds:g} s is {str(weight)[:20]!r}: give a number from 0 to {MOST}.")
-    if sum(weights.values()) > MOST + 1e-6:
-        raise EmoFaceError(f"The weights at {seconds:g} s add up to {sum(weights.values()):.2f}: keep their sum at {MOST} or less.")
+            raise EmoFaceError(f"The weight of {name} at {seconds:g} s is {str(weight)[:20]!r}: give a number from 0 to {MOST_INTENSE}.")
+    if sum(weights.values()) > MOST_INTENSE + 1e-6:
+        raise EmoFaceError(f"The weights at {seconds:g} s add up to {sum(weights.values()):.2f}: keep their sum at {MOST_INTENSE} or less.")
     return float(seconds), {name: float(weight) for name, weight in weights.items()}
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from .animation import Animation
 from .audio import Audio, load_audio, longest_seconds
 from .clock import frame_count
-from .curve import EmotionCurve
+from .curve import EmotionCurve, check_shares
 from .device import encoder_precision, limit_threads, pick_device
 from .encoders import SpeechEncoder
 from .errors import Cancelled, EmoFaceError, ModelError
@@ -25,7 +25,6 @@ from .prosody import on_mesh_clock, prosody
 Sound = Union[str, Path, tuple, Audio]
 Progress = Callable[[str, float], None]
 OUTPUTS = ("fused", "content", "emotion")
-MOST_INTENSE = 1.5
 
 
 class EmoFacePipeline:
@@ -256,10 +255,7 @@ class EmoFacePipeline:
         _choice("speaking style", style, config.style_names)
         _choice("emotion level", level, config.level_names)
         _choice("output", output, OUTPUTS)
-        if not (isinstance(mix, (int, float)) and 0.0 <= mix <= 1.0):
-            raise EmoFaceError(f"The mix is {mix!r}: give a number from 0 (the speech's own emotion) to 1 (the chosen one).")
-        if not (isinstance(intensity, (int, float)) and 0.0 <= intensity <= MOST_INTENSE):
-            raise EmoFaceError(f"The intensity is {intensity!r}: give a number from 0 (no expression) to {MOST_INTENSE} (1: as the level has it).")
+        check_shares(mix=mix, intensity=intensity)
         if intensity != 1.0 and "neutral" not in self.emotions:
             raise EmoFaceError("This model does not know a neutral face, so the intensity of its expressions cannot be changed: leave it at 1.")
         return style

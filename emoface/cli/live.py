@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
+from ..curve import check_shares
 from ..errors import EmoFaceError
 from .common import Progress, add_model_options
 
@@ -47,10 +48,7 @@ def add_parser(subparsers) -> None:
 
 def feeling(emotion: str, *, mix: float = 1.0, intensity: float = 1.0) -> dict[str, float]:
     """The weights of a live session for what a person chose. Raises EmoFaceError for numbers out of range."""
-    if not 0 <= mix <= 1:
-        raise EmoFaceError(f"The mix is {mix:g}: give a number from 0 (the voice's own emotion) to 1 (the chosen one).")
-    if not 0 <= intensity <= 1.5:
-        raise EmoFaceError(f"The intensity is {intensity:g}: give a number from 0 (no expression) to 1.5.")
+    check_shares(mix=mix, intensity=intensity)
     if emotion == "speech":
         return {"speech": intensity}
     return {"speech": (1 - mix) * intensity, emotion: mix * intensity}

@@ -12,10 +12,9 @@ import gradio as gr
 import soundfile
 
 from ..animation import LEVELS, Animation
-from ..curve import EmotionCurve
+from ..curve import MOST_INTENSE, EmotionCurve
 from ..errors import EmoFaceError
 from ..head import HEAD_COUNT
-from ..pipeline import MOST_INTENSE
 from . import plots, scenes, words
 from .chart import Chart, ChartView
 from .context import EXAMPLES, SPEECH_EXAMPLES, Context

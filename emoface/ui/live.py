@@ -10,8 +10,8 @@ import gradio as gr
 import numpy as np
 import soundfile
 
+from ..curve import MOST_INTENSE
 from ..export.pack import Panel, Track, View, write_pack
-from ..pipeline import MOST_INTENSE
 from . import animate
 from .context import Context
 from .engine import plain_errors

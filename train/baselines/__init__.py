@@ -1,4 +1,5 @@
-"""Other methods, each in one readable file, on our data: written from their papers' descriptions, not from their code.
+"""Other methods, each in one readable file, on our data: written from their papers' descriptions; FaceFormer's and CodeTalker's
+originals (MIT) were also read, so that their published weights fit by name.
 
 :data:`METHODS` names them; :mod:`train.compare` trains and measures all of them alike.
 """
@@ -32,7 +33,7 @@ class Method:
     rate: float = 5e-3
     """Learning rate of the comparison."""
     licence: str = ""
-    """Of the original's code, which was not used."""
+    """Of the original's code, of which nothing was copied."""
 
     def build(self, data: DataShape, *, small: bool = True, **changes) -> Baseline:
         return self.kind(data, **{**(self.small if small else {}), **changes})
