@@ -42,8 +42,7 @@ compare.onclick = () => { pair = pair ? null : []; show(); };
 window.addEventListener('emoface:time', ({ detail }) => {
   const player = detail.id === props.player && emoface.players[props.player], name = player?.made?.entry;
   if (!name || pictures[name] || detail.seconds < Math.min(0.7, detail.duration / 2)) return;
-  pictures[name] = player.picture(120);
-  show();
+  if ((pictures[name] = player.picture(120))) show();
 });
 watch('value', show);
 show();

@@ -774,9 +774,10 @@ emoface.players[props.player_id] = {
     root.dataset.state = 'live';
   },
   outdated(older) { find('.efp-outdated').hidden = !(older && scene); },
-  /** The first face as it is drawn now, as the address of a small picture. */
+  /** The first face as it is drawn now, as the address of a small picture; '' where it has no size, because its tab is not the one in sight. */
   picture(size) {
     const panel = scene.panels[0], from = panel.plot.querySelector('canvas'), small = document.createElement('canvas'), edge = Math.min(from.width, from.height);
+    if (!edge) return '';
     small.width = small.height = size;
     if (panel.fast) panel.fast.glScene.glplot.redraw();   // the browser forgets the drawing once it is on the screen
     small.getContext('2d').drawImage(from, (from.width - edge) / 2, (from.height - edge) / 2, edge, edge, 0, 0, size, size);

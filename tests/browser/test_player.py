@@ -188,6 +188,17 @@ def test_a_failed_seek_does_not_silence_the_player(page):
     hold(page, "fast", 0.6)
 
 
+def test_a_face_without_a_size_has_no_picture(page):
+    """A face may come while another tab is in sight; drawing a canvas of no size would be an error."""
+    hold(page, "fast", 0.6)
+    assert page.evaluate("emoface.players.fast.picture(32)").startswith("data:image/webp")
+    assert page.evaluate("""() => {
+        const canvas = emoface.players.fast.scene.panels[0].plot.querySelector('canvas');
+        Object.defineProperty(canvas, 'height', { value: 0, configurable: true });
+        try { return emoface.players.fast.picture(32); } finally { delete canvas.height; }
+    }""") == ""
+
+
 def test_frames_are_dropped_and_never_delayed(page):
     """While the browser is busy the sound goes on; the next frame drawn is the sound's, not the one that was due."""
     hold(page, "fast", 0.0)
