@@ -545,10 +545,11 @@ def test_a_voice_that_is_hardly_told_is_called_unsure(sounds):
     spoken = puppet(load_audio(sounds / "3.wav"))
 
     def said(share):
-        return words.heard(replace(spoken, emotion_probabilities=np.array([share, 1 - share, *[0] * 6])))
+        rest = (1 - share) / 2
+        return words.heard(replace(spoken, emotion_probabilities=np.array([share, rest, rest, *[0] * 5])))
 
-    assert said(0.58) == "The voice: unsure, perhaps neutral (58 %) or calm (42 %)."
-    assert said(0.65).startswith("The voice probably sounds neutral (65 %") and said(0.9).startswith("The voice clearly sounds neutral")
+    assert said(0.4) == "The voice: unsure, perhaps neutral (40 %) or calm (30 %)."
+    assert said(0.5).startswith("The voice probably sounds neutral (50 %") and said(0.9).startswith("The voice clearly sounds neutral")
 
 
 def as_visitor(**query):

@@ -14,7 +14,7 @@ from train.hearing.cache import Features, cache
 from train.hearing.copies import altered
 from train.hearing.listening import lenders, logits
 from train.hearing.recordings import NEMO_TESTS, NEMO_VALIDATES, POSSIBLE, Recording, all_recordings
-from train.hearing.scores import answers, calibration_error, fit_temperature, mean_recall, recall_interval, reliability
+from train.hearing.scores import answers, calibration_error, fit_temperature, mean_recall, reaches, recall_interval, reliability
 from train.hearing.trainer import HearingConfig, HearingTrainer, hearing_losses, hearing_model, read_hearing_config
 
 
@@ -272,6 +272,19 @@ def test_temperature_makes_confidence_true():
     sharp = np.exp(true * 3) / np.exp(true * 3).sum(-1, keepdims=True)
     assert calibration_error(labels, softmax) < 0.03 < 0.1 < calibration_error(labels, sharp)
     assert sum(count for *_, count in reliability(labels, softmax)) == 4000
+
+
+def test_the_confidence_from_which_on_enough_answers_are_right():
+    """Answers that are right as often as their confidence says reach a share there; weights count as copies do."""
+    rng = np.random.default_rng(1)
+    confidence = rng.uniform(0.2, 1, 20000)
+    right = rng.random(20000) < confidence
+    even = np.ones(20000)
+    for share in (0.5, 0.8):
+        assert reaches(confidence, right, even, share=share) == pytest.approx(share, abs=0.04)
+    assert reaches(confidence, np.zeros(20000, bool), even, share=0.5) == 1.0
+    few = np.array([0.3, 0.4, 0.5, 0.6]), np.array([False, True, False, True])
+    assert reaches(*few, np.array([1, 1, 3, 1.0]), share=0.5) == 0.6 and reaches(*few, np.array([1, 3, 1, 1.0]), share=0.5) == 0.4
 
 
 def test_a_reference_is_another_neutral_recording_of_the_voice():

@@ -3,7 +3,8 @@
 ``cache`` puts every labelled recording and its altered copies through the frozen encoder; ``train`` learns from that in minutes on one core,
 sets the temperature of the probabilities on the validation voices, prints the recall per corpus and writes ``OUT/hearing.pt``,
 which ``train.train`` takes as ``hearing`` in its settings. Both continue where they stopped. ``figure`` draws how far its probabilities
-can be believed in unseen voices.
+can be believed in unseen voices. ``certainty`` needs no cache: it asks the finished model (``--model``) about the validation voices, and prints
+from which probability on the page may say *probably* and *clearly*.
 """
 
 from __future__ import annotations
@@ -72,6 +73,12 @@ def figure(recordings: list[Recording], folder: Path, config_path: Path, out: Pa
     print(json.dumps(reliability_figure(model.eval(), recordings, features, picture), indent=1))
 
 
+def certainty(recordings: list[Recording], model: str | None) -> None:
+    from .certainty import certainty_report
+
+    print(json.dumps(certainty_report(recordings, model), indent=1))
+
+
 def _errors(labels: np.ndarray, heard: np.ndarray, temperature: float) -> dict[str, float]:
     """Expected calibration error on the validation voices before and after."""
     softmax = lambda x: np.exp(x - x.max(-1, keepdims=True)) / np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True)
@@ -80,7 +87,7 @@ def _errors(labels: np.ndarray, heard: np.ndarray, temperature: float) -> dict[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m train.hearing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("cache", "train", "figure"))
+    parser.add_argument("what", choices=("cache", "train", "figure", "certainty"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--cache", type=Path, default=Path("data/hearing"))
     parser.add_argument("--copies", type=int, default=2, help="for cache: altered copies per training clip")
@@ -88,12 +95,15 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path("train/configs/hearing.yaml"))
     parser.add_argument("--out", type=Path, default=Path("runs/hearing"))
     parser.add_argument("--picture", type=Path, default=Path("docs/images/hearing_reliability.png"), help="for figure")
+    parser.add_argument("--model", help="for certainty: a model's folder or Hub id (default: the embedded one)")
     options = parser.parse_args()
     recordings = all_recordings(options.data)
     if not recordings:
         parser.error(f"There are no recordings in {options.data}; give the folder with --data (see docs/training.md).")
     if options.what == "cache":
         cache_all(recordings, options.cache, copies=options.copies, per_voice=options.per_voice)
+    elif options.what == "certainty":
+        certainty(recordings, options.model)
     elif options.what == "figure":
         figure(recordings, options.cache, options.config, options.out, options.picture)
     else:

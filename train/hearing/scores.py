@@ -48,6 +48,19 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, bins: in
     return sum(abs(confidence - right) * count for confidence, right, count in rows) / sum(count for *_, count in rows)
 
 
+def reaches(confidence: np.ndarray, right: np.ndarray, weight: np.ndarray, *, share: float) -> float:
+    """The lowest confidence from which on answers are right in ``share`` of the cases or more, by isotonic regression of ``right`` (N,) on it.
+
+    1 where they never are. ``weight`` (N,): how much each answer counts.
+    """
+    from scipy.optimize import isotonic_regression
+
+    order = np.argsort(confidence, kind="stable")
+    fitted = isotonic_regression(right[order].astype(float), weights=weight[order]).x
+    reached = np.flatnonzero(fitted >= share)
+    return float(confidence[order][reached[0]]) if len(reached) else 1.0
+
+
 def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     """What to divide logits (N, 8) by, so that the true labels are likeliest (Guo et al. 2017)."""
     from scipy.optimize import minimize_scalar
