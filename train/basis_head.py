@@ -30,8 +30,30 @@ class InBasis(nn.Module):
         return self.shapes.T @ coefficients
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Only ever called on the zeros a head starts from."""
-        return weight.new_zeros(len(self.shapes), *weight.shape[1:])
+        """Coefficients that come closest to a plain layer: exact, but for rounding, where it was learned in this basis."""
+        rows = weight.flatten(1) if weight.ndim > 1 else weight[:, None]
+        found = torch.linalg.lstsq(self.shapes.T.double(), rows.double(), driver="gelsd").solution
+        return found.to(weight.dtype).reshape(len(self.shapes), *weight.shape[1:])
+
+
+def put_in(model: EmoFaceModel, plain: EmoFaceModel) -> None:
+    """The weights of a model with plain vertex heads into one whose heads learn in a basis.
+
+    Raises:
+        SystemExit: the models differ in shape, or the basis cannot say what the heads say (another head's model).
+    """
+    plain = copy.deepcopy(plain).float()
+    heads = {f"{branch}.motion_out" for branch in ("content_decoder", "emotion_decoder")}
+    given = {key: value for key, value in plain.state_dict().items() if key.rpartition(".")[0] not in heads}
+    own = {key: value for key, value in model.state_dict().items() if not any(key.startswith(f"{head}.") for head in heads)}
+    if {k: v.shape for k, v in given.items()} != {k: v.shape for k, v in own.items()}:
+        raise SystemExit("start_from is a model of another shape: give the same settings under `model` as in its config.json.")
+    model.load_state_dict(given, strict=False)
+    for head in heads:
+        layer, wanted = model.get_submodule(head), plain.get_submodule(head)
+        layer.weight, layer.bias = wanted.weight.detach(), wanted.bias.detach()
+        if (layer.weight - wanted.weight).norm() > 0.05 * wanted.weight.norm():
+            raise SystemExit("start_from was not learned in this head's shapes. Train from the start, or from a model of this head.")
 
 
 def learn_in_basis(model: EmoFaceModel, basis: Tensor) -> None:

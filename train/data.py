@@ -7,7 +7,7 @@ emotion, and no target has to be stored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from torch import Tensor
 
 from emoface.animation import EMOTIONS
 
+from .corpus.channels import vector
+from .corpus.emotion import INTENSITY, PROTOTYPES
 from .corpus.reader import Corpus
 from .motion import BasisMotion, Motion
 
@@ -88,6 +90,8 @@ class Heard:
     """(F, C) frame by frame, clips as in the corpus."""
     vector: np.ndarray
     """(N, C) of whole clips."""
+    named: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
+    """(C,) of an emotion and level asked for by name."""
 
 
 class Sampler:
@@ -95,13 +99,15 @@ class Sampler:
 
     def __init__(
         self, corpus: Corpus, *, styles: list[str], basis: Tensor, split: str = "train", frames: int = 1200, seed: int = 0,
-        longest: int | None = None, kinds: dict[str, float] = KINDS,
+        longest: int | None = None, kinds: dict[str, float] = KINDS, named: float = 0.0,
     ):
         """``styles``: names in one-hot order; ``basis`` (52, S, 3) metres; ``frames``: mesh frames per batch, about; ``longest``:
-        frames of the longest item (None: 16 s); ``kinds``: as :data:`KINDS`."""
+        frames of the longest item (None: 16 s); ``kinds``: as :data:`KINDS`; ``named``: share of the lent emotions that are a name's, not a
+        recording's: features :attr:`Heard.named`, target the full prototype at the level."""
         if kinds.keys() - KINDS.keys():
             raise ValueError(f"kinds may hold {', '.join(KINDS)}, not {', '.join(sorted(kinds.keys() - KINDS.keys()))}.")
         self.corpus, self.styles, self.basis, self.budget, self.seed, self.longest = corpus, styles, basis, frames, seed, longest
+        self.named = named
         self.features = np.load(corpus.folder / "features.npy", mmap_mode="r")
         prosody = corpus.folder / "prosody.npy"
         self.prosody = np.load(prosody, mmap_mode="r") if prosody.exists() else None
@@ -186,7 +192,8 @@ class Sampler:
             style = self.styles[0]
         # Neutral is the first emotion of half of all items; the classifier must not take that for its frequency.
         counts = (kind in ("ravdess", "grid_cross") or rng.random() < 0.15, True)
-        return dict(speech=speech, lenders=(e1, e2), style=self.styles.index(style), counts=counts)
+        named = tuple(lender is not None and self.named > 0 and rng.random() < self.named for lender in (e1, e2))
+        return dict(speech=speech, lenders=(e1, e2), named=named, style=self.styles.index(style), counts=counts)
 
     def batch(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, step])
@@ -207,7 +214,8 @@ class Sampler:
                 heard.append(speech if lender is None else self.heard(lender))
                 level = self._level(rng, lent)
                 chosen_levels.append(level)
-                weights.append(np.concatenate([corpus.weights(i, lender, level=level) for i in item["speech"]])[:frames])
+                target = vector(PROTOTYPES[clips[lent]["emotion"]]) * INTENSITY[level] if item["named"][which] else None
+                weights.append(np.concatenate([corpus.weights(i, lender, level=level, target=target) for i in item["speech"]])[:frames])
             # A quarter of the self items also hear one vector, so both ways of listening learn from every recording.
             pooled.append(torch.tensor([not o or rng.random() < 0.25 for o in own]))
             if self.emotion_heard is None:
@@ -215,8 +223,8 @@ class Sampler:
                 masks.append(mask_of(heard))
             else:
                 features.append(pad([
-                    self._emotion_features(item, lent, whole, len(speech))
-                    for item, lent, whole, speech in zip(items, label, pooled[-1].tolist(), content)
+                    self._emotion_features(item, lent, whole, len(speech), name=(clips[lent]["emotion"], level) if item["named"][which] else None)
+                    for item, lent, whole, speech, level in zip(items, label, pooled[-1].tolist(), content, chosen_levels)
                 ]))
             known = [item["counts"][which] for item in items]
             emotions.append(torch.tensor([EMOTIONS.index(clips[i]["emotion"]) if k else -1 for i, k in zip(label, known)]))
@@ -236,8 +244,10 @@ class Sampler:
         """Frames of several clips one after the other."""
         return np.concatenate([array[self.corpus.offset[i] : self.corpus.offset[i + 1]] for i in speech])
 
-    def _emotion_features(self, item: dict, lender: int, whole: bool, frames: int) -> np.ndarray:
-        """(frames, C): the track of the speech itself, or one vector of the recording that lends its emotion."""
+    def _emotion_features(self, item: dict, lender: int, whole: bool, frames: int, *, name: tuple[str, int] | None) -> np.ndarray:
+        """(frames, C): the track of the speech itself, or one vector, of the recording that lends its emotion or of a name."""
+        if name is not None:
+            return np.repeat(self.emotion_heard.named[name][None], frames, axis=0)
         if whole:
             return np.repeat(self.emotion_heard.vector[lender][None], frames, axis=0)
         return self._rows(self.emotion_heard.track, item["speech"])[:frames]

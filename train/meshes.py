@@ -243,6 +243,10 @@ class MeshTask:
         rows = [encoder.frame_features(s.to(device), n, layers=1)[0] for s, n in zip(sounds, frames)]
         return nn.utils.rnn.pad_sequence(rows, batch_first=True).unsqueeze(2)
 
+    def start_from(self, published: EmoFaceModel) -> None:
+        """Refused: an exported model holds its speech encoders elsewhere, and they learn here."""
+        raise SystemExit("start_from must be a checkpoint for mesh data: an exported model does not hold the encoders as they learn.")
+
     def begin(self, model: EmoFaceModel, *, frozen: list[str], folder: Path) -> None:
         """Nothing to do: what hears the speech learns."""
 

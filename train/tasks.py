@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from emoface.head import lip_aperture_mm, load_head
 from emoface.metrics import lve, root_mm
 from emoface.modeling import EmoFaceModel, Frames
 
-from .basis_head import learn_in_basis, merged
+from .basis_head import learn_in_basis, merged, put_in
 from .corpus.reader import Corpus
 from .data import KINDS, Batch, Heard, Sampler
 from .drawing import VertexSampler
@@ -36,6 +37,9 @@ class Task(Protocol):
 
     channel_importance: Tensor | None
 
+    def start_from(self, published: EmoFaceModel) -> None:
+        """Take over the weights of an exported model."""
+
     def begin(self, model: EmoFaceModel, *, frozen: list[str], folder: Path) -> None:
         """Called once when all weights are there that training starts with."""
 
@@ -53,7 +57,7 @@ class Task(Protocol):
 
 
 DATA_SETTINGS = {
-    "corpus": {"kind", "corpus", "frames_per_batch", "longest", "kinds", "validation_clips", "styles"},
+    "corpus": {"kind", "corpus", "frames_per_batch", "longest", "kinds", "validation_clips", "styles", "named"},
     "meshes": {"kind", "folder", "mesh", "masks", "batch_size", "content_encoder", "emotion_encoder"},
 }
 """What ``data`` may hold, for each ``kind``."""
@@ -121,7 +125,7 @@ class CorpusTask:
         learn_in_basis(self.model, self.basis)
         self.sampler = Sampler(
             self.corpus, styles=speakers, basis=self.basis, frames=data.get("frames_per_batch", 1200), seed=config.seed,
-            longest=data.get("longest"), kinds=data.get("kinds", KINDS),
+            longest=data.get("longest"), kinds=data.get("kinds", KINDS), named=data.get("named", 0.0),
         )
         self.steps_per_epoch = max(sum(c["frames"] for c in train) // data.get("frames_per_batch", 1200), 1)
         self.lip_pairs = LipPairs(*(torch.from_numpy(pairs.astype(np.int64)) for pairs in (self.head.lip_pairs, self.head.lip_line)))
@@ -129,12 +133,20 @@ class CorpusTask:
         self.validation_clips = int(data.get("validation_clips", 24))
         self.channel_importance = torch.tensor([_channel_importance(name) for name in self.head.blendshape_names])
 
+    def start_from(self, published: EmoFaceModel) -> None:
+        put_in(self.model, published)
+
     def begin(self, model: EmoFaceModel, *, frozen: list[str], folder: Path) -> None:
         """Where hearing is frozen every clip is heard once, here, and named emotions are known from the start."""
         if not set(HEARING) <= set(frozen):
+            if self.sampler.named:
+                raise SystemExit("data.named needs hearing that is frozen: a name's features are known only then. Set hearing, or leave named out.")
             return
-        self.sampler.emotion_heard = self._hear(merged(model).eval(), folder / "heard.npz")
+        heard = self._hear(merged(model).eval(), folder / "heard.npz")
         self.store_named_emotions(model)
+        vectors = model.emotion_prototypes.detach().float().numpy()
+        named = {(emotion, level): vectors[e, level] for e, emotion in enumerate(EMOTIONS) for level in range(vectors.shape[1])}
+        self.sampler.emotion_heard = replace(heard, named=named)
 
     @torch.inference_mode()
     def _hear(self, model: EmoFaceModel, path: Path) -> Heard:

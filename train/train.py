@@ -66,7 +66,7 @@ class TrainingConfig:
     free_running: float = 0.0
     """Share of steps in which blind items learn on their own free-running past."""
     start_from: str | None = None
-    """A checkpoint whose weights (nothing else) this run starts with."""
+    """A checkpoint, or the folder of an exported model, whose weights (nothing else) this run starts with."""
     hearing: str | None = None
     """Weights of ``train.hearing``: what hears the emotion; it starts from there and is frozen."""
     fresh: list[str] = field(default_factory=list)
@@ -258,6 +258,8 @@ class Trainer:
                 raise AttributeError(f"fresh names {name!r}, which the model does not have.")
         if config.fresh and not config.start_from:
             raise SystemExit("fresh names what does not start from a checkpoint, but start_from names no checkpoint. Set both or neither.")
+        if config.fresh and Path(config.start_from).is_dir():
+            raise SystemExit("fresh names parts of a checkpoint, but start_from is an exported model, which is taken whole. Leave one of them out.")
         attention = {id(p) for p in (model.mesh_attention.parameters() if model.mesh_attention is not None else ())}
         parameters = [p for p in self.task.parameters() if p.requires_grad]
         groups = [
@@ -267,8 +269,11 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             [g for g in groups if g["params"]], lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99 if config.schedule == "cosine" else 0.999)
         )
-        if config.start_from and not self.checkpoint.exists():  # else :meth:`resume` goes on from there
-            state = torch.load(config.start_from, map_location="cpu", weights_only=True)
+        start = Path(config.start_from) if config.start_from and not self.checkpoint.exists() else None  # else :meth:`resume` goes on from there
+        if start is not None and start.is_dir():
+            self.task.start_from(EmoFaceModel.from_pretrained(start))
+        elif start is not None:
+            state = torch.load(start, map_location="cpu", weights_only=True)
             def anew(key: str) -> bool:
                 return any(key == name or key.startswith(f"{name}.") for name in config.fresh)
 

@@ -18,7 +18,7 @@ from train.corpus.clip import Clip
 from train.corpus.coarticulation import Phone, speech_motion, speech_of, spoken_runs
 from train.corpus.compose import AMPLITUDE, EYE_CLOSED, WIDEST_MM, compose
 from train.corpus.drive import Capture, Rest, drive, lip_gap_mm, resting_face
-from train.corpus.emotion import EMOTIONS, PROTOTYPES, EmotionTargets
+from train.corpus.emotion import ACTION_UNITS, EMOTIONS, INTENSITY, PROTOTYPES, EmotionTargets
 from train.corpus.envelope import emotion_envelope, loudness_track, speech_activity, speech_interval
 from train.corpus.lips import EYE_DISTANCE_MM, average_head_lips
 from train.corpus.phones import Aligner, arpabet, read_phone_table
@@ -286,6 +286,20 @@ def test_targets_come_from_action_units():
     assert not targets.target("03-01-01-01-01-01-01").any()
     assert strong[INDEX["browDownLeft"]] > weak[INDEX["browDownLeft"]] > 0.4
     assert not strong[columns("eyeLookDown")].any() and strong.max() <= 1
+
+
+def test_the_mean_of_a_feeling_is_its_prototype():
+    """What a name asks for is the middle of what recordings get, in every channel, and recordings still differ."""
+    rng = np.random.default_rng(0)
+    names = [*ACTION_UNITS]
+    units = {f"03-01-01-01-01-01-{actor:02d}": np.zeros(len(names)) for actor in range(1, 9)}
+    units |= {f"03-01-08-{level:02d}-01-01-{actor:02d}": rng.uniform(0, 1.5, len(names)) for actor in range(1, 9) for level in (1, 2)}
+    targets = EmotionTargets(names, units)
+    for level, intensity in enumerate(INTENSITY):
+        clips = np.stack([targets.target(f"03-01-08-{level + 1:02d}-01-01-{actor:02d}") for actor in range(1, 9)])
+        wanted = vector(PROTOTYPES["surprised"]) * intensity
+        assert clips.mean(0)[wanted > 0] == pytest.approx(wanted[wanted > 0], rel=0.12)
+        assert clips[:, columns("browOuterUp")].std(0).min() > 0.02 and clips.max() <= 1
 
 
 # -- phones ------------------------------------------------------------------------------------------------------------

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from emoface.animation import EMOTIONS
 from tests.toy_corpus import write_corpus
-from train.data import DEFAULT_STYLE, KINDS, Sampler
+from train.corpus.channels import vector
+from train.corpus.emotion import INTENSITY, PROTOTYPES
+from train.data import DEFAULT_STYLE, KINDS, Heard, Sampler
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +77,25 @@ def test_partners_of_a_sentence_feel_otherwise(corpus):
     feelings = [[(clips[i]["emotion"], clips[i]["level"]) for i in (item["speech"][0], item["lenders"][1])] for item in drawn]
     by_chance = 1 / len(items.by_emotion)
     assert np.mean([a == b for a, b in feelings]) < 0.75 * by_chance  # half of the partners are drawn from all emotions
+
+
+def test_a_name_brings_its_own_features_and_the_full_prototype(corpus):
+    names = {(emotion, level): np.full(4, 10.0 * EMOTIONS.index(emotion) + level) for emotion in EMOTIONS for level in range(2)}
+    items = sampler(corpus, kinds={"grid_cross": 1.0}, named=0.5)
+    items.emotion_heard = Heard(np.zeros((int(corpus.offset[-1]), 4)), np.full((len(corpus), 4), -1.0), names)
+    asked = Counter()
+    for step in range(3):
+        batch = items.batch(step)
+        for which in range(2):
+            for row, (emotion, level) in enumerate(zip(batch.emotions[which].tolist(), batch.levels[which].tolist())):
+                heard = batch.heard[which][row, 0]
+                wanted = names[EMOTIONS[emotion], level]
+                asked[bool(heard[0] >= 0)] += 1
+                if heard[0] >= 0:
+                    assert (heard.numpy() == wanted).all()
+                    clip = int(batch.spoken[row, 0])
+                    full = corpus.weights(clip, items.by_emotion[EMOTIONS[emotion], min(level, EMOTIONS[emotion] != "neutral")][0], level=level,
+                                          target=vector(PROTOTYPES[EMOTIONS[emotion]]) * INTENSITY[level])
+                    count = min(len(full), batch.motions[which].weights.shape[1])
+                    assert np.allclose(batch.motions[which].weights[row, :count].numpy(), full[:count], atol=1e-6)
+    assert 0.3 < asked[True] / sum(asked.values()) < 0.7

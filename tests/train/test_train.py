@@ -23,7 +23,7 @@ from emoface.head import lip_aperture_mm
 from emoface.loading import load_folder
 from tests.tiny import tiny_model
 from train import losses
-from train.basis_head import learn_in_basis, merged
+from train.basis_head import learn_in_basis, merged, put_in
 from train.corpus.clip import Clip
 from train.corpus.coarticulation import Phone, speech_motion
 from train.corpus.lips import average_head_lips
@@ -190,6 +190,27 @@ def test_heads_in_a_basis_learn_there_and_merge_into_plain_layers():
     assert out.abs().max() > 0.1 and rest.abs().max() < 1e-4
 
 
+def test_a_published_model_goes_on_learning_where_it_stood():
+    published, basis = tiny_model(), torch.randn(3, tiny_model().config.vertex_count, 3)
+    torch.manual_seed(3)
+    for decoder in (published.content_decoder, published.emotion_decoder):
+        decoder.motion_out.weight.data = (basis.flatten(1).T @ torch.randn(3, decoder.motion_out.in_features)) / 10
+        decoder.motion_out.bias.data = basis.flatten(1).T @ torch.randn(3) / 10
+    model = tiny_model()
+    torch.nn.init.normal_(model.content_decoder.qkv.weight)
+    learn_in_basis(model, basis)
+    put_in(model, published)
+    for name, value in merged(model).state_dict().items():
+        assert torch.allclose(value, published.state_dict()[name], atol=1e-5), name
+    published.content_decoder.motion_out.weight.data += torch.randn(published.content_decoder.motion_out.weight.shape)
+    with pytest.raises(SystemExit, match="not learned in this head's shapes"):
+        put_in(model, published)
+    other = tiny_model()
+    other.content_decoder.qkv = torch.nn.Linear(7, 5)
+    with pytest.raises(SystemExit, match="another shape"):
+        put_in(model, other)
+
+
 def test_default_losses_are_the_papers():
     w = losses.LossWeights()
     assert (w.self_reconstruction, w.cross_reconstruction, w.velocity, w.classification) == (1000, 1000, 500, 1e-4)
@@ -327,6 +348,10 @@ def test_fresh_parts_start_anew_and_the_rest_from_the_checkpoint(folder, tmp_pat
         Trainer(tiny_config(folder, start_from=str(first.checkpoint), fresh=["content_decodr"]), tmp_path / "third")
     with pytest.raises(SystemExit, match="start_from"):
         Trainer(tiny_config(folder, fresh=["content_decoder"]), tmp_path / "fourth")
+    with pytest.raises(SystemExit, match="taken whole"):
+        Trainer(tiny_config(folder, start_from=str(Path(__file__).parents[2] / "assets" / "model"), fresh=["content_decoder"]), tmp_path / "fifth")
+    with pytest.raises(SystemExit, match="checkpoint for mesh data"):
+        Trainer(tiny_config(folder, start_from=str(Path(__file__).parents[2] / "assets" / "model")), tmp_path / "sixth")
     assert not torch.equal(new["content_decoder.qkv.weight"], first.model.state_dict()["content_decoder.qkv.weight"])
 
 

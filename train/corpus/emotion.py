@@ -15,6 +15,8 @@ INTENSITY = (0.75, 1.0)
 # Share of the measured clip in the target; the rest is the prototype of its emotion, scaled by the clip's evidence.
 EVIDENCE = 0.20
 EVIDENCE_GAIN = 1.15
+MOST_SCALED = 1.6
+"""Most that a label's weights are multiplied by so that their mean is the prototype."""
 
 # ARKit weight per OpenFace action-unit point (0-5) above the actor's own neutral.
 ACTION_UNITS = {
@@ -52,7 +54,7 @@ PROTOTYPES = {
         mouthRollLower=0.15, mouthStretch=0.15,
     ),
     "fearful": dict(
-        browInnerUp=1.0, eyeWide=1.0, mouthStretch=1.0, browOuterUp=0.55, browDown=0.50, mouthLowerDown=0.40,
+        browInnerUp=1.0, eyeWide=1.0, mouthStretch=1.0, browOuterUp=0.45, browDown=0.58, mouthLowerDown=0.40,
         mouthFrown=0.15, jawOpen=0.14, mouthUpperUp=0.10,
     ),
     "disgust": dict(
@@ -100,6 +102,12 @@ class EmotionTargets:
             if fields["actor"] in population_actors:
                 grouped.setdefault((fields["emotion"], fields["level"]), []).append(weights)
         self._population = {key: np.mean(group, axis=0) for key, group in grouped.items()}
+        clips: dict[tuple, list[str]] = {}
+        for clip in units:
+            fields = parse_ravdess_name(clip)
+            if fields["actor"] in population_actors:
+                clips.setdefault((fields["emotion"], fields["level"]), []).append(clip)
+        self._factors = {key: self._to_prototype(key, [self._shaped(clip) for clip in of]) for key, of in clips.items()}
 
     @classmethod
     def from_file(cls, path: Path, *, population_actors=range(1, 19)) -> EmotionTargets:
@@ -121,8 +129,27 @@ class EmotionTargets:
     def __contains__(self, clip: str) -> bool:
         return clip in self._weights
 
+    @staticmethod
+    def _to_prototype(key: tuple[str, int], shaped: list[np.ndarray]) -> np.ndarray:
+        """(52,) factors with which the mean of an emotion and level is its prototype: what a name asks for is the middle of what voices get.
+
+        Weights end at 1, so the factors are found by repetition; where a prototype is 1 itself the mean stays a little below.
+        """
+        wanted = vector(PROTOTYPES[key[0]]) * INTENSITY[key[1]]
+        factors = np.ones_like(wanted)
+        for _ in range(8):
+            mean = np.clip(np.stack(shaped) * factors, 0, 1).mean(0)
+            factors = np.where(wanted > 0, np.clip(factors * wanted / np.maximum(mean, 1e-3), 0.5, MOST_SCALED), 1.0)
+        return factors
+
     def target(self, clip: str) -> np.ndarray:
         """(52,) expression of a clip: the emotion's prototype shaped by the clip's own action units; 0 for neutral."""
+        fields = parse_ravdess_name(clip)
+        factors = self._factors.get((fields["emotion"], fields["level"]))
+        shaped = self._shaped(clip)
+        return shaped if factors is None else np.clip(shaped * factors, 0, 1)
+
+    def _shaped(self, clip: str) -> np.ndarray:
         fields = parse_ravdess_name(clip)
         prototype = vector(PROTOTYPES[fields["emotion"]])
         if not prototype.any():

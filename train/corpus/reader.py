@@ -55,12 +55,18 @@ class Corpus:
     def audio_path(self, i: int) -> Path:
         return self.folder / self.clips[i]["audio"]
 
-    def weights(self, content: int, emotion: int | None = None, *, level: int | None = None, lips: LipResponse | None = None) -> np.ndarray:
-        """(T, 52) float32 weights of clip ``content`` said with the emotion of clip ``emotion`` (None: its own), at a level (None: its own)."""
+    def weights(
+        self, content: int, emotion: int | None = None, *, level: int | None = None, target: np.ndarray | None = None, lips: LipResponse | None = None
+    ) -> np.ndarray:
+        """(T, 52) float32 weights of clip ``content`` said with the emotion of clip ``emotion`` (None: its own), at a level (None: its own).
+
+        ``target`` (52,) takes the place of that clip's own expression, as it is at ``level``.
+        """
         source = content if emotion is None else emotion
         clip = self.clips[source]
+        if target is None:
+            target = self.targets[source] if level is None else at_level(self.targets[source], clip["level"], level)
         return compose(
             self.track(content, "content"), self.track(content, "envelope"), self.track(content, "closure"),
-            self.targets[source] if level is None else at_level(self.targets[source], clip["level"], level), clip["emotion"],
-            clip["level"] if level is None else level, activity=self.track(content, "activity"), accent=self.track(content, "accent"), lips=lips,
+            target, clip["emotion"], clip["level"] if level is None else level, activity=self.track(content, "activity"), accent=self.track(content, "accent"), lips=lips,
         )
