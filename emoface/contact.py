@@ -117,6 +117,8 @@ class MouthContact:
     def _part_lips(self, skin: np.ndarray) -> None:
         for above, below in TOUCHING:
             move = self._parting(skin[:, self.rings[above]], skin[:, self.rings[below]])
+            if move is None:
+                continue
             reach = RING_FADE if above == below == 0 else RING_FADE[:1]
             for number, fade in enumerate(reach):
                 skin[:, self.rings[above + number][self.upper_lip], :2] += fade * move[:, self.upper_lip]
@@ -125,8 +127,8 @@ class MouthContact:
                 for ring, fade in zip(self.lining, RING_FADE[1:]):
                     skin[:, ring, :2] += fade * move
 
-    def _parting(self, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-        """(T, r, 2) movements in x and y that bring overlapping points of an upper and a lower ring (T, r, 3) to their middle."""
+    def _parting(self, upper: np.ndarray, lower: np.ndarray) -> np.ndarray | None:
+        """(T, r, 2) movements in x and y that bring overlapping points of an upper and a lower ring (T, r, 3) to their middle; None where none do."""
         frame = np.arange(len(upper))[:, None]
         over = upper[:, self.upper_lip]
         under = self.lower_lip[np.abs(lower[:, self.lower_lip, 0][:, None] - over[..., :1]).argmin(axis=2)]
@@ -136,6 +138,8 @@ class MouthContact:
         up *= inwards / np.maximum(np.linalg.norm(up, axis=-1, keepdims=True), 1e-9)
         apart = over - lower[frame, under]
         through = np.maximum(-(apart[..., :2] * up).sum(axis=-1) - OVERLAP, 0) * _ramp(np.abs(apart[..., 2]), SAME_DEPTH[1], SAME_DEPTH[0])
+        if not through.any():
+            return None
         half = 0.5 * through[..., None] * up
         move, uses = np.zeros((*upper.shape[:2], 2), upper.dtype), np.zeros((*upper.shape[:2], 1), upper.dtype)
         np.add.at(move, (frame, under), -half)

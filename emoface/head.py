@@ -6,8 +6,9 @@ forward. Only numpy is needed. The asset is built by ``train/head/build.py`` fro
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -347,6 +348,12 @@ def _fit_basis(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
     return np.array(used), length, np.ascontiguousarray((weighed / length[:, None]).T), gram / np.outer(length, length)
 
 
+@cache
+def _steepest(index: int) -> float:
+    """Largest eigenvalue of a head's ``B M B^T``."""
+    return float(np.linalg.eigvalsh(_fit_basis(index)[3])[-1])
+
+
 def fit_blendshapes(
     offsets: np.ndarray,
     *,
@@ -372,36 +379,43 @@ def fit_blendshapes(
     if not frames:
         return weights
     gram = (gram + ridge * np.eye(len(used))).astype(np.float32)
+    step = np.float32(1 / (_steepest(head.index) + ridge + 4 * smoothness))
     data = offsets.reshape(frames, -1) @ reading
     most = np.broadcast_to(length, (frames, len(used))).copy()
-    first = _fista(np.zeros_like(data), gram, data, most, smoothness=smoothness, iterations=iterations // 2)
+    first = _fista(np.zeros_like(data), gram, data, most, step=step, smoothness=smoothness, iterations=iterations // 2)
     place = {head.blendshape_names[number]: column for column, number in enumerate(used)}
     for name, opposite in OPPOSED:
         one, other = place[name], place[opposite]
         weaker = first[:, one] / length[one] < first[:, other] / length[other]
         most[weaker, one] = most[~weaker, other] = 0
-    found = _fista(np.minimum(first, most), gram, data, most, smoothness=smoothness, iterations=iterations - iterations // 2)
+    found = _fista(np.minimum(first, most), gram, data, most, step=step, smoothness=smoothness, iterations=iterations - iterations // 2)
     weights[:, used] = found / length
     return weights
 
 
-def _fista(start: np.ndarray, gram: np.ndarray, data: np.ndarray, most: np.ndarray, *, smoothness: float, iterations: int) -> np.ndarray:
+def _fista(
+    start: np.ndarray, gram: np.ndarray, data: np.ndarray, most: np.ndarray, *, step: np.float32, smoothness: float, iterations: int
+) -> np.ndarray:
     """(T, K) minimum of ``x gram x / 2 - data x`` and the temporal term over 0 <= x <= most, from ``start``."""
-    step = np.float32(1 / (np.linalg.eigvalsh(gram)[-1] + 4 * smoothness))
-    x, y, momentum = start, start.copy(), 1.0
-    for _ in range(iterations):
-        gradient = y @ gram
-        gradient -= data
+    stay, pull, tie = np.eye(len(gram), dtype=np.float32) - step * gram, step * data, step * np.float32(smoothness)
+    x, y, new, change, uphill = (start.copy() for _ in range(5))
+    jump, momentum = np.empty_like(start[1:]), 1.0
+    for _ in range(iterations):  # everything in place: a stream fits two or three frames at a time, and pays for every call
+        np.matmul(y, stay, out=new)
+        new += pull
         if smoothness:
-            jump = np.float32(smoothness) * np.diff(y, axis=0)
-            gradient[:-1] -= jump
-            gradient[1:] += jump
-        new = y - step * gradient
-        np.clip(new, 0, most, out=new)
-        change = new - x
-        if np.vdot(y - new, change) > 0:  # the momentum points uphill: start it afresh
+            np.subtract(y[1:], y[:-1], out=jump)
+            jump *= tie
+            new[:-1] += jump
+            new[1:] -= jump
+        np.maximum(new, 0, out=new)
+        np.minimum(new, most, out=new)
+        np.subtract(new, x, out=change)
+        np.subtract(y, new, out=uphill)
+        if np.vdot(uphill, change) > 0:  # the momentum points uphill: start it afresh
             momentum = 1.0
-        ahead = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        y = new + np.float32((momentum - 1) / ahead) * change
-        x, momentum = new, ahead
+        ahead = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
+        change *= np.float32((momentum - 1) / ahead)
+        np.add(new, change, out=y)
+        x, new, momentum = new, x, ahead
     return x

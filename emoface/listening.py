@@ -18,16 +18,17 @@ import torch
 from torch import Tensor
 
 from .audio import SAMPLE_RATE, Audio
-from .encoders import FRAME_RATE, SAMPLES_PER_FRAME, SpeechEncoder, frame_count, loudest, resample_frames
+from .encoders import FRAME_RATE, SAMPLES_PER_FRAME, SpeechEncoder, frame_count, resample_frames
 from .errors import AudioError, EmoFaceError
 from .gate import SpeechGate
 from .hearing import HighPass, StreamLevel, at_level
 from .modeling import EmoFaceModel, SlowTrack
 from .pipeline import EmoFacePipeline
 from .prosody import PROSODY, ProsodyStream
+from .whisper_stream import LEAD, WhisperStream
 
-# log10 mel power below which Whisper's loudness reference does not start (clean speech reaches 1.1 to 1.3).
-_FIRST_REFERENCE = 0.0
+HURRY_SECONDS = 2.0
+"""What a hurried stream hears in one window at most."""
 
 
 @dataclass(frozen=True)
@@ -37,31 +38,39 @@ class Windows:
     Multiples of 0.02 s. Longer ``past`` and ``ahead`` come closer to the one-shot answer; ``hop`` and ``ahead`` are
     waited for, ``past / hop`` is paid in computation. The model's convolutions see some mesh frames ahead of each frame
     (:func:`reach_of`); of these the last ``held`` are not waited for, but taken to sound like the last one known.
+
+    Two settings make Whisper cheaper: of the past only the last ``fresh`` seconds are computed anew (None: all of it, see
+    :mod:`emoface.whisper_stream`), and the silence that it needs after a window lasts ``tail``. wav2vec 2.0 has neither.
     """
 
     past: float = 4.0
     hop: float = 0.2
     ahead: float = 0.3
     held: int = 0
+    fresh: float | None = None
+    tail: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("past", "hop", "ahead"):
-            frames = getattr(self, name) * FRAME_RATE
+        for name in ("past", "hop", "ahead", "fresh", "tail"):
+            if (seconds := getattr(self, name)) is None and name == "fresh":
+                continue
+            frames = seconds * FRAME_RATE
             if frames < (1 if name == "hop" else 0) or abs(frames - round(frames)) > 1e-6:
                 raise EmoFaceError(f"The stream's {name} is {getattr(self, name)} s: give a multiple of 0.02 s.")
         if not isinstance(self.held, int) or self.held < 0:
             raise EmoFaceError(f"The stream's held frames are {self.held!r}: give a whole number from 0.")
 
-    def frames(self) -> tuple[int, int, int]:
-        """past, hop and ahead in encoder frames."""
-        return round(self.past * FRAME_RATE), round(self.hop * FRAME_RATE), round(self.ahead * FRAME_RATE)
+    def frames(self, name: str) -> int | None:
+        """One of the settings in encoder frames."""
+        seconds = getattr(self, name)
+        return None if seconds is None else round(seconds * FRAME_RATE)
 
 
 class EncoderStream:
     """One speech encoder over a stream: 16 kHz samples in, hidden states at 50 per second out, hop by hop.
 
-    The states depend on the samples alone, not on how they arrive. Whisper's loudness reference and the level of speech
-    (:mod:`emoface.hearing`) are those of what was heard so far, where the one-shot pass takes the whole clip's.
+    The states depend on the samples alone, not on how they arrive, as long as nobody hurries. Whisper's loudness reference and the level of
+    speech (:mod:`emoface.hearing`) are those of what was heard so far, where the one-shot pass takes the whole clip's.
     """
 
     def __init__(self, encoder: SpeechEncoder, windows: Windows, *, layers: int = 0):
@@ -69,40 +78,52 @@ class EncoderStream:
         if encoder.frame_rate != FRAME_RATE:
             raise EmoFaceError("Streaming needs an encoder at 50 frames per second: set its 'resample' to 'after'.")
         self.encoder, self._layers = encoder, layers
-        self._past, self._hop, self._ahead = windows.frames()
-        self._reference = _FIRST_REFERENCE
+        self._past, self._hop, self._ahead = (windows.frames(name) for name in ("past", "hop", "ahead"))
+        self._longest = max(round(HURRY_SECONDS * FRAME_RATE) // self._hop, 1)
+        if self._past + self._longest * self._hop + self._ahead > encoder.window:
+            raise EmoFaceError(f"A stream's window of {windows.past:g} s of the past is longer than its encoder can hear: make 'past' shorter.")
+        self._whisper: WhisperStream | None = None
+        if encoder.kind == "whisper":
+            fresh, tail = windows.frames("fresh"), windows.frames("tail")
+            self._whisper = WhisperStream(encoder, past=self._past, fresh=fresh, tail=tail, layers=layers)
         self._high_pass, self._level = HighPass(), StreamLevel()
         self._samples = np.zeros(0)
         self._forgotten = 0  # samples dropped at the front
         self._measured = 0  # samples whose level was taken
         self._done = 0  # frames delivered
 
-    def feed(self, samples: Tensor, *, last: bool = False) -> Iterator[Tensor]:
-        """(n,) samples -> (L + 1 or layers, hop, C) states of every hop that is complete; with ``last`` also what remains."""
-        self._samples = np.concatenate([self._samples, self._high_pass.feed(samples.numpy())])
-        return self._hops(last)
+    def feed(self, samples: Tensor, *, last: bool = False, hurry: bool = False) -> Iterator[Tensor]:
+        """(n,) samples -> (L + 1 or layers, hop, C) states of every hop that is complete; with ``last`` also what remains.
 
-    def _hops(self, last: bool) -> Iterator[Tensor]:
+        ``hurry``: hops that are complete together are heard in one window.
+        """
+        self._samples = np.concatenate([self._samples, self._high_pass.feed(samples.numpy())])
+        return self._hops(last, hurry)
+
+    def _hops(self, last: bool, hurry: bool) -> Iterator[Tensor]:
         total = self._forgotten + len(self._samples)
         while self._done < self.encoder.frame_count(total):
-            needed = (self._done + self._hop + self._ahead) * SAMPLES_PER_FRAME
-            if needed > total and not last:
+            complete = (total // SAMPLES_PER_FRAME - self._ahead - self._done) // self._hop
+            if complete < 1 and not last:
                 return
-            yield self._window(min(needed, total))
+            hops = min(max(complete, 1), self._longest if hurry else 1)
+            yield self._window(min((self._done + hops * self._hop + self._ahead) * SAMPLES_PER_FRAME, total), hops * self._hop)
 
-    def _window(self, stop: int) -> Tensor:
-        """Encode up to sample ``stop`` and keep the next hop."""
-        start = max(self._done - self._past, 0)
+    def _window(self, stop: int, count: int) -> Tensor:
+        """Encode up to sample ``stop`` and keep the next ``count`` frames."""
+        done, known = self._done, self.encoder.frame_count(stop)
+        begin = max(done - self._past, 0) if self._whisper is None else self._whisper.begin(done, known)
+        lead = min(LEAD, begin - self._forgotten // SAMPLES_PER_FRAME)
         level = self._level.feed(self._samples[self._measured - self._forgotten : stop - self._forgotten])
         self._measured = stop
-        piece = self._samples[start * SAMPLES_PER_FRAME - self._forgotten : stop - self._forgotten]
+        piece = self._samples[(begin - lead) * SAMPLES_PER_FRAME - self._forgotten : stop - self._forgotten]
         piece = torch.from_numpy(at_level(piece, level))
-        if self.encoder.kind == "whisper":
-            bands = self.encoder.model.config.num_mel_bins
-            self._reference = max(self._reference, loudest(piece, bands=bands))
-        states = self.encoder.hidden_states(piece, reference=self._reference, layers=self._layers)
-        states = states[:, self._done - start :][:, : self._hop]
-        self._done += states.shape[1]
+        kept = slice(done, min(done + count, known))
+        if self._whisper is None:
+            states = self.encoder.hidden_states(piece, layers=self._layers)[:, kept.start - begin : kept.stop - begin]
+        else:
+            states = self._whisper.encode(piece, begin, lead, kept)
+        self._done = kept.stop
         oldest = max(self._done - self._past, 0) * SAMPLES_PER_FRAME
         self._samples, self._forgotten = self._samples[oldest - self._forgotten :], oldest
         return states
@@ -265,13 +286,13 @@ class Listener:
     def seconds(self) -> float:
         return self._samples / SAMPLE_RATE
 
-    def feed(self, samples: np.ndarray) -> Iterator[Heard]:
-        """(n,) mono samples in [-1, 1] -> the hops that became complete.
+    def feed(self, samples: np.ndarray, *, hurry: bool = False) -> Iterator[Heard]:
+        """(n,) mono samples in [-1, 1] -> the hops that became complete; with ``hurry`` they are heard as one, which costs a fraction.
 
         Raises:
             AudioError: not one channel of finite numbers. EmoFaceError: the stream is finished.
         """
-        return self._hops(self._accept(samples), last=False)
+        return self._hops(self._accept(samples), last=False, hurry=hurry)
 
     def finish(self) -> Iterator[Heard]:
         """The remaining frames: in total ``ceil(fps * seconds)``, as from the pipeline. The stream is then closed."""
@@ -279,7 +300,7 @@ class Listener:
             raise EmoFaceError("This stream is finished: begin a new one for the next recording.")
         self._finished = True
         rest = np.zeros(0, np.float32)
-        return self._hops(rest if self._resampler is None else self._resampler.resample_chunk(rest, last=True), last=True)
+        return self._hops(rest if self._resampler is None else self._resampler.resample_chunk(rest, last=True), last=True, hurry=False)
 
     def _accept(self, samples: np.ndarray) -> np.ndarray:
         if self._finished:
@@ -295,15 +316,15 @@ class Listener:
         samples = np.ascontiguousarray(samples, np.float32)
         return samples if self._resampler is None else self._resampler.resample_chunk(samples)
 
-    def _hops(self, samples: np.ndarray, *, last: bool) -> Iterator[Heard]:
-        """One hop at a time, whatever the size of the piece: so the result cannot depend on it."""
+    def _hops(self, samples: np.ndarray, *, last: bool, hurry: bool) -> Iterator[Heard]:
+        """One hop at a time, whatever the size of the piece: so the result cannot depend on it, unless there is a ``hurry``."""
         self._samples += len(samples)
         self._audio = np.concatenate([self._audio, samples])
         sound = torch.from_numpy(samples)
         if self._said is not None:
             self._said.feed(samples, last=last)
         self._gate.feed(samples)
-        for hop in zip(*(stream.feed(sound, last=last) for stream in self._encoders)):
+        for hop in zip(*(stream.feed(sound, last=last, hurry=hurry) for stream in self._encoders)):
             heard = self._heard([clock.feed(s.float()) for clock, s in zip(self._clocks, hop)], last=False)
             if heard is not None:
                 yield heard

@@ -29,7 +29,7 @@ from .modeling import Generation
 from .pipeline import EmoFacePipeline, Sound
 from .streaming import join
 
-LIVE = Windows(past=2.0, hop=0.08, ahead=0.04, held=3)
+LIVE = Windows(past=2.0, hop=0.08, ahead=0.04, held=3, fresh=0.4, tail=0.5)
 """Chosen by the table of delay x lip r in docs/streaming.md."""
 FADE = 0.3
 """Seconds in which one feeling goes over into another."""
@@ -196,13 +196,17 @@ class LiveSession:
         """Another feeling from the next frame on, faded in. Raises EmoFaceError for unknown names and wrong weights."""
         self._course.go(weights, self._frame / self._pipe.model.config.fps)
 
-    def feed(self, samples: np.ndarray) -> Animation | None:
+    def feed(self, samples: np.ndarray, *, hurry: bool = False) -> Animation | None:
         """Take (n,) mono samples in [-1, 1]; return the frames that became known, or None. ``settings["start"]`` is the first of them.
+
+        Args:
+            hurry: the samples came late: several hops are heard and decoded as one longer one, so that a session that has fallen behind catches
+                up. Without it the frames do not depend on how the samples are cut.
 
         Raises:
             AudioError: not one channel of finite numbers. EmoFaceError: the session is finished.
         """
-        return self._shown(self._listener.feed(samples))
+        return self._shown(self._listener.feed(samples, hurry=hurry))
 
     def finish(self) -> Animation | None:
         """The remaining frames. The session is then closed."""

@@ -47,3 +47,8 @@ def test_skin_around_the_mouth_does_not_tear(emotion):
     torn = residual_mm(animation.vertices[:, : head.skin_count] - head.skin_template)
     seen = head.mask("visible_skin")[: head.skin_count]
     assert torn[:, seen].max() < 1.0 and torn.max() < 1.2, (torn[:, seen].max(), torn.max())  # the largest ones are inside the mouth
+
+
+def test_frames_of_a_stream_go_through_scipy_to_the_same_numbers():
+    smooth, values = LowPass(TWO_TRIANGLES, 5, steps=4), torch.rand(2, 3, 5)
+    torch.testing.assert_close(smooth(values), smooth(values.clone().requires_grad_()).detach())
