@@ -592,10 +592,22 @@ def test_films_have_the_size_that_was_chosen(context, sounds, monkeypatch):
     context.sessions.start("someone", "animate")
     context.sessions.keep("someone", puppet(load_audio(sounds / "3.wav")))
     for _, size in FILM_SIZES:
-        exporter(context, ".mp4")(size, as_visitor())
-    exporter(context, ".mp4")("999999x999999", as_visitor())  # not one of the page's
-    exporter(context, ".glb")("1920x1080", as_visitor())
+        exporter(context, ".mp4")(size, ".vrma", as_visitor())
+    exporter(context, ".mp4")("999999x999999", ".vrma", as_visitor())  # not one of the page's
+    exporter(context, ".glb")("1920x1080", ".vrma", as_visitor())
     assert asked == [(".mp4", size) for size in ((512, 512), (1080, 1080), (1920, 1080), (1080, 1920), (512, 512))] + [(".glb", None)]
+    context.sessions.end("someone")
+
+
+def test_every_format_of_the_list_can_be_taken(context, sounds):
+    from emoface.ui.animate import OTHER_FORMATS, exporter
+
+    animation = puppet(load_audio(sounds / "3.wav"))
+    context.sessions.start("someone", "animate")
+    context.sessions.keep("someone", animation)
+    for _, suffix in OTHER_FORMATS:
+        made = Path(exporter(context)("512x512", suffix, as_visitor())["value"])
+        assert made.name == f"emoface-{animation.emotion}{suffix}" and made.stat().st_size > 0
     context.sessions.end("someone")
 
 

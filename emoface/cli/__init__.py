@@ -1,4 +1,4 @@
-"""The command line: ``python -m emoface animate|batch|live|serve|info|view|render|study ...``.
+"""The command line: ``python -m emoface animate|batch|live|serve|formats|info|view|render|study ...``.
 
 A command lives in a module with ``add_parser(subparsers)``, which adds a parser of the command's name and
 ``set_defaults(run=function)``; ``function(arguments)`` returns the exit code (None is 0). Only the module of the command
@@ -28,6 +28,7 @@ COMMANDS = {
     "batch": ("emoface.cli.batch", "a folder or list of recordings, over several processes"),
     "live": ("emoface.cli.live", "speak, and a face in Unreal, a VRM avatar or any program speaks with you"),
     "serve": ("emoface.cli.serve", "open the app in the browser"),
+    "formats": ("emoface.cli.formats", "every format that is written, in one table"),
     "info": ("emoface.cli.info", "the model's name, styles, emotions, sizes and device"),
     "view": ("emoface.cli.files", "show an animation file in the browser"),
     "render": ("emoface.cli.files", "films and other formats from an animation file"),
@@ -45,7 +46,14 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """The parser; complete for ``command``, the others only by name."""
-    parser = _Parser(prog="emoface", description="Speech-driven 3D talking faces with the emotion of your choice.")
+    formats = ""
+    if command is None:  # the whole program's --help
+        from ..export import format_table
+
+        formats = "formats of OUT, by the end of its name:\n" + format_table()
+    parser = _Parser(prog="emoface", description="Speech-driven 3D talking faces with the emotion of your choice.",
+                     epilog=formats,
+                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"emoface {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = COMMANDS[command][0] if command in COMMANDS and _exists(COMMANDS[command][0]) else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..curve import read_curve
 from ..errors import EmoFaceError
 from ..export import check_options
-from .common import Progress, add_film_options, add_model_options, check_output, plays_sound
+from .common import Progress, add_clip_options, add_film_options, add_model_options, check_output, plays_sound
 
 
 def add_parser(subparsers) -> None:
@@ -22,7 +22,7 @@ def add_parser(subparsers) -> None:
     )
     add = parser.add_argument
     add("speech", metavar="SPEECH", help="recording: wav, mp3, flac, ogg, opus, m4a, webm, ...")
-    add("-o", "--output", type=Path, required=True, metavar="OUT", help="its suffix decides the format")
+    add("-o", "--output", type=Path, required=True, metavar="OUT", help="its suffix decides the format (the command formats lists them)")
     add("--emotion", default="speech", metavar="speech|NAME|FILE", help="the voice's own, a name, or another recording")
     add("--emotion-curve", type=Path, metavar="FILE", help='the emotion over time, JSON: [[0, {"happy": 1}], [2, {"sad": 0.5}]] (seconds, weights)')
     add("--intensity", type=float, default=1.0, help="how much of the expression is shown: 0 none, 1 all (default), up to 1.5")
@@ -36,6 +36,7 @@ def add_parser(subparsers) -> None:
     add("--max-seconds", type=float, metavar="S", help="longest recording accepted (default 120)")
     add("--with-audio", action="store_true", help="keep the sound in the .npz, for films made from it (films always have it)")
     add_film_options(parser)
+    add_clip_options(parser)
     add("--fps", type=float, metavar="N", help="frames per second of a film (default: the model's) or of a .csv (default: 60)")
     add("--quiet", action="store_true", help="no progress on stderr")
     add_model_options(parser)
@@ -50,7 +51,7 @@ def _animate(arguments: argparse.Namespace) -> None:
             raise EmoFaceError(f"{arguments.output.suffix} files hold no sound: write an .npz or a film, or leave --with-audio out.")
         options["audio"] = True
     chosen = {"size": arguments.size, "camera": arguments.camera, "background": arguments.background, "heat": arguments.heat,
-              "captions": arguments.caption, "codec": arguments.codec, "fps": arguments.fps}
+              "captions": arguments.caption, "codec": arguments.codec, "fps": arguments.fps, "target": arguments.target, "shapes": arguments.shapes}
     options |= {name: value for name, value in chosen.items() if value is not None}
     check_options(arguments.output, options)
     if plays_sound(arguments.output) and Path(arguments.speech).is_file():

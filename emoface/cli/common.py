@@ -31,13 +31,13 @@ def check_output(path: Path, *inputs: str | os.PathLike | None) -> None:
         EmoFaceError: unknown suffix, missing folder or package, a name that the disk does not take, no permission, a folder, pipe,
             device or write-protected file where the file should be, or one of the ``inputs``.
     """
-    from ..export import FORMATS
+    from ..export import FORMATS, suffix_of
 
-    if path.suffix.lower() not in FORMATS:
-        raise EmoFaceError(f"{path.name!r} has no suffix that can be written: use one of {' '.join(FORMATS)}.")
+    if suffix_of(path) not in FORMATS:
+        raise EmoFaceError(f"{path.name!r} has no suffix that can be written: use one of {' '.join(FORMATS)} (`emoface formats` explains them).")
     if not path.absolute().parent.is_dir():
         raise EmoFaceError(f"The folder {path.parent} does not exist: create it first.")
-    writer = FORMATS[path.suffix.lower()][1]
+    writer = FORMATS[suffix_of(path)][1]
     if writer == "save_usd" and find_spec("pxr") is None:
         raise EmoFaceError("USD files need the package usd-core: pip install usd-core.")
     if writer in ("save_usd", "save_video") and not _is_utf8(path.absolute()):
@@ -81,6 +81,13 @@ def add_film_options(parser: argparse.ArgumentParser) -> None:
     add("--heat", choices=("importance", "effect"), help="paint what the emotion branch does, where the file has it")
     add("--caption", action="append", metavar="TEXT", help="once per FILE (default with several: the file names)")
     add("--codec", choices=("h264", "vp9", "av1", "prores"))
+
+
+def add_clip_options(parser: argparse.ArgumentParser) -> None:
+    """What clips for engines are made for, the same in every command that writes them."""
+    add = parser.add_argument
+    add("--target", metavar="PATH", help="of .anim and .tres: the object with the shapes, as the scene calls it (default: head)")
+    add("--shapes", choices=("vrm", "arkit"), help="of .vrma: the expressions of every avatar (default), or the 52 ARKit shapes")
 
 
 def _size(text: str) -> int | tuple[int, int]:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from ..errors import EmoFaceError
-from .common import Progress, add_film_options, check_output, plays_sound
+from .common import Progress, add_clip_options, add_film_options, check_output, plays_sound
 
 _EPILOG = ("FILE is what EmoFace writes (.npz .glb .zip .usd .csv .json), a Live Link Face take (.csv), or a .npy (frames, vertices * 3) of any topology with --template "
            "MESH.obj or MESH.ply, e.g. the result of another method on FLAME.")
@@ -32,6 +32,7 @@ def add_parser(subparsers) -> None:
     add("-o", "--output", type=Path, required=True, metavar="OUT",
         help="its suffix decides the format: .mp4 .webm .gif .webp are films; .glb .csv .zip ... convert a single FILE")
     add_film_options(render)
+    add_clip_options(render)
     add("--basis", choices=("auto", "arkit", "pca"), help="shapes of .glb and .usd")
     add("--mesh", choices=("obj", "ply", "png"), help="frames in a .zip: meshes, or pictures with the film's options")
     add("--output-fps", "--curve-fps", dest="curve_fps", type=float, metavar="N",
@@ -96,17 +97,17 @@ def _view(arguments: argparse.Namespace) -> None:
 
 def _render(arguments: argparse.Namespace) -> None:
     from ..audio.source import printable
-    from ..export import FORMATS, save
+    from ..export import FORMATS, save, suffix_of
     from ..export.video import save_video
 
     check_output(arguments.output, *arguments.files, arguments.template, arguments.audio)
-    is_film = FORMATS[arguments.output.suffix.lower()][1] == "save_video"
+    is_film = FORMATS[suffix_of(arguments.output)][1] == "save_video"
     if len(arguments.files) > 1 and not is_film:
         raise EmoFaceError(f"Only films show several animations; give one FILE for {arguments.output.suffix}.")
     report = Progress(quiet=arguments.quiet)
     report("Reading", 0.0)
     animations = read_animations(arguments)
-    options = {name: getattr(arguments, name) for name in ("size", "camera", "background", "codec", "basis", "mesh", "detail")}
+    options = {name: getattr(arguments, name) for name in ("size", "camera", "background", "codec", "basis", "mesh", "detail", "target", "shapes")}
     options["fps"] = arguments.curve_fps
     options = {name: value for name, value in options.items() if value is not None}
     if arguments.audio and plays_sound(arguments.output):
@@ -114,8 +115,8 @@ def _render(arguments: argparse.Namespace) -> None:
     if is_film and len(animations) > 1:
         captions = arguments.caption or [printable(path.stem) for path in arguments.files]
         heat = [arguments.heat if animation.emotion_effect_mm.shape[1] else None for animation in animations]
-        if options.keys() & {"basis", "mesh"}:
-            raise EmoFaceError("Films have no --basis or --mesh.")
+        if options.keys() & {"basis", "mesh", "target", "shapes"}:
+            raise EmoFaceError("Films have no --basis, --mesh, --target or --shapes.")
         save_video(animations, arguments.output, captions=captions, heat=heat, progress=report, **options)
     else:
         options |= {} if arguments.heat is None else {"heat": arguments.heat}

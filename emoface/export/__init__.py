@@ -28,16 +28,35 @@ FORMATS = {
     ".webp": ("video", "save_video", "silent preview"),
     ".csv": ("arkit", "save_csv", "Live Link Face curves, 60 per second"),
     ".json": ("arkit", "save_json", "ARKit curves"),
+    ".a2f.json": ("arkit", "save_audio2face", "ARKit curves as Audio2Face exports them"),
+    ".vrma": ("vrma", "save_vrma", "VRM Animation, for VRM 1.0 avatars"),
+    ".anim": ("game_engines", "save_anim", "Unity animation clip of the 52 curves"),
+    ".tres": ("game_engines", "save_tres", "Godot 4 animation of the 52 curves"),
+    ".visemes.json": ("visemes", "save_visemes", "the 15 Oculus visemes: a weight for every frame, and cues"),
+    ".rhubarb.json": ("visemes", "save_rhubarb_json", "mouth cues as Rhubarb Lip Sync writes them"),
+    ".tsv": ("visemes", "save_rhubarb_tsv", "the same as Rhubarb's TSV"),
+    ".srt": ("visemes", "save_srt", "visemes as subtitles"),
     ".zip": ("meshes", "save_zip", "one OBJ, PLY or PNG per frame"),
     ".usd": ("usd", "save_usd", "UsdSkel blend shapes (needs usd-core)"),
     ".usdc": ("usd", "save_usd", "the same, binary"),
     ".usda": ("usd", "save_usd", "the same, text"),
 }
-"""Suffix -> (module, function, what it is for)."""
+"""Suffix -> (module, function, what it is for). Of two suffixes that fit a name, the longer one counts."""
 READERS = {".npz": ("meshes", "load_npz"), ".npy": ("meshes", "load_npy"), ".zip": ("meshes", "load_zip"), ".glb": ("glb", "load_glb"),
            ".csv": ("curves", "load_curves"), ".json": ("curves", "load_curves"), ".usd": ("usd", "load_usd"),
            ".usdc": ("usd", "load_usd"), ".usda": ("usd", "load_usd")}
 """Suffix -> (module, function) of the files that ``load`` opens."""
+
+
+def suffix_of(path: str | os.PathLike) -> str:
+    """The end of a file's name that decides its format, in lower case: one of ``FORMATS``, or what the name ends in."""
+    name = Path(path).name.lower()
+    return max((suffix for suffix in FORMATS if name.endswith(suffix) and name != suffix), key=len, default=Path(path).suffix.lower())
+
+
+def format_table() -> str:
+    """All formats that are written, one a line: what the name of the file ends in, and what it is for."""
+    return "\n".join(f"  {suffix:<14} {purpose}{'; opens again' if suffix in READERS else ''}" for suffix, (_, _, purpose) in FORMATS.items())
 
 
 def save(animation: Animation, path: str | os.PathLike, *, progress: Callable[[str, float], None] | None = None,
@@ -45,11 +64,11 @@ def save(animation: Animation, path: str | os.PathLike, *, progress: Callable[[s
     """Writes an animation in the format of the path's suffix, one of ``FORMATS``; returns the path.
 
     ``options`` go to the format's own function, e.g. ``camera``, ``size``, ``heat`` for films, ``fps`` for CSV,
-    ``mesh`` for zip, ``basis`` for GLB and USD. ``progress(stage, fraction)`` reports work; if ``cancel()`` is true,
+    ``mesh`` for zip, ``basis`` for GLB and USD, ``target`` for Unity and Godot, ``shapes`` for VRM. ``progress(stage, fraction)`` reports work; if ``cancel()`` is true,
     Cancelled is raised. Raises EmoFaceError for other suffixes, unknown options and folders that do not exist.
     """
     path = Path(path)
-    if path.suffix.lower() not in FORMATS:
+    if suffix_of(path) not in FORMATS:
         raise EmoFaceError(f"{path.name} has a suffix that cannot be written; use one of {' '.join(FORMATS)}.")
     if not path.absolute().parent.is_dir():
         raise EmoFaceError(f"The folder {path.parent} does not exist; create it first.")
@@ -72,9 +91,9 @@ def save(animation: Animation, path: str | os.PathLike, *, progress: Callable[[s
 
 def check_options(path: str | os.PathLike, options: dict) -> tuple[Callable, Mapping[str, inspect.Parameter]]:
     """The function that writes the format of the path's suffix, and its parameters. EmoFaceError for options it does not have."""
-    suffix = Path(path).suffix
-    module, name, _ = FORMATS[suffix.lower()]
-    if suffix.lower() == ".zip" and options.get("mesh") == "png":
+    suffix = suffix_of(path)
+    module, name, _ = FORMATS[suffix]
+    if suffix == ".zip" and options.get("mesh") == "png":
         module, name = "pictures", "save_pictures"
     function = getattr(import_module(f".{module}", __name__), name)
     known = inspect.signature(function).parameters
@@ -91,7 +110,7 @@ def load(path: str | os.PathLike, template: str | os.PathLike | None = None, *, 
     ``head`` is the embedded head that curves (csv, json) move. Raises EmoFaceError for anything else.
     """
     path = Path(path)
-    if path.suffix.lower() not in READERS:
+    if suffix_of(path) not in READERS:
         raise EmoFaceError(f"{path.name} cannot be opened; give {' '.join(READERS)} of EmoFace, a Live Link Face .csv, or a .npy with a template.")
     if not path.is_file():
         raise EmoFaceError(f"There is no file {path}.")

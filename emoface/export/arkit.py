@@ -85,6 +85,17 @@ def save_json(animation: Animation, path: str | os.PathLike) -> Path:
     return Path(path)
 
 
+def save_audio2face(animation: Animation, path: str | os.PathLike) -> Path:
+    """Writes the JSON that NVIDIA's Audio2Face exports: ``facsNames`` and ``weightMat`` (frames x 52), without joints."""
+    names, weights = list(_checked_names(animation)), arkit_weights(animation)
+    rows = np.round(weights[:, [names.index(name) for name in ARKIT_NAMES]].astype(float), 6).tolist()
+    content = {"exportFps": float(animation.fps), "trackPath": str(animation.settings.get("speech", "")), "numPoses": len(ARKIT_NAMES), "numFrames": len(rows),
+               "facsNames": list(ARKIT_NAMES), "weightMat": rows, "joints": [], "rotations": [], "translations": []}
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+    return Path(path)
+
+
 def load_csv(path: str | os.PathLike, *, fps: float | None = None) -> tuple[np.ndarray, float]:
     """((T, 52) weights in the order of ``ARKIT_NAMES``, frames per second) of a Live Link Face CSV.
 

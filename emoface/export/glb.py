@@ -124,7 +124,7 @@ def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str = "aut
     document = _document(animation, shapes, mesh, buffer, normals, owned, targets)
     step("Writing the file", 0.95)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(_pack(document, buffer.data))
+        temporary.write_bytes(pack_glb(document, buffer.data))
     if progress is not None:
         progress(f"{len(shapes.names)} shapes, {shapes.mean_error_mm:.2f} mm from the mesh on average", 1.0)
     return path
@@ -200,7 +200,8 @@ def _document(animation: Animation, shapes: Basis, mesh: _Mesh, buffer: _Buffer,
             "buffers": [{"byteLength": len(buffer.data)}]}
 
 
-def _pack(document: dict, data: bytes) -> bytes:
+def pack_glb(document: dict, data: bytes | bytearray) -> bytes:
+    """The content of a GLB file: the glTF document and the data of its one buffer."""
     data = bytes(data) + b"\0" * (-len(data) % 4)
     document["buffers"][0]["byteLength"] = len(data)
     text = json.dumps(document, separators=(",", ":")).encode()

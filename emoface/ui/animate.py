@@ -30,6 +30,9 @@ from .several import MOST_FILES, animate_all
 SOURCES = [("From this speech", "speech"), ("From another recording", "other"), ("A named emotion", "named")]
 FILM_SIZES = [("Square, 512", "512x512"), ("Square, 1080", "1080x1080"), ("Wide, 1920 × 1080", "1920x1080"), ("Tall, 1080 × 1920", "1080x1920")]
 FORMATS = {"MP4 video": ".mp4", "GLB model": ".glb", "ARKit CSV": ".csv", "NPZ data": ".npz", "OBJ frames": ".zip", "Web page": ".html"}
+OTHER_FORMATS = [("VRM animation, .vrma", ".vrma"), ("Unity clip, .anim", ".anim"), ("Godot animation, .tres", ".tres"), ("ARKit curves, .json", ".json"),
+                 ("Audio2Face curves, .json", ".a2f.json"), ("Oculus visemes, .json", ".visemes.json"), ("Rhubarb cues, .json", ".rhubarb.json"),
+                 ("Rhubarb cues, .tsv", ".tsv"), ("Visemes as subtitles, .srt", ".srt"), ("Vertices, .npy", ".npy"), ("WebM video", ".webm"), ("GIF preview", ".gif")]
 PLAYER = "animate"
 CONTROLS = ("speech", "source", "other", "emotion", "mix", "intensity", "level", "style", "head", "idle", "reference")
 """What the player is told about how its face was made (``made``), by the names of the controls."""
@@ -120,6 +123,7 @@ def build(context: Context) -> None:
                 gr.HTML('<h2 class="ef-step">Take it with you <span>the animation that is shown</span></h2>')
                 with gr.Row(elem_classes="ef-downloads"):
                     formats = [gr.Button(label, size="sm") for label in FORMATS]
+                other_format, make = other_formats()
                 film = gr.Radio(FILM_SIZES, value=FILM_SIZES[0][1], label="Size of the MP4 video, in pixels", info="Large ones take several times as long to draw.",
                                 elem_classes="ef-pills", elem_id="film-size")
                 file = gr.File(label="Your file", visible=False, elem_id="download", interactive=False)
@@ -146,7 +150,9 @@ def build(context: Context) -> None:
     player.face_ready(**outdated)
     for button, suffix in zip(formats, FORMATS.values()):
         finished = button.click(_finish(context), [director, directing], None, show_progress_on=file, concurrency_limit=1, concurrency_id="model", api_visibility="private")
-        runs += [finished, finished.success(exporter(context, suffix), film, file, concurrency_limit=2, concurrency_id="export", api_visibility="private")]
+        runs += [finished, finished.success(exporter(context, suffix), [film, other_format], file, concurrency_limit=2, concurrency_id="export", api_visibility="private")]
+    finished = make.click(_finish(context), [director, directing], None, show_progress_on=file, concurrency_limit=1, concurrency_id="model", api_visibility="private")
+    runs += [finished, finished.success(exporter(context), [film, other_format], file, concurrency_limit=2, concurrency_id="export", api_visibility="private")]
     together = animate_all(context, job=PLAYER, suffixes=FORMATS, options=_options, keep=_keeper(context))
     runs.append(every.click(together, [files, kind, *controls[1:]], [reached, history, packed], show_progress_on=reached, concurrency_limit=1, concurrency_id="model",
                             api_visibility="private"))
@@ -291,17 +297,27 @@ def stopper(context: Context, *jobs: str) -> Callable:
     return stop
 
 
-def exporter(context: Context, suffix: str) -> Callable:
-    def export(film, request: gr.Request, progress=gr.Progress()):
+def other_formats() -> tuple[gr.Dropdown, gr.Button]:
+    """The formats that have no button of their own, and the button that makes the one chosen."""
+    with gr.Row(elem_classes="ef-downloads"):
+        chosen = gr.Dropdown(OTHER_FORMATS, value=OTHER_FORMATS[0][1], label="For other programs", elem_classes="ef-other-format", scale=3, min_width=180)
+        make = gr.Button("Make this file", size="sm", scale=1)
+    return chosen, make
+
+
+def exporter(context: Context, suffix: str = "") -> Callable:
+    """What makes the file of a button: of the format ``suffix``, or else of the one chosen among ``OTHER_FORMATS``."""
+
+    def export(film, other_format, request: gr.Request, progress=gr.Progress()):
         from ..export import save
         from .share import write_page
 
         with plain_errors():
             stages = Stages(progress, context.sessions.start(visitor(request), "download"))
-            animation = context.sessions.kept(visitor(request))
-            path = context.sessions.named_result(visitor(request), f"emoface-{animation.emotion}{suffix}")
-            options = {"size": film_size(film)} if suffix == ".mp4" else {}
-            write_page(animation, path) if suffix == ".html" else save(animation, path, progress=stages, cancel=stages.cancelled, **options)
+            animation, ending = context.sessions.kept(visitor(request)), suffix or other_format
+            path = context.sessions.named_result(visitor(request), f"emoface-{animation.emotion}{ending}")
+            options = {"size": film_size(film)} if ending == ".mp4" else {}
+            write_page(animation, path) if ending == ".html" else save(animation, path, progress=stages, cancel=stages.cancelled, **options)
             return gr.update(value=str(path), visible=True)
 
     return export

@@ -15,7 +15,7 @@ from .engine import CROSS_SECONDS, MAX_SECONDS, Stages, plain_errors, short_enou
 from .importance import three_branches
 from .inputs import need
 
-FORMATS = ("npz", "glb", "mp4", "csv", "json", "zip")
+FORMATS = ("npz", "glb", "mp4", "csv", "json", "zip", "vrma", "anim", "tres", "a2f.json", "visemes.json", "rhubarb.json", "tsv", "srt")
 
 
 def build(context: Context) -> None:
@@ -72,7 +72,8 @@ def _animate(context: Context) -> Callable:
             style: Speaking style (a training speaker).
             head: Which of the 24 heads speaks, 0 to 23.
             idle: Add blinks and eye movement.
-            format: npz (vertices, ARKit weights, importance), glb, mp4, csv (ARKit curves), json or zip (OBJ files).
+            format: npz (vertices, ARKit weights, importance), glb, mp4, csv (ARKit curves), json, zip (OBJ files), vrma (VRM), anim (Unity), tres (Godot), a2f.json (Audio2Face),
+                visemes.json (Oculus), rhubarb.json, tsv (Rhubarb) or srt.
             reference: A neutral recording of the person whose emotion is heard; the emotion is then told from that voice's own rest.
             intensity: How much of the expression is shown: 0 the same words without feeling, 1 all of it, up to 1.5.
             emotion_curve: The emotion over time in place of `emotion`: [[seconds, {"happy": 0.7}], ...], straight lines between the keys.

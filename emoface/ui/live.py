@@ -83,6 +83,7 @@ def build(context: Context, tab: gr.Tab) -> None:
                 gr.HTML('<h2 class="ef-step">Take it with you <span>your latest take</span></h2>')
                 with gr.Row(elem_classes="ef-downloads"):
                     formats = [gr.Button(label, size="sm") for label in animate.FORMATS]
+                other_format, make = animate.other_formats()
                 film = gr.Radio(animate.FILM_SIZES, value=animate.FILM_SIZES[0][1], label="Size of the MP4 video, in pixels", elem_classes="ef-pills")
                 file = gr.File(label="Your file", visible=False, elem_id="live-download", interactive=False)
                 echo = Note(elem_id="live-echo")
@@ -96,7 +97,8 @@ def build(context: Context, tab: gr.Tab) -> None:
     head.change(_rest(context), head, player, show_progress="hidden", concurrency_limit=2, api_visibility="private")
     speaker.change(_fetch(context), speaker, [player, felt, echo], show_progress_on=player, api_visibility="private")
     for button, suffix in zip(formats, animate.FORMATS.values()):
-        button.click(animate.exporter(context, suffix), film, file, concurrency_limit=2, concurrency_id="export", api_visibility="private")
+        button.click(animate.exporter(context, suffix), [film, other_format], file, concurrency_limit=2, concurrency_id="export", api_visibility="private")
+    make.click(animate.exporter(context), [film, other_format], file, concurrency_limit=2, concurrency_id="export", api_visibility="private")
 
 
 def _rest(context: Context) -> Callable:
