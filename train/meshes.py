@@ -156,8 +156,10 @@ class MeshTask:
         self.partners: dict[int, list[int]] = {}
         for a, b in same_sentence_pairs(clips):
             self.partners.setdefault(a, []).append(b)
-        self.content_encoder = self._encoder(data["content_encoder"])
-        self.emotion_encoder = self._encoder(data["emotion_encoder"])
+        self.first_frame = config.first_frame
+        self.content_encoder, self.emotion_encoder = (
+            self._encoder(data[name], data.get("resample", "after")) for name in ("content_encoder", "emotion_encoder")
+        )
         template, faces = self._topology(data)
         model = EmoFaceConfig.base(
             **{
@@ -173,9 +175,9 @@ class MeshTask:
         self.lips, self.upper = self._masks(data)
 
     @staticmethod
-    def _encoder(settings: dict | str) -> SpeechEncoder:
-        """A Hub id or folder; or a dict of ``SpeechEncoder`` for a fresh one (tests)."""
-        encoder = SpeechEncoder(settings) if isinstance(settings, dict) else SpeechEncoder.from_pretrained(settings)
+    def _encoder(settings: dict | str, resample: str) -> SpeechEncoder:
+        """A Hub id or folder; or a dict of ``SpeechEncoder`` for a fresh one (tests). ``resample``: as there."""
+        encoder = SpeechEncoder({"resample": resample, **settings}) if isinstance(settings, dict) else SpeechEncoder.from_pretrained(settings, resample=resample)
         return encoder.freeze_feature_encoder().train()
 
     def _topology(self, data: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -211,9 +213,15 @@ class MeshTask:
         pair = [cepstra(self.data.sound(i)) for i in (content, emotion)]
         return feature_map(*pair, *((0.0, (len(f) - 1) / FEATURE_RATE) for f in pair), rate=FEATURE_RATE)
 
+    def _drawn(self, step: int) -> list[int]:
+        """The clips of a step: every training clip once in an epoch (but for those that fill no batch), in another order in each."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = np.random.default_rng([self.seed, epoch, 0]).permutation(self.train)
+        return [int(i) for i in order[place * self.size : (place + 1) * self.size]]
+
     def batch(self, step: int) -> SoundBatch:
         rng = np.random.default_rng([self.seed, step])
-        contents = [int(i) for i in rng.choice(self.train, self.size)]
+        contents = self._drawn(step)
         lenders = [int(rng.choice(self.partners[i])) if i in self.partners else i for i in contents]
         clips = self.data.clips
         truth, frames = [], []
@@ -279,7 +287,9 @@ class MeshTask:
 
     @torch.inference_mode()
     def validate(self, model: EmoFaceModel) -> dict[str, float]:
-        """LVE and EVE in mm (root of the mean of the squared maxima), free-running, mean over all training styles for unseen speakers."""
+        """LVE and EVE in mm (root of the mean of the squared maxima), free-running, mean over all training styles for unseen speakers.
+
+        With ``first_frame`` the clip's first frame is given, as it was in training."""
         for encoder in self.modules():
             encoder.eval()
         names, rows = model.config.style_names, []
@@ -292,7 +302,8 @@ class MeshTask:
             asked, level = [style] if style in names else names, model.config.level_names[self.data.clips[clip]["level"]]
             conditions = [model.conditions(style=name, level=level) for name in asked]  # all styles are rows of one loop
             conditions = {key: torch.cat([c[key] for c in conditions]) for key in conditions[0]}
-            parts = model.generate(f_c.expand(len(asked), -1, -1), f_e, **conditions, chunk=max(128 // len(asked), 16))
+            first = torch.from_numpy(truth[0]) if self.first_frame else None
+            parts = model.generate(f_c.expand(len(asked), -1, -1), f_e, **conditions, initial_offset=first, chunk=max(128 // len(asked), 16))
             static = lve(np.zeros_like(truth), truth, self.lips)
             for predicted in torch.cat([p.fused for p in parts], 1).cpu().numpy():
                 rows.append([lve(predicted, truth, self.lips), eve(predicted, truth, self.upper), static])

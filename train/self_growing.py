@@ -35,7 +35,7 @@ def ground_truth_probability(epoch: int, *, epochs: int, warmup: int, scheme: st
 
 def decode(
     decoder: BranchDecoder, motion: Motion, condition: Tensor, cross: Tensor, *, probability: float, passes: int = 2,
-    blind: Tensor | None = None, free_running: bool = False,
+    blind: Tensor | None = None, free_running: bool = False, first_frame: bool = False,
 ) -> Tensor:
     """Hidden states (B, T, d) of stage 2.
 
@@ -48,9 +48,11 @@ def decode(
             decoder that finds it in any frame of its history copies it and never learns to hear it. The paper has none.
         free_running: the history of blind rows is what the decoder really says when it runs freely, frame after frame, instead of
             a few parallel passes. Cheap in ``d`` dimensions, and the only way to meet the slow drift of its own feedback.
+        first_frame: the motion before the first frame is the clip's own first frame (the paper's condition for clips that do not start
+            at rest; ``initial_offset`` at inference), not the template.
     """
     truth = motion.embed(decoder)
-    start = decoder.motion_in.bias[None, None]  # the clip starts at the template: W_in 0 + b_in
+    start = truth[:, :1] if first_frame else decoder.motion_in.bias[None, None]  # the template: W_in 0 + b_in
     keep = torch.rand(truth.shape[:2], device=truth.device).unsqueeze(-1) < probability
     history = decoder.history(truth, start)
     if blind is not None:
@@ -69,13 +71,13 @@ def decode(
         history = decoder.history(torch.where(keep, truth, predicted), start)
     if free_running and blind is not None and blind.any():
         history = history.clone()
-        history[blind] = decoder.history(_free_run(decoder, condition[blind], cross[blind]) @ weight.T + bias, start)
+        begin = start.expand(len(truth), -1, -1)[blind]
+        history[blind] = decoder.history(_free_run(decoder, condition[blind], cross[blind], begin) @ weight.T + bias, begin)
     return decoder(history, condition, cross)
 
 
 @torch.no_grad()
-def _free_run(decoder: BranchDecoder, condition: Tensor, cross: Tensor) -> Tensor:
-    """Hidden states (B, T, d) of the decoder running on its own past."""
-    start = decoder.motion_in.bias.expand(1, len(cross), -1).contiguous()
-    loop = BranchLoop([decoder], start, condition.squeeze(1).unsqueeze(0))
+def _free_run(decoder: BranchDecoder, condition: Tensor, cross: Tensor, start: Tensor) -> Tensor:
+    """Hidden states (B, T, d) of the decoder running on its own past, from ``start`` (B, 1, d)."""
+    loop = BranchLoop([decoder], start.transpose(0, 1).contiguous(), condition.squeeze(1).unsqueeze(0))
     return loop.run(cross.unsqueeze(0))[0]

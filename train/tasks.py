@@ -58,7 +58,7 @@ class Task(Protocol):
 
 DATA_SETTINGS = {
     "corpus": {"kind", "corpus", "frames_per_batch", "longest", "kinds", "validation_clips", "styles", "named"},
-    "meshes": {"kind", "folder", "mesh", "masks", "batch_size", "content_encoder", "emotion_encoder"},
+    "meshes": {"kind", "folder", "mesh", "masks", "batch_size", "content_encoder", "emotion_encoder", "resample"},
 }
 """What ``data`` may hold, for each ``kind``."""
 

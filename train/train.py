@@ -65,6 +65,8 @@ class TrainingConfig:
     """Share of items that never see ground-truth history, see ``train.self_growing.decode``."""
     free_running: float = 0.0
     """Share of steps in which blind items learn on their own free-running past."""
+    first_frame: bool = False
+    """Every clip is given its own first frame as the motion before it: the paper's condition for clips that do not start at rest."""
     start_from: str | None = None
     """A checkpoint, or the folder of an exported model, whose weights (nothing else) this run starts with."""
     hearing: str | None = None
@@ -146,7 +148,8 @@ def fit_length(features: Tensor, mask: Tensor, target: Tensor) -> Tensor:
 
 def compute_losses(
     model: EmoFaceModel, batch: Batch, *, drawn: Drawn, weights: LossWeights, probability: float, passes: int = 2,
-    label_smoothing: float = 0.0, blind_rows: float = 0.0, free_running: bool = False, importance: Tensor | None = None,
+    label_smoothing: float = 0.0, blind_rows: float = 0.0, free_running: bool = False, first_frame: bool = False,
+    importance: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The training objective of one batch; returns the total and its unweighted terms.
 
@@ -156,7 +159,7 @@ def compute_losses(
     vertices, pairs = drawn.vertices, drawn.pairs
     content = model.content_features(batch.content, batch.mask)
     style = torch.nn.functional.one_hot(batch.style, len(model.config.style_names)).to(content.dtype)
-    history = dict(probability=probability, passes=passes)
+    history = dict(probability=probability, passes=passes, first_frame=first_frame)
     if blind_rows:
         history["blind"] = torch.rand(len(content), device=content.device) < blind_rows
         history["free_running"] = free_running
@@ -357,7 +360,7 @@ class Trainer:
             total, terms = self.objective(
                 batch, drawn=drawn, weights=self.weights, probability=probability,
                 passes=self.config.passes, label_smoothing=self.config.label_smoothing, blind_rows=self.config.blind_rows,
-                free_running=bool(torch.rand(()) < self.config.free_running), importance=self.task.channel_importance,
+                free_running=bool(torch.rand(()) < self.config.free_running), first_frame=self.config.first_frame, importance=self.task.channel_importance,
             )
         if not torch.isfinite(total):
             raise FloatingPointError(f"The loss is not finite at step {self.step}: lower the learning rate.")

@@ -305,9 +305,10 @@ def test_3d_ravdess_end_to_end(flame_pickle, tmp_path):
     def run(fix):
         return ravdess3d.prepare(codes, out, flame=tmp_path / "flame.npz", audio=sound, fix=fix, processes=1)
 
+    emoca_output(codes, "02-01-05-02-01-01-03")  # the silent video of the first take
     report = run("global")
     assert {k: v["clips"] for k, v in report["splits"].items()} == {"train": 1, "val": 1}
-    assert len(report["rejected"]) == 1 and "no face" in report["rejected"][0]
+    assert len(report["rejected"]) == 2 and "no face" in report["rejected"][1] and "is there as 01-01-05-02-01-01-03" in report["rejected"][0]
     (clip, _) = json.loads((out / "clips.json").read_text())
     assert clip["text"] == "Kids are talking by the door" and clip["phones"] == []  # a tone cannot be aligned
     fixed = np.load(out / "vertices" / "01-01-05-02-01-01-03.fix_global.npy")
@@ -364,6 +365,11 @@ def test_names_of_videos(tmp_path):
     assert video.speaker_of(tmp_path / "anna" / "hello.mov") == "anna"
 
 
+def test_a_take_that_is_there_with_and_without_sound_counts_once():
+    videos = [Path(name) for name in ("a/01-01-05-02-01-01-03.mp4", "b/02-01-05-02-01-01-03.mp4", "b/02-01-05-02-01-02-03.mp4", "b/02-film.mp4")]
+    assert video.silent_doubles(videos) == {videos[1]}
+
+
 def test_an_empty_folder_and_a_wrong_model_are_said(tmp_path):
     with pytest.raises(EmoFaceError, match="no video"):
         video.prepare(tmp_path, tmp_path / "out")
@@ -402,3 +408,12 @@ def test_video_road(tmp_path):
 def test_sound_is_brought_to_16_khz():
     stereo = np.ones((44100, 2), np.float32)
     assert len(to_16k(stereo, 44100)) == 16000
+
+
+def test_sound_in_any_numbers_ends_within_one():
+    wave = 0.5 * np.sin(np.arange(1600) / 9)
+    for given in ((wave * 2**15).astype(np.int16), (wave * 2**31).astype(np.int32), (wave * 2**15).astype(np.float64), wave):
+        np.testing.assert_allclose(to_16k(given, 16000), wave, atol=1e-4)
+    np.testing.assert_allclose(to_16k(1.4 * wave / 0.5, 16000), 1.4 * wave / 0.5, atol=1e-6)  # a little too loud is not 16 bits
+    with pytest.raises(EmoFaceError, match="between -1 and 1, or 16-bit"):
+        to_16k(wave * 1e6, 16000)

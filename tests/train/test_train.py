@@ -23,6 +23,7 @@ from emoface.head import lip_aperture_mm
 from emoface.loading import load_folder
 from tests.tiny import tiny_model
 from train import losses
+from train import train as train_module
 from train.basis_head import learn_in_basis, merged, put_in
 from train.corpus.clip import Clip
 from train.corpus.coarticulation import Phone, speech_motion
@@ -104,6 +105,46 @@ def test_self_growing_ends_in_free_running():
     assert torch.allclose(free, grown, atol=1e-5)
     two = decoder.offsets(decode(decoder, truth, condition, cross, probability=0.0, passes=2))
     assert not torch.allclose(free, two, atol=1e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("options", [dict(probability=0.0, passes=9), dict(probability=1.0, blind=torch.tensor([True, True]), free_running=True)])
+def test_a_clip_that_does_not_start_at_rest_starts_from_its_first_frame(options):
+    """Training with ``first_frame`` is generation with ``initial_offset``."""
+    model = tiny_model()
+    torch.manual_seed(5)
+    features, style = torch.randn(1, 9, 48), torch.eye(2)[:1]
+    truth = DenseMotion(0.01 * torch.randn(1, 9, model.config.vertex_count, 3))
+    decoder = model.content_decoder
+    both = lambda x: torch.cat([x, x])
+    wanted = torch.cat([p.content for p in model.generate(features, features, style=style, level=style, initial_offset=truth.offsets[0, 0])], 1)
+    decoded = lambda **more: decoder.offsets(
+        decode(decoder, DenseMotion(both(truth.offsets)), both(decoder.condition(style, None)), both(decoder.cross(features)), **options, **more)
+    )
+    assert torch.allclose(decoded(first_frame=True)[:1], wanted, atol=1e-5)
+    assert not torch.allclose(decoded()[:1], wanted, atol=1e-4)
+
+
+def test_every_clip_is_trained_on_once_in_an_epoch(tmp_path):
+    task = Trainer(tiny_config(make_data(tmp_path / "data", clips=7)), tmp_path / "run").task
+    task.size = 2
+    task.steps_per_epoch = 3
+    epochs = [[clip for step in range(3) for clip in task._drawn(3 * epoch + step)] for epoch in range(6)]
+    assert all(len(set(epoch)) == 6 and set(epoch) <= set(task.train) for epoch in epochs) and len(task.train) == 7
+    assert len({tuple(epoch) for epoch in epochs}) == 6 and set().union(*epochs) == set(task.train)
+
+
+def test_the_first_frame_reaches_the_losses_and_the_validation(folder, tmp_path, monkeypatch):
+    given = []
+    with_first = Trainer(tiny_config(folder, first_frame=True), tmp_path / "with")
+    decode_ = train_module.decode
+    monkeypatch.setattr(train_module, "decode", lambda *a, **k: given.append(k["first_frame"]) or decode_(*a, **k))
+    with_first.train_step(with_first.task.batch(0))
+    assert given and all(given)
+    generate, starts = with_first.model.generate, []
+    monkeypatch.setattr(with_first.model, "generate", lambda *a, **k: starts.append(k["initial_offset"]) or generate(*a, **k))
+    with_first.task.validate(with_first.model)
+    assert torch.equal(starts[0], torch.from_numpy(with_first.task.data.offsets(with_first.task.val[0])[0]))
 
 
 @torch.no_grad()

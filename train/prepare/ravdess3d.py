@@ -59,6 +59,10 @@ def prepare(
         raise EmoFaceError(f"--fix is {fix!r}; choose global, jaw or none.")
     videos = find_videos(source)
     model, rejected = _flame(flame), []
+    for name in sorted(videos):  # RAVDESS's silent videos (02-...) show the same takes as those with sound
+        if name.startswith("02") and "01" + name[2:] in videos:
+            del videos[name]
+            rejected.append(f"{name}: the same take is there as 01{name[2:]}")
     sounds = {p.stem: p for p in sorted(audio.rglob("*")) if p.suffix.lower() in SOUND_SUFFIXES}
     codes: dict[str, Codes] = {}
     with ProcessPoolExecutor(processes) as pool:

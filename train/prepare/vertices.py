@@ -15,16 +15,35 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
+from emoface.errors import EmoFaceError
 from emoface.files import atomic_path
 from train.corpus.coarticulation import Phone
 from train.corpus.phones import Aligner, align_cached
 
 SAMPLE_RATE = 16000
+LOUDEST_FLOAT = 8.0
+"""Floats that reach farther are 16-bit numbers: sound that is clipped a little, or resampled, stays below."""
+
+
+def in_unit_range(samples: np.ndarray) -> np.ndarray:
+    """float32 in [-1, 1] from whole numbers of any type, or from floats that hold the values of 16-bit ones.
+
+    Raises:
+        EmoFaceError: floats beyond both ranges.
+    """
+    samples = np.asarray(samples)
+    if np.issubdtype(samples.dtype, np.integer):
+        return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
+    samples = samples.astype(np.float32)
+    peak = float(np.abs(samples).max(initial=0))
+    if peak > 2**15 or not np.isfinite(peak):
+        raise EmoFaceError(f"The sound's values reach {peak:g}: give floats between -1 and 1, or 16-bit numbers.")
+    return samples / 2**15 if peak > LOUDEST_FLOAT else samples
 
 
 def to_16k(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Mono float32 at 16 kHz."""
-    samples = np.asarray(samples, np.float32)
+    """Mono float32 at 16 kHz, in [-1, 1] (see :func:`in_unit_range`)."""
+    samples = in_unit_range(samples)
     if samples.ndim == 2:
         samples = samples.mean(axis=1)
     return samples if rate == SAMPLE_RATE else resample_poly(samples, SAMPLE_RATE, rate).astype(np.float32)

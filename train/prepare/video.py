@@ -54,7 +54,9 @@ def prepare(
     for folder in ("captures", "audio", "parts"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     jobs = {identity_of(path, source): path for path in videos}
-    reasons = _measure_all(jobs, out, model, processes)
+    twice = silent_doubles(videos)
+    reasons = _measure_all({name: path for name, path in jobs.items() if path not in twice}, out, model, processes)
+    reasons |= {name: "the same take with sound (01-...) is there too" for name, path in jobs.items() if path in twice}
     captures = {name: read_capture(_capture_path(out, name)) for name in jobs if name not in reasons}
     rests = _resting_faces(jobs, captures, max_seconds, reasons)
     done = [name for name in captures if name not in reasons]
@@ -82,6 +84,12 @@ def identity_of(path: Path, source: Path) -> str:
 
 def speaker_of(path: Path) -> str:
     return f"ravdess_{path.stem[-2:]}" if RAVDESS_NAME.fullmatch(path.stem) else path.parent.name
+
+
+def silent_doubles(videos: list[Path]) -> set[Path]:
+    """RAVDESS's silent videos (02-...) whose take is also there with sound (01-...): one performance must not count twice."""
+    sounding = {path.stem[2:] for path in videos if RAVDESS_NAME.fullmatch(path.stem) and path.stem.startswith("01")}
+    return {path for path in videos if RAVDESS_NAME.fullmatch(path.stem) and path.stem.startswith("02") and path.stem[2:] in sounding}
 
 
 def find_landmarker(path: Path | None, out: Path) -> Path:

@@ -102,7 +102,7 @@ def _official_sequences(source: Path, rejected: list[str]) -> Iterator[Sequence]
             record = sound[subject][name]
             yield (
                 str(subject), _sentence(name), lambda rows=rows: np.asarray(vertices[rows]),
-                lambda record=record: (_as_float(np.asarray(record["audio"])), int(record["sample_rate"])),
+                lambda record=record: (np.asarray(record["audio"]), int(record["sample_rate"])),
             )
 
 
@@ -129,9 +129,3 @@ def _vertex_count(path: Path) -> int:
 
 def _sentence(name: str) -> int:
     return int(re.search(r"(\d+)$", str(name)).group(1))
-
-
-def _as_float(samples: np.ndarray) -> np.ndarray:
-    if np.issubdtype(samples.dtype, np.integer):
-        return samples.astype(np.float32) / np.iinfo(samples.dtype).max
-    return samples.astype(np.float32)

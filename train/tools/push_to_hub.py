@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 from emoface.errors import EmoFaceError, ModelError
+from emoface.flame import VERTEX_COUNT
 from emoface.hub import ALLOWED_FILES, EMBEDDED_MODEL, resolve_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +29,9 @@ _NOTICES = ("LICENSE*", "NOTICE*", "CREDITS*")
 # What a Space needs to run the app; everything else stays in the source repository.
 _SPACE_FILES = ("app.py", "emoface", "assets", "requirements.txt", "packages.txt", "README.md", "LICENSE", "NOTICE", "docs")
 THUMBNAIL = "docs/images/hero.jpg"
+
+FLAME_WARNING = f"""Warning: this model's template has FLAME's {VERTEX_COUNT:,} vertices. FLAME and VOCASET may not be passed on (https://flame.is.tue.mpg.de,
+https://voca.is.tue.mpg.de): publish it only if their licences allow it to you, or keep the repository private."""
 
 _CARD_HEADER = """---
 license: {license}
@@ -122,6 +126,8 @@ def model_files(folder: Path, repo: str, *, results: Path | None = None, license
     for branch in ("content_encoder", "emotion_encoder"):
         if "embedded" in (config.get(branch) or {}) and not (folder / branch).is_dir():
             files.update({f"{branch}/{path.name}": path for path in sorted(EMBEDDED_ENCODER.iterdir())})
+    if config.get("vertex_count") == VERTEX_COUNT and config.get("head") is None:
+        print(FLAME_WARNING, file=sys.stderr)
     files["README.md"] = model_card(config, repo, files, embedded=embedded, results=results, license=license or LICENSE).encode()
     return files
 
@@ -138,7 +144,7 @@ def model_card(
         encoder=f"{_parameters(encoder):,} parameters, included" if encoder else config["content_encoder"]["name"],
         vertices=config["vertex_count"],
         fps=config["fps"],
-        emotions=", ".join(config["emotion_names"]),
+        emotions=", ".join(_named_emotions(files["model.safetensors"], config["emotion_names"])) or "only that of the speech, none by name",
         levels=", ".join(config["level_names"]),
         styles=len(config["style_names"]),
     )
@@ -148,6 +154,15 @@ def model_card(
     if results is not None:
         card += results_section(json.loads(results.read_text()))
     return _CARD_HEADER.format(license=license) + card
+
+
+def _named_emotions(weights: Path, names: list[str]) -> list[str]:
+    """Those that the training data held: the others' features are zero, and cannot be asked for by name."""
+    from safetensors import safe_open
+
+    with safe_open(weights, framework="numpy") as file:
+        known = file.get_tensor("emotion_prototypes").any(axis=(1, 2))
+    return [name for name, there in zip(names, known.tolist(), strict=True) if there]
 
 
 def _parameters(weights: Path) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from safetensors.numpy import load_file, save_file
 
 from emoface import EmoFacePipeline
 from emoface.errors import EmoFaceError
@@ -146,6 +147,26 @@ def test_dry_run_uploads_nothing(tmp_path, capsys):
 def test_card_of_the_embedded_model_tells_its_data_and_numbers():
     card = push_to_hub.model_files(push_to_hub.EMBEDDED_MODEL, "lab/mini")["README.md"].decode()
     assert card.startswith("---\nlicense: cc-by-nc-sa-4.0\n") and "RAVDESS" in card and "## Measured" in card
+
+
+def test_the_card_names_only_emotions_that_were_learned(tmp_path):
+    folder = save_tiny_model(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    weights["emotion_prototypes"][:] = 0
+    weights["emotion_prototypes"][2, 0] = 1
+    save_file(weights, folder / "model.safetensors")
+    card = push_to_hub.model_files(folder, "lab/tiny", license="mit")["README.md"].decode()
+    assert f"| emotions | {json.loads((folder / 'config.json').read_text())['emotion_names'][2]} |" in card
+
+
+def test_geometry_that_may_not_be_passed_on_is_warned_of(tmp_path, capsys):
+    folder = save_tiny_model(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    push_to_hub.model_files(folder, "lab/tiny", license="mit")
+    assert not capsys.readouterr().err
+    (folder / "config.json").write_text(json.dumps({**config, "vertex_count": 5023, "head": None}))
+    push_to_hub.model_files(folder, "lab/tiny", license="mit")
+    assert "FLAME" in capsys.readouterr().err
 
 
 def test_a_model_that_names_its_encoder_needs_no_copy_of_it(tmp_path):
