@@ -1,4 +1,4 @@
-"""Mesh Attention: how much each branch moves each vertex at each frame (section 3.2 of the paper).
+"""Mesh Attention: how much each branch moves each vertex at each frame (the paper's).
 
 ``F(v, t) = a(t) + e(v)`` adds an audio feature of both branches to a learned embedding of the vertex; SpiralConv3D and a
 second layer turn it into a logit per (vertex, frame); its sigmoid is the weight ``w_e`` of the emotion branch and

@@ -1,4 +1,4 @@
-"""The self-growing scheme (section 3.4): from teacher forcing to the model's own predictions.
+"""The self-growing scheme: from teacher forcing to the model's own predictions.
 
 Stage 1 sees all ground-truth frames (shifted by one) and predicts every next frame in parallel. Stage 2 sees, frame by
 frame, ground truth or what stage 1 predicted there; its output is what the losses see.

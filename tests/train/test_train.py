@@ -134,6 +134,14 @@ def test_every_clip_is_trained_on_once_in_an_epoch(tmp_path):
     assert len({tuple(epoch) for epoch in epochs}) == 6 and set().union(*epochs) == set(task.train)
 
 
+def test_features_come_to_the_meshs_rate_before_or_after_the_transformer(folder, tmp_path):
+    for resample, rate in (("before", 30), ("after", 50)):
+        config = tiny_config(folder)
+        config.data["resample"] = resample
+        task = Trainer(config, tmp_path / resample).task
+        assert (task.content_encoder.frame_rate, task.emotion_encoder.frame_rate) == (rate, rate)
+
+
 def test_the_first_frame_reaches_the_losses_and_the_validation(folder, tmp_path, monkeypatch):
     given = []
     with_first = Trainer(tiny_config(folder, first_frame=True), tmp_path / "with")
