@@ -3,6 +3,9 @@
 Every method of ``train.baselines`` is built at a small size, trained for the same steps on the same batches of the corpus, and then animates the
 same recordings that nothing was trained on. ``OUT`` and, beside it, the same as Markdown are written anew after every run. A run that was
 measured before is not trained again; one that was stopped goes on. Nothing is chosen on the measured clips: the last weights count.
+
+Programs from outside stand beside them by their own files: ``--sounds DIR`` writes the measured recordings, and ``--outside NAME=DIR`` measures what
+another program made of them (``train.evaluation.outside``).
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -31,10 +35,12 @@ from .baselines.batches import OwnMotion
 from .baselines.trainer import fit
 from .corpus.reader import Corpus
 from .evaluation.face import Face
+from .evaluation.outside import OutsideFolder
 from .evaluation.showing import TORN_MM, ShownFace
 
 GRID, RAVDESS = "grid", "ravdess"
 SETS = {GRID: "GRID (filmed, real)", RAVDESS: "RAVDESS (modelled)"}
+FIXED = ("static template", "mean motion", "label mean", "target")
 LONGEST = 100
 """Frames of a training item; measured clips are cut there too, so that all are equally far from what was trained."""
 
@@ -95,6 +101,20 @@ class Harness:
             for i in corpus.select(source=RAVDESS, split=split):
                 labels.setdefault((clips[i]["speaker"], clips[i]["emotion"], clips[i]["level"]), i)
         return {GRID: grid, RAVDESS: list(labels.values())[:: self.plan.ravdess_every]}
+
+    def write_sounds(self, folder: Path) -> int:
+        """The measured recordings as ``folder/ID.wav``; returns how many."""
+        folder.mkdir(parents=True, exist_ok=True)
+        clips = [clip for of in self.clips.values() for clip in of]
+        for clip in clips:
+            shutil.copyfile(self.corpus.audio_path(clip), folder / f"{self.corpus.clips[clip]['id']}.wav")
+        return len(clips)
+
+    def outside(self, folder: Path) -> Callable[[int], np.ndarray]:
+        """Answers read from another program's files."""
+        names = [self.corpus.clips[clip]["id"] for of in self.clips.values() for clip in of]
+        files = OutsideFolder(folder, names, self.face)
+        return lambda clip: files.offsets(self.corpus.clips[clip]["id"], min(self.corpus.clips[clip]["frames"], LONGEST))
 
     def sampler(self, seed: int) -> OwnMotion:
         return OwnMotion(self.corpus, styles=self.styles, basis=self.basis, frames=self.plan.frames, longest=LONGEST, seed=seed)
@@ -335,6 +355,8 @@ def markdown(found: dict, judged: dict[str, dict[str, str]]) -> str:
         "EmoFace at this scale against each method, paired by speaker: *better*, *worse*, or *open* (the interval of the difference holds 0).",
         "",
     ]
+    if outside := [name for name in found["rows"] if name not in METHODS and name not in FIXED]:
+        lines.insert(-4, f"{', '.join(_title(name) for name in outside)}: measured from files that another program, or our own at full size, made of these recordings.\n")
     if judged:
         keys = list(next(iter(judged.values())))
         heads = [f"{SETS[key.split()[0]].split()[0]} {MEASURES[key.split()[1]].title.split(',')[0]}" for key in keys]
@@ -360,7 +382,7 @@ def markdown(found: dict, judged: dict[str, dict[str, str]]) -> str:
 
 
 def _title(name: str) -> str:
-    return METHODS[name].title if name in METHODS else f"*{name}*"
+    return METHODS[name].title if name in METHODS else f"*{name}*" if name in FIXED else name
 
 
 def _number(key: str, value: float) -> str:
@@ -382,35 +404,52 @@ def _table(header: list[str], body: list[list[str]]) -> list[str]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m train.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data/corpus"), help="a corpus with cached features (train.features)")
-    parser.add_argument("--methods", nargs="+", default=["all"], choices=["all", *METHODS], metavar="NAME", help="all, or some of: " + ", ".join(METHODS))
+    parser.add_argument("--methods", nargs="+", default=["all"], choices=["all", "none", *METHODS], metavar="NAME", help="all, none, or some of: " + ", ".join(METHODS))
     parser.add_argument("--steps", type=int, default=150, help="of each stage of each method")
     parser.add_argument("--frames", type=int, default=400, help="of a batch, about")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each method")
     parser.add_argument("--grid-every", type=int, default=15, help="every n-th held-out clip of GRID's trained speaker")
     parser.add_argument("--ravdess-every", type=int, default=1, help="a clip of every n-th actor, emotion and level")
     parser.add_argument("--readability", action="store_true", help="also ask the photograph classifier (needs fer and ai-edge-litert)")
+    parser.add_argument("--outside", nargs="+", default=[], metavar="NAME=DIR", help="another program's animations of the measured recordings, one file a clip")
+    parser.add_argument("--sounds", type=Path, metavar="DIR", help="write the measured recordings there and end")
     parser.add_argument("--runs", type=Path, default=Path("runs/compare"), help="where each run keeps its measurement")
     parser.add_argument("--out", type=Path, default=Path("docs/comparison.json"))
     options = parser.parse_args(arguments)
     command = shlex.join(["python", "-m", "train.compare", *(sys.argv[1:] if arguments is None else arguments)])
-    names = list(METHODS) if "all" in options.methods else options.methods
+    names = list(METHODS) if "all" in options.methods else [name for name in options.methods if name != "none"]
     plan = Plan(options.steps, options.frames, options.grid_every, options.ravdess_every, options.readability)
+    outside = dict(entry.partition("=")[::2] for entry in options.outside)
+    if wrong := [name for name, folder in outside.items() if not name or not folder or name in METHODS or name in FIXED]:
+        parser.error(f"--outside takes NAME=DIR with a name of its own, not {wrong[0]!r}.")
     harness = Harness(options.data, plan)
+    if options.sounds is not None:
+        print(f"{harness.write_sounds(options.sounds)} recordings are in {options.sounds}.")
+        return
+    given = {name: harness.outside(Path(folder)) for name, folder in outside.items()}
     runs: dict[str, list[dict]] = {}
     for name, answer in harness.fixed().items():
         runs[name] = [_remembered(options.runs / f"{name.replace(' ', '_')}.json", plan, lambda answer=answer: harness.measure(answer))]
+    for name, answer in given.items():
+        print(f"{name}, from {outside[name]}", flush=True)
+        runs[name] = [dict(clips=harness.measure(answer))]
+
+    def write() -> str:
+        found, judged = results(runs, plan, command), verdicts(runs)
+        page = markdown(found, judged)
+        for path, text in ((options.out, json.dumps(dict(found, against_ours=judged), indent=1) + "\n"), (options.out.with_suffix(".md"), page)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(path) as temporary:
+                temporary.write_text(text)
+        return page
+
+    page = write()
     order = [(seed, name) for seed in range(options.seeds) for name in names]
     for number, (seed, name) in enumerate(order, 1):
         print(f"[{number}/{len(order)}] {METHODS[name].title}, seed {seed}", flush=True)
         runs.setdefault(name, []).append(measured_run(harness, name, seed=seed, folder=options.runs / f"{name}-{seed}"))
-        found, judged = results(runs, plan, command), verdicts(runs)
-        for path, text in (
-            (options.out, json.dumps(dict(found, against_ours=judged), indent=1) + "\n"), (options.out.with_suffix(".md"), markdown(found, judged))
-        ):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(path) as temporary:
-                temporary.write_text(text)
-    print(markdown(found, judged))
+        page = write()
+    print(page)
 
 
 def _remembered(path: Path, plan: Plan, measure: Callable[[], dict]) -> dict:

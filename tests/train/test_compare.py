@@ -6,9 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emoface.errors import EmoFaceError
+from emoface.export import save
+from emoface.export.arkit import ARKIT_NAMES
+from emoface.export.curves import animation_from_weights
 from tests.toy_corpus import write_corpus
 from train import compare
 from train.compare import GRID, RAVDESS, by_speaker, over_speakers, verdicts
+from train.corpus.channels import NAMES
 
 WIDTH = 12
 
@@ -62,6 +67,33 @@ def test_a_finished_run_is_read_not_trained(table, options, monkeypatch):
     with pytest.raises(SystemExit, match="other settings"):
         compare.main([*options, "--methods", "voca"])
     (folder / "measured.json").write_text(json.dumps(stored))
+
+
+def test_what_others_made_is_measured_from_their_files(corpus, options, table, tmp_path):
+    """The target's own motion, written as Live Link curves and as our npz, is as good as the target but for what a file rounds."""
+    plan = json.loads(Path(options[1].split("=")[1]).read_text())["plan"]
+    harness = compare.Harness(corpus.folder, compare.Plan(**plan))
+    assert harness.write_sounds(tmp_path / "sounds") == len(list((tmp_path / "sounds").glob("*.wav"))) == sum(map(len, harness.clips.values()))
+    for folder in ("curves", "arrays"):
+        (tmp_path / folder).mkdir()
+    for clip in (clip for of in harness.clips.values() for clip in of):
+        made = animation_from_weights(corpus.weights(clip)[:, [NAMES.index(name) for name in ARKIT_NAMES]], fps=30)
+        save(made, tmp_path / "curves" / f"{corpus.clips[clip]['id']}.csv")
+        save(made, tmp_path / "arrays" / f"{corpus.clips[clip]['id']}.npz")
+    out = tmp_path / "outside.json"
+    given = [f"{name}={tmp_path / name}" for name in ("curves", "arrays")]
+    compare.main([*options[:1], f"--out={out}", *options[2:], "--methods", "none", "--outside", *given])
+    rows = json.loads(out.read_text())["rows"]
+    assert [name for name in rows if name not in compare.FIXED] == ["curves", "arrays"]
+    for name, most in (("curves", 0.4e-3), ("arrays", 0.3e-3)):  # metres
+        assert rows[name]["measures"]["grid lve"]["value"] < most**2 and rows[name]["measures"]["grid aperture_r"]["value"] > 0.98, rows[name]
+        assert rows[name]["measures"]["ravdess lve"]["value"] < 1e-6
+    assert "| curves |" in out.with_suffix(".md").read_text()
+    next((tmp_path / "curves").iterdir()).unlink()
+    with pytest.raises(EmoFaceError, match=r"lacks 1 of .*--sounds"):
+        compare.main([*options[:1], f"--out={out}", *options[2:], "--methods", "none", "--outside", given[0]])
+    with pytest.raises(SystemExit):
+        compare.main([*options, "--outside", "voca=x"])
 
 
 def run_of(values: dict[str, list[float]], key: str = "aperture_r", frames=10) -> dict:
