@@ -9,7 +9,8 @@ from emoface.errors import EmoFaceError
 from emoface.gate import SpeechGate
 from emoface.head import load_head
 from emoface.listening import Windows
-from emoface.live import FADE, Course, Label, LiveSession, Mood
+from emoface.live import FADE, LIVE, Course, Label, LiveSession, Mood
+from emoface.whisper_stream import WhisperStream
 
 from .test_encoders import speechlike
 from .test_streaming import windowed
@@ -51,6 +52,30 @@ def test_the_cut_does_not_matter_and_nothing_is_lost(pipe):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
     np.testing.assert_array_equal(one.audio, samples)
     assert np.ptp(one.blendshapes[:, [name.startswith("eyeLook") for name in one.blendshape_names]]) > 0, "gaze is alive"
+
+
+def test_who_hurries_hears_many_hops_as_one_and_loses_nothing(pipe, monkeypatch):
+    samples, windows = speechlike(5.0).numpy(), []
+    original = WhisperStream.encode
+
+    def encode(self, samples, begin, lead, kept):
+        windows.append(kept.stop - kept.start)
+        return original(self, samples, begin, lead, kept)
+
+    monkeypatch.setattr(WhisperStream, "encode", encode)
+    session = LiveSession(pipe, idle=False)
+    session.feed(samples[:1920], hurry=True)
+    session.feed(samples[1920:], hurry=True)
+    session.finish()
+    assert windows[:2] == [4, 100], "two seconds at most"
+    assert len(windows) < 6
+    calm, hurried = run(pipe, samples, windows=LIVE), session.take()
+    np.testing.assert_array_equal(hurried.audio, samples)
+    assert hurried.frame_count == calm.frame_count == 150
+    skin = slice(0, calm.skin_count)
+    away = np.linalg.norm(hurried.vertices[:, skin] - calm.vertices[:, skin], axis=-1).mean()
+    moved = np.linalg.norm(calm.vertices[:, skin] - calm.template[skin], axis=-1).mean()
+    assert away < 0.2 * moved, "a longer hop hears more of what comes next, nothing else"
 
 
 def test_it_is_the_pipeline_with_the_curve_that_was_played(pipe, monkeypatch, always_open):

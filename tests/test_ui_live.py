@@ -15,8 +15,9 @@ from websockets.sync.client import connect
 from emoface import EmoFacePipeline
 from emoface.errors import EmoFaceError
 from emoface.export.pack import STEP
-from emoface.live import LiveSession
+from emoface.live import LIVE, LiveSession
 from emoface.ui.rooms import Rooms, places, steps
+from emoface.whisper_stream import WhisperStream
 
 from .test_encoders import speechlike
 from .tiny_model import save_tiny_model
@@ -89,6 +90,13 @@ def unpacked(messages: list[bytes], template: np.ndarray) -> tuple[list[int], np
     return numbers, np.concatenate(frames).transpose(0, 2, 1) * STEP + middle
 
 
+@pytest.fixture
+def never_late(monkeypatch):
+    """The test sends faster than anybody speaks; frames are the same numbers for any cut only while nobody hurries."""
+    original = LiveSession.feed
+    monkeypatch.setattr(LiveSession, "feed", lambda self, samples, hurry=False: original(self, samples))
+
+
 def alone(pipe, samples, **options):
     """The take of a session of its own."""
     session = LiveSession(pipe, sample_rate=RATE, idle=False, **{"feeling": {"happy": 1.0}, **options})
@@ -98,7 +106,7 @@ def alone(pipe, samples, **options):
     return session.take()
 
 
-def test_two_visitors_are_not_mixed_and_a_third_is_told_so(page, pipe, speak):
+def test_two_visitors_are_not_mixed_and_a_third_is_told_so(page, pipe, speak, never_late):
     one, two = speechlike(1.0).numpy(), speechlike(1.2, seed=5).numpy() * 0.5
     (a, ready), (b, _) = speak(), speak(feeling={"sad": 1.5}, head=3)
     assert ready["type"] == "ready" and ready["received"] == 0 and ready["limit"] > 0
@@ -124,7 +132,7 @@ def test_two_visitors_are_not_mixed_and_a_third_is_told_so(page, pipe, speak):
     speak()  # there is room again
 
 
-def test_a_lost_connection_goes_on_where_it_broke(page, pipe, speak):
+def test_a_lost_connection_goes_on_where_it_broke(page, pipe, speak, never_late):
     samples = speechlike(1.2).numpy()
     sent = blocks(samples)
     first, ready = speak()
@@ -140,6 +148,37 @@ def test_a_lost_connection_goes_on_where_it_broke(page, pipe, speak):
     np.testing.assert_array_equal(page.emoface.rooms.fetch(done["name"]).vertices, alone(pipe, samples).vertices)
     _, sorry = speak(resume="nobody's")
     assert "lost for too long" in sorry["message"]
+
+
+def test_a_model_that_is_too_slow_for_every_hop_stays_close_to_the_voice(page, speak, monkeypatch):
+    """Hearing a window takes twice the hop's time here, however long the window is: hop by hop, three seconds of speech would end three seconds late."""
+    original = WhisperStream.encode
+
+    def slow(self, *arguments):
+        time.sleep(2 * LIVE.hop)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(WhisperStream, "encode", slow)
+    (socket, _), late, frames = speak(), [], 0
+    socket.send(blocks(speechlike(0.1).numpy())[0])  # what is loaded at the first frame is loaded before the clock starts
+    begin, sent, seconds = time.monotonic(), 0, 3.0
+    said = blocks(speechlike(seconds).numpy())
+    while sent < len(said) or frames < 30 * (seconds - 0.5):
+        while sent < len(said) and time.monotonic() - begin >= (sent + 1) * 0.02:
+            socket.send(said[sent])
+            sent += 1
+        try:
+            message = socket.recv(timeout=0.005)
+        except TimeoutError:
+            continue
+        if isinstance(message, bytes):
+            start, count, _ = struct.unpack("<III", message[:12])
+            frames = start + count
+            late.append(time.monotonic() - begin - start / 30)
+    socket.send(json.dumps({"stop": True}))
+    _, done = answers(socket)
+    assert page.emoface.rooms.fetch(done["name"]).frame_count == 30 * seconds + 1, "nothing is left out of the take"
+    assert np.median(late[len(late) // 2 :]) < 1.0, late
 
 
 def test_the_feeling_changes_while_speaking_and_the_length_has_an_end(page, speak, monkeypatch):

@@ -95,7 +95,7 @@ def _play(session, blocks: Iterator[np.ndarray], senders: list, *, seconds: floa
                 pacer.put(begin + session.delay + _MARGIN_SECONDS + number / fps, weights, session.shown, number / fps)
 
         for block in blocks:
-            piece = session.feed(block)
+            piece = session.feed(block, hurry=True)
             now = time.monotonic()
             begin = now - session.seconds if begin is None else begin
             if piece is not None:
@@ -150,17 +150,30 @@ class Pacer:
 def _recording(path: str) -> tuple[int, Iterator[np.ndarray]]:
     """Its rate, and its blocks when they would have been spoken."""
     from ..audio import load_audio, longest_seconds
+    from ..listening import HURRY_SECONDS
 
     audio = load_audio(path, max_seconds=longest_seconds())
     size = round(BLOCK_SECONDS * audio.sample_rate)
 
     def blocks() -> Iterator[np.ndarray]:
-        begin = time.monotonic()
-        for start in range(0, len(audio.samples), size):
+        begin, start = time.monotonic(), 0
+        while start < len(audio.samples):
             time.sleep(max(begin + (start + size) / audio.sample_rate - time.monotonic(), 0.0))
-            yield audio.samples[start : start + size]
+            spoken = int((time.monotonic() - begin) * audio.sample_rate)  # more than a block where the computation is slow
+            stop = min(max(spoken, start + size), start + round(HURRY_SECONDS * audio.sample_rate))
+            yield audio.samples[start:stop]
+            start = stop
 
     return audio.sample_rate, blocks()
+
+
+def _all_that_came(heard: queue.Queue, *, most: int) -> Iterator[np.ndarray]:
+    """Endless: the blocks that wait, ``most`` of them at a time, as one."""
+    while True:
+        blocks = [heard.get()]
+        while len(blocks) < most and not heard.empty():
+            blocks.append(heard.get())
+        yield np.concatenate(blocks)
 
 
 @contextmanager
@@ -172,6 +185,8 @@ def _microphone(device: str) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
         raise EmoFaceError('The microphone needs the package sounddevice: pip install "emoface[live]".') from None
     except OSError:  # it is there, the system's PortAudio is not
         raise EmoFaceError("The microphone needs the system's PortAudio: install libportaudio2 (Debian), portaudio (brew, dnf).") from None
+    from ..listening import HURRY_SECONDS
+
     heard: queue.Queue[np.ndarray] = queue.Queue()
     try:
         chosen = sounddevice.query_devices(device or None, "input")
@@ -179,6 +194,6 @@ def _microphone(device: str) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
         stream = sounddevice.InputStream(device=chosen["index"], samplerate=rate, channels=1, dtype="float32", blocksize=round(BLOCK_SECONDS * rate),
                                          callback=lambda samples, *_: heard.put(samples[:, 0].copy()))
         with stream:
-            yield rate, iter(heard.get, None)
+            yield rate, _all_that_came(heard, most=round(HURRY_SECONDS / BLOCK_SECONDS))
     except (sounddevice.PortAudioError, ValueError) as error:
         raise EmoFaceError(f"The microphone cannot be used ({error}): connect or allow one, or name another with --microphone DEVICE.") from None

@@ -3,7 +3,9 @@
 // The sound is not played back. A lost connection is taken up again where it broke; what was said meanwhile is sent then.
 const find = selector => element.querySelector(selector);
 const root = find('.efl'), button = find('.efl-go'), level = find('.efl-level i'), status = find('.efl-status');
-const KEPT_SECONDS = 14, RETRY_MS = 500, SLACK_MS = 2000;
+const KEPT_SECONDS = 14, RETRY_MS = 500;
+const SLACK_MS = 2000, CATCH_UP_MS = 700;   // how long the slowest frame is remembered; how fast a delay that is not needed any more goes
+const LATE_MS = 1000, LATE_FRAMES = 15;   // later than this for so many frames is worth a sentence
 const WORKLET = `registerProcessor('emoface-blocks', class extends AudioWorkletProcessor {
   constructor() { super(); this.block = new Int16Array(Math.round(sampleRate / 50)); this.filled = 0; }
   process([[channel]]) {
@@ -36,7 +38,7 @@ const player = () => emoface.players[props.player_id];
 async function speak() {
   state('waiting');
   live.latency.length = live.blocks = 0;
-  const mine = run = { blocks: [], samples: 0, frames: [], size: 0, last: null, name: null, ready: false, ended: false, heard: '', began: Infinity, head: 0, slack: [], shown: -1, chain: Promise.resolve() };
+  const mine = run = { blocks: [], samples: 0, frames: [], size: 0, last: null, name: null, ready: false, ended: false, heard: '', began: Infinity, head: null, arrivals: [], before: 0, shown: -1, late: 0, slow: false, news: '', chain: Promise.resolve() };
   try {
     if (props.off) throw new Error(props.off);
     if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) throw new Error('This browser gives no microphone to this page: open it as https://… or on localhost.');
@@ -100,17 +102,19 @@ function told(mine, message) {
     if (!mine.size) {
       const { scene } = player();
       Object.assign(mine, { fps: scene.header.fps, size: 3 * scene.header.vertices });
-      player().stream({ frame: now => frameFor(mine, now), drawn: now => { live.latency.push(now - mine.began - mine.shown / mine.fps * 1000); } });
+      player().stream({ frame: now => frameFor(mine, now), drawn: now => drawn(mine, now - mine.began - mine.shown / mine.fps * 1000) });
     }
     for (const { at, block } of mine.blocks) if (at >= message.received) tell(block);
     mine.ready = true;
     tell({ feeling: live.settings.feeling });
     state('speaking');
-    say('Speak. Up to ' + Math.round(mine.limit) + ' seconds; the sound is not stored unless you export it.');
+    mine.slow = false;
+    say(mine.news = 'Speak. Up to ' + Math.round(mine.limit) + ' seconds; the sound is not stored unless you export it.');
     if (mine.stopping) stop();
   } else if (message.type === 'heard') {
     mine.heard = message.emotion;
-    say('Your voice sounds ' + message.emotion + '.');
+    mine.news = 'Your voice sounds ' + message.emotion + '.';
+    if (!mine.slow) say(mine.news);
   } else if (message.type === 'done') {
     mine.chain.then(() => {
       end(mine, 'Here is your take.');
@@ -136,16 +140,25 @@ async function unpack(mine, data) {
   arrived(mine, start, performance.now());
 }
 
-/** Frames come several at a time and are shown evenly: ``mine.head`` is when frame 0 was due. It moves back at once when frames come
- *  late, and forward by a little when for two seconds all have come too early. */
+/** Frames come several at a time and are shown evenly: ``mine.head`` is when frame 0 was due, so late that the slowest of the last two seconds
+ *  is in time. It moves back at once when frames come late, and forward smoothly when none has for a while: then frames are left out. */
 function arrived(mine, start, now) {
-  const slack = mine.head + start / mine.fps * 1000 - now;
-  if (slack < 0 || !mine.head) { mine.head = now - start / mine.fps * 1000; mine.slack = []; return; }
-  mine.slack.push({ now, slack });
-  if (now - mine.slack[0].now < SLACK_MS) return;
-  const least = Math.min(...mine.slack.map(one => one.slack));
-  if (least > 4) mine.head -= Math.min(least - 2, 10);
-  mine.slack = [];
+  mine.arrivals.push({ now, head: now - start / mine.fps * 1000 });
+  while (now - mine.arrivals[0].now > SLACK_MS) mine.arrivals.shift();
+  const needed = Math.max(...mine.arrivals.map(one => one.head));
+  if (mine.head === null || mine.head < needed) mine.head = needed;
+  else mine.head -= (mine.head - needed) * Math.min(1, (now - mine.before) / CATCH_UP_MS);
+  mine.before = now;
+}
+
+/** A frame is on the screen, so many milliseconds after its sound; who sees a face that stays far behind is told so. */
+function drawn(mine, latency) {
+  live.latency.push(latency);
+  mine.late = Math.max(0, Math.min(LATE_FRAMES, mine.late + (latency > LATE_MS ? 1 : -1)));
+  const slow = mine.slow ? mine.late > 0 : mine.late === LATE_FRAMES;
+  if (slow === mine.slow || mine.stopping) return;
+  mine.slow = slow;
+  say(slow ? 'The face is more than a second late: this computer, the server or the connection is too slow. Close what else is open; your take will be complete.' : mine.news);
 }
 
 /** The newest frame that is due, or null. */

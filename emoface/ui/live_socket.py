@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..animation import LEVELS
 from ..errors import EmoFaceError
+from ..listening import HURRY_SECONDS
 from .context import Context
 from .engine import MAX_SECONDS
 from .hosts import allowed_names
@@ -31,7 +32,6 @@ from .rooms import BUSY, ZERO_GPU, Room
 PATH = "/emoface/live"
 _SILENT_SECONDS = 20.0
 _HELLO_BYTES, _BLOCK_BYTES = 4096, 1 << 18
-_TURN_SECONDS = 0.4  # others get their turn after so much, and frames come also where the server is behind
 _BEHIND_SECONDS = 16.0  # a visitor who was away for a while comes back with as much
 _RATES = (8000, 192000)
 
@@ -171,11 +171,12 @@ class _Turns:
         self._room.blocks.append(block)
 
     async def _turn(self) -> None:
+        """All that has come since the last turn, as one: where the server is slow, turns become longer, and a longer one costs less per second."""
         room = self._room
         if sum(map(len, room.blocks)) > _BEHIND_SECONDS * room.rate:
             raise EmoFaceError(BUSY)
         samples = np.zeros(0, np.int16)
-        while room.blocks and len(samples) < _TURN_SECONDS * room.rate:
+        while room.blocks and len(samples) < HURRY_SECONDS * room.rate:
             samples = np.concatenate([samples, room.blocks.pop(0)])
         feeling, self._feeling = self._feeling, None
         frames, heard = await self._compute(partial(self._room.feed, samples, feeling, fresh=self._fresh))

@@ -64,12 +64,12 @@ class Room:
     def feed(self, samples: np.ndarray, feeling: dict[str, float] | None, *, fresh: bool) -> tuple[bytes | None, str]:
         """int16 samples in; a message of frames (:meth:`_packed`), or None, and the name of the emotion heard.
 
-        ``fresh``: the other side knows no frame yet.
+        ``fresh``: the other side knows no frame yet. What came late is computed in a hurry.
         """
         with self._turn:
             if feeling is not None:
                 self.session.feel(feeling)
-            piece = self.session.feed(samples.astype(np.float32) / 32768)
+            piece = self.session.feed(samples.astype(np.float32) / 32768, hurry=True)
             return None if piece is None else self._packed(piece, fresh), self.session.heard
 
     def finish(self, *, fresh: bool) -> tuple[bytes | None, Animation]:

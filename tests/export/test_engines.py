@@ -1,6 +1,7 @@
 """What engines receive, read by other programs' readers, from the command line to the socket."""
 
 import json
+import queue
 import socket
 import sys
 import threading
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from emoface.audio import load_audio
 from emoface.cli import main
 from emoface.errors import EmoFaceError
 from emoface.export.engines import NAMES, LiveLinkFace, sender, vrm_expressions
@@ -133,3 +135,26 @@ def test_what_cannot_be_sent_or_heard_is_one_sentence(files, capsys, monkeypatch
     assert "emoface[live]" in refused("--microphone", *to)
     monkeypatch.setitem(sys.modules, "pythonosc", None)
     assert "emoface[live]" in refused(speech, "--to", "osc://127.0.0.1:1")
+
+
+def test_blocks_that_wait_are_heard_together():
+    from emoface.cli.live import _all_that_came
+
+    heard = queue.Queue()
+    for number in range(5):
+        heard.put(np.full(2, number, np.float32))
+    taken = _all_that_came(heard, most=3)
+    np.testing.assert_array_equal(next(taken), [0, 0, 1, 1, 2, 2])
+    np.testing.assert_array_equal(next(taken), [3, 3, 4, 4])
+
+
+def test_a_recording_keeps_its_pace_where_the_computation_is_slow(files):
+    """What was spoken meanwhile comes as one block, and nothing twice."""
+    from emoface.cli.live import _recording
+
+    rate, blocks = _recording(files[1])
+    first = next(blocks)
+    time.sleep(0.3)
+    late = next(blocks)
+    assert len(first) == round(0.02 * rate) and len(late) >= 0.28 * rate
+    np.testing.assert_array_equal(np.concatenate([first, late, *blocks]), load_audio(files[1]).samples)
