@@ -22,8 +22,10 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
 
+from .creases import SHADE_STEP, TILT_STEP, Creases
 from .errors import EmoFaceError
 from .head import HEAD_COUNT, load_head
+from .lids import Lids
 from .resources import ASSETS
 
 FOLDER = ASSETS / "head" / "look"
@@ -54,6 +56,9 @@ class Look:
     """(4,) vertices of the skull."""
     inverse: np.ndarray = field(repr=False)
     """(3, 3) inverse of the edges between the anchors at rest."""
+    creases: Creases = field(repr=False)
+    """Lines that come with an expression."""
+    lids: Lids = field(repr=False)
     hair: str = "bald"
 
     def vertices(self, vertices: np.ndarray) -> np.ndarray:
@@ -70,6 +75,14 @@ class Look:
     def deltas(self, deltas: np.ndarray) -> np.ndarray:
         """Shown deltas (..., D, 3) of deltas (..., V, 3) of the head's vertices: the same, because it is linear."""
         return self.vertices(deltas)
+
+    def settled(self, vertices: np.ndarray) -> np.ndarray:
+        """The head's own vertices (V, 3) as they are shown: lids that would overlap or sink into the eye meet and lie on it."""
+        return self.lids.settled(vertices, self._frame(vertices))
+
+    def folded(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(D,) share of the light that folds take and (D, 3) what they add to the shown normals, for the head's own vertices (V, 3)."""
+        return self.creases.folded(vertices, self.matrix.shape[0], self._frame(vertices))
 
     def paint(self, colors: np.ndarray) -> np.ndarray:
         """Skin painted with colours (S or V, 3) uint8 of the head's own vertices; everything else keeps its own."""
@@ -119,6 +132,20 @@ def _matrix(piece: dict, columns: int) -> csr_matrix:
     return csr_matrix((piece["weights"], piece["indices"].astype(np.int32), indptr), shape=(len(piece["counts"]), columns))
 
 
+def _creases(base: dict, own: dict) -> Creases:
+    about = base["about"]["creases"]
+    return Creases(names=tuple(about["names"]), vertices=base["crease_vertices"], groups=base["crease_groups"],
+                   shade=base["crease_shade"] * SHADE_STEP, tilt=base["crease_tilt"] * TILT_STEP, pairs=base["crease_pairs"],
+                   pair_groups=base["crease_pair_groups"], pair_weights=base["crease_pair_weights"], rest=own["crease_rest"],
+                   low=np.array(about["low"]), high=np.array(about["high"]), floor=own["crease_floor"], strength=own["crease_strength"])
+
+
+def _lids(base: dict, own: dict) -> Lids:
+    index = lambda name: base[name].astype(np.int64)
+    return Lids(pairs=index("lid_pairs").reshape(2, -1, 2), vertices=index("lid_vertices"), station=index("lid_station"), share=base["lid_share"],
+                give=base["lid_give"], ends=index("eye_ends"), resting=index("ball_vertices"), side=index("ball_side"), least=own["ball_least"])
+
+
 @cache
 def _piece(name: str) -> dict:
     return read_arrays(FOLDER / f"{name}.efl")
@@ -146,6 +173,8 @@ def load_look(index: int = 0) -> Look:
         offset=own["offset"].astype(np.float32) * np.float32(OFFSET_STEP),
         anchors=anchors,
         hair=str(own["about"]["hair"]),
+        creases=_creases(base, own),
+        lids=_lids(base, own),
         inverse=np.linalg.inv((corners[1:] - corners[0]).T).astype(np.float32),
     )
     for value in vars(look).values():

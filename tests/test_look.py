@@ -51,7 +51,7 @@ def test_every_head_has_a_whole_look():
 def test_the_skin_is_a_smooth_mix_of_the_heads_own(head, look):
     skin = look.matrix[: look.skin_count, : head.skin_count]
     assert skin.data.min() > 0 and np.abs(np.asarray(skin.sum(1)) - 1).max() < 1e-6
-    assert 13_000 < look.skin_count < 18_000
+    assert 13_000 < look.skin_count < 20_000
     names = look.regions[: look.skin_count]
     away = 1e3 * np.linalg.norm(look.vertices(head.template)[: head.skin_count] - head.skin_template, axis=1)
     face = np.isin(names[: head.skin_count], ("lips_upper", "lips_lower", "eyelid_left", "nose", "cheek_left", "chin"))
@@ -89,6 +89,76 @@ def test_heat_colours_stay_pure(head, look):
     painted = look.paint(np.tile(np.array([13, 8, 135], np.uint8), (head.skin_count, 1)))
     assert (painted[: look.skin_count] == [13, 8, 135]).all()
     assert (painted[look.skin_count:] == look.colors[look.skin_count:]).all()
+
+
+def folds(look, vertices) -> dict[str, float]:
+    return dict(zip(look.creases.names, look.creases.amounts(vertices)))
+
+
+def test_faces_fold_where_their_muscles_pull(head, look):
+    """Named expressions, by the lines that people draw for them."""
+    rest = folds(look, head.template)
+    skin = {name: amount for name, amount in rest.items() if name not in ("mouth_shut", "lids_left", "lids_right")}
+    assert max(skin.values()) < 0.01, "the average head is young: no line at rest"
+    brows = folds(look, posed(head, browInnerUp=1, browOuterUp=1))
+    grief = folds(look, posed(head, browInnerUp=1))
+    frown = folds(look, posed(head, browDown=1))
+    smile = folds(look, posed(head, mouthSmile=1, cheekSquint=1))
+    assert brows["forehead_middle"] > 0.7 and brows["forehead_side_left"] > 0.7 and brows["frown"] < 0.1
+    assert grief["forehead_middle"] > 0.5 > grief["forehead_side_left"]
+    assert frown["frown"] > 0.7 and frown["forehead_middle"] < 0.1
+    assert min(smile[f"{name}_{side}"] for name in ("nasolabial", "crow", "under_eye") for side in ("left", "right")) > 0.6
+    assert smile["frown"] < 0.1
+    half = folds(look, posed(head, mouthSmileLeft=1, cheekSquintLeft=1))
+    assert half["nasolabial_left"] > 0.5 and half["nasolabial_right"] < 0.1
+    speech = folds(look, posed(head, jawOpen=0.3, mouthFunnel=0.3))
+    assert max(speech[name] for name in skin) < 0.15, "speech alone draws no lines"
+
+
+def test_age_deepens_lines_and_leaves_some_at_rest():
+    young, old = load_head(5), load_head(6)  # 24 and 50
+    deep = [folds(load_look(h.index), posed(h, browInnerUp=1, browOuterUp=1))["forehead_middle"] for h in (young, old)]
+    assert deep[1] > 1.4 * deep[0] > 0.5
+    assert folds(load_look(5), young.template)["nasolabial_left"] < 0.01 < 0.2 < folds(load_look(6), old.template)["nasolabial_left"]
+
+
+def test_folds_darken_the_groove_and_lean_its_sides(head, look):
+    taken, tilt = look.folded(posed(head, browDown=1))
+    x, y, z = look.vertices(head.template)[: look.skin_count].T
+    between = np.flatnonzero((np.abs(x) < 0.008) & (np.abs(y - 0.042) < 0.006) & (z > 0.05))
+    assert 0.15 < taken[between].max() < 0.6
+    assert np.linalg.norm(tilt[between], axis=1).max() > 0.15
+    calm, still = look.folded(head.template)
+    assert np.abs(calm[between]).max() < 0.01 and np.abs(still[between]).max() < 0.01
+
+
+def test_the_mouth_is_dark_while_it_is_nearly_shut(head, look):
+    tongue = look.regions == "tongue"
+    shades = [look.folded(posed(head, jawOpen=jaw))[0][tongue].mean() for jaw in (0, 0.1, 0.2, 0.4)]
+    assert shades[0] > 0.4 and shades[-1] < 0.01 and (np.diff(shades) <= 1e-6).all()
+
+
+@pytest.mark.parametrize("index", [0, 9, 16])
+def test_lids_that_would_overlap_meet(index):
+    head, look = load_head(index), load_look(index)
+    pairs = head.lid_pairs.reshape(-1, 2).astype(int)
+    over = lambda vertices: 1e3 * (vertices[pairs[:, 1], 1] - vertices[pairs[:, 0], 1]).max()
+    squeezed = posed(head, eyeBlink=1, mouthSmile=0.9, cheekSquint=0.75, eyeSquint=0.3)
+    assert over(squeezed) > 4 and over(look.settled(squeezed)) < 1.0, "mm of overlap"
+    assert np.abs(look.settled(head.template) - head.template).max() < 1e-4, "open lids stay where they are"
+
+
+@pytest.mark.parametrize("index", [0, 9, 16])
+def test_no_eye_shows_through_a_lid(index):
+    """The skin round an eye that is squeezed stays in front of the eyeball."""
+    head, look = load_head(index), load_look(index)
+    squeezed = posed(head, noseSneer=1, browDown=0.6, eyeSquint=0.6, cheekSquint=0.55, mouthUpperUp=0.75)
+    shown, rest = look.vertices(look.settled(squeezed)), look.vertices(head.template)
+    for side, middle in zip(("left", "right"), head.eye_centers):
+        radius = np.linalg.norm(rest[look.regions == f"eye_{side}"] - middle, axis=1).mean()
+        clear = np.linalg.norm(rest - middle, axis=1) - radius
+        lid = np.isin(look.regions, (f"eyelid_{side}", f"cheek_{side}")) & (clear > 0.3e-3) & (rest[:, 2] > middle[2] + 0.004)
+        assert (1e3 * (np.linalg.norm(shown[lid] - middle, axis=1) - radius)).min() > 0
 
 
 def test_other_meshes_are_refused(look):

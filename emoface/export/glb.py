@@ -22,7 +22,7 @@ from ..reading import check_bytes, one_sentence, read_bytes
 from . import materials
 from .basis import Basis, find_basis, rebuild
 from .importing import animation_from_vertices
-from .shading import to_linear, to_srgb, vertex_normals
+from .shading import to_linear, to_srgb, unit, vertex_normals
 from .topology import find_head, find_look, part_names, texture_coordinates
 
 _COMPONENT = {"float32": 5126, "uint32": 5125, "uint16": 5123}
@@ -83,6 +83,8 @@ class _Mesh:
     skin_count: int
     deltas: Callable[[int], np.ndarray]
     """Number of a shape -> (D, 3)."""
+    relief: Callable[[int], np.ndarray] | None = None
+    """Number of a shape -> (D, 3) what its folds add to the normals."""
 
 
 def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str = "auto", detail: str = "coarse",
@@ -118,6 +120,8 @@ def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str = "aut
         step("Writing shapes", 0.1 + 0.8 * number / len(shapes.deltas))
         delta = mesh.deltas(number).astype(np.float32)
         turned = vertex_normals(mesh.template + delta, mesh.faces)
+        if mesh.relief is not None:
+            turned = unit(turned + mesh.relief(number))
         turned = np.where(turned.any(axis=1, keepdims=True), turned - normals, 0).astype(np.float32)
         for part, mine in owned.items():
             targets[part].append(_target(buffer, delta[mine], turned[mine]))
@@ -137,7 +141,8 @@ def _mesh(animation: Animation, shapes: Basis, detail: str) -> _Mesh:
         return _Mesh(template, materials.outward(template, np.asarray(animation.faces, np.int32)), animation.colors,
                      np.asarray(animation.regions), animation.skin_count, lambda number: shapes.deltas[number])
     return _Mesh(look.vertices(animation.template), look.faces, look.colors, look.regions, look.skin_count,
-                 lambda number: look.deltas(shapes.deltas[number]))
+                 lambda number: look.deltas(shapes.deltas[number]),
+                 lambda number: look.folded(animation.template + shapes.deltas[number])[1] - look.folded(animation.template)[1])
 
 
 def _target(buffer: _Buffer, delta: np.ndarray, turned: np.ndarray) -> dict[str, int]:

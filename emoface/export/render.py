@@ -16,11 +16,12 @@ from threading import Lock
 
 import numpy as np
 
+from ..creases import shaded
 from ..errors import Cancelled, EmoFaceError
 from ..look import Look
 from . import materials
 from .camera import CAMERAS, Camera, find_camera
-from .shading import to_linear, to_srgb
+from .shading import to_linear, to_srgb, unit
 
 __all__ = ["BACKGROUNDS", "CAMERAS", "Camera", "Renderer", "as_colors"]
 
@@ -132,9 +133,11 @@ class Renderer:
     def _draw(self, vertices: np.ndarray, colors: np.ndarray | None) -> np.ndarray:
         vertices = np.ascontiguousarray(vertices, np.float32)
         self._prepare(vertices)
+        folded = None
         if self._look is not None:
+            painted, vertices = colors is not None, self._look.settled(vertices)
+            folded = None if painted else self._look.folded(vertices)  # colours that stand for numbers are not shaded
             vertices = self._look.vertices(vertices)
-            painted = colors is not None
             colors = self._look.paint(colors) if painted else None
             gloss = np.where(painted & (np.arange(len(vertices)) < self._look.skin_count), np.float32(-1), self._gloss)
         else:
@@ -147,6 +150,9 @@ class Renderer:
             raise EmoFaceError(f"There are {len(vertices)} vertices but {len(albedo)} colours.")
         seen, screen = self.camera.project(vertices, *self.size)
         normals = self._raster.vertex_normals(seen, self.faces)
+        if folded is not None:
+            taken, tilt = folded
+            normals, albedo = unit(normals + tilt @ self.camera.rotation().T.astype(np.float32)), shaded(albedo, taken)
         attributes = np.concatenate([normals, albedo, gloss[:, None], self._openness[:, None]], 1)
         attributes = np.ascontiguousarray(attributes, np.float32)
         over = [self._background, np.ones_like(self._background)] if self._clear else [self._background]

@@ -67,7 +67,12 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     normals = np.empty_like(vertices)
     for axis in range(3):
         normals[:, axis] = np.bincount(faces.ravel(), np.repeat(weighted[:, axis], 3), len(vertices))
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
+    return unit(normals)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """(n, 3) of length one; zeros stay."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-20)
 
 
 def shade(normals: np.ndarray, albedo: np.ndarray, gloss: np.ndarray, openness: np.ndarray) -> np.ndarray:

@@ -69,7 +69,7 @@ const lookFile = name => (emoface.looks ??= {})[name] ??= (async () => {
   if (!answer.ok) throw new Error('The head could not be downloaded (HTTP ' + answer.status + '). Reload the page.');
   const buffer = await new Response(answer.body.pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
   const length = new DataView(buffer).getUint32(4, true), header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
-  const types = { uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, float32: Float32Array }, out = { about: header.about };
+  const types = { uint8: Uint8Array, int8: Int8Array, int16: Int16Array, uint16: Uint16Array, float32: Float32Array }, out = { about: header.about };
   let offset = 8 + length;
   for (const [array, kind, shape] of header.arrays) {
     out[array] = new types[kind](buffer, offset, shape.reduce((a, b) => a * b, 1));
@@ -91,21 +91,16 @@ async function dressed(header) {
   for (const corner of locks.faces) faces.push(corner + base.counts.length);
   const look = { counts: join(Uint8Array, base.counts, locks.counts), indices: join(Uint16Array, base.indices, locks.indices),
                  weights: join(Float32Array, base.weights, locks.weights), offset: Float32Array.from(own.offset, value => value * 1e-5),
-                 anchors: base.about.anchors, inverse };
+                 anchors: base.about.anchors, inverse, radius: header.radius, ...movingParts(base, own, header.radius) };
   return { count, skin: base.about.skin_count, faces: Uint32Array.from(faces), colors: own.colors,
            gloss: Float32Array.from(join(Uint8Array, base.gloss, locks.gloss), value => value / 255), look };
 }
 
 /** Heads' vertices (planar, metres over the radius) -> shown ones: matrix @ vertices + frame @ offset. */
-function refine(mesh, coarse, shown, radius) {
+function refine(mesh, coarse, shown, frame) {
   const V = coarse.length / 3, D = mesh.count;
   if (!mesh.look) { shown.set(coarse); return; }
-  const { counts, indices, weights, offset, anchors, inverse } = mesh.look, frame = new Float64Array(9);
-  for (let i = 0; i < 3; i++) for (let j = 0; j < 3; j++) {
-    let sum = 0;
-    for (let k = 0; k < 3; k++) sum += (coarse[i * V + anchors[k + 1]] - coarse[i * V + anchors[0]]) * inverse[k][j];
-    frame[3 * i + j] = sum;   // the radius is in it already: offsets are metres
-  }
+  const { counts, indices, weights, offset } = mesh.look;
   const [a, b, c, d, e, f, g, h, l] = frame;
   for (let v = 0, at = 0; v < D; v++) {
     let x = 0, y = 0, z = 0;
@@ -171,9 +166,9 @@ const srgbByte = Uint8ClampedArray.from(srgb, value => 255 * value);
 /** A soft shoulder above 3/4, so that bright skin rolls off instead of burning out; then sRGB. */
 const toned = value => srgbByte[(value > 0.75 ? 1 - 0.25 * Math.exp((0.75 - value) * 4) : value) * 4095 + 0.5 | 0];
 /** Light the vertices that are ``seen`` as the films do (export/shading.py: one studio that travels with the camera); ``props.light`` are its LIGHTS.
- *  ``colors`` (sRGB bytes, 3 each) before light -> ``lit`` (4 each). On ``painted`` skin, colours that stand for numbers are those of the bar, in no
+ *  ``colors`` (sRGB bytes, 3 each) before light, of which folds have ``taken`` their share -> ``lit`` (4 each). On ``painted`` skin, colours that stand for numbers are those of the bar, in no
  *  light; grey ones, which stand for none, keep the light that shows the shape. */
-function light({ gloss, skin }, normals, colors, seen, axes, painted, lit) {
+function light({ gloss, skin }, normals, colors, taken, seen, axes, painted, lit) {
   const [key, keyColor, fill, fillColor, rim, rimColor, half, sky, ground, wrap, [highlight], spark] = props.light;
   const turned = direction => [0, 1, 2].map(k => direction[0] * axes[0][k] + direction[1] * axes[1][k] + direction[2] * axes[2][k]);
   const [kx, ky, kz] = turned(key), [fx, fy, fz] = turned(fill), [rx, ry, rz] = turned(rim), [hx, hy, hz] = turned(half), [sx, sy, sz] = turned(spark), [ux, uy, uz] = axes[1], [vx, vy, vz] = axes[2];
@@ -186,7 +181,8 @@ function light({ gloss, skin }, normals, colors, seen, axes, painted, lit) {
     const away = Math.min(Math.max(1 - (x * vx + y * vy + z * vz), 0), 1), edge = away * away * Math.max(x * rx + y * ry + z * rz + 0.25, 0);
     const atHalf = gloss[i] > SPARKLING ? x * sx + y * sy + z * sz : x * hx + y * hy + z * hz;
     const glint = atHalf > 0.5 ? highlight * (Math.min(0.5 * gloss[i], 0.05) + 0.85 * shine) * atHalf ** (12 + 320 * shine) : 0;
-    const a0 = linear[colors[p]], a1 = linear[colors[p + 1]], a2 = linear[colors[p + 2]];
+    let a0 = linear[colors[p]], a1 = linear[colors[p + 1]], a2 = linear[colors[p + 2]];
+    if (taken[i]) { a0 *= 1 - taken[i] * CREASE_TINT[0]; a1 *= 1 - taken[i] * CREASE_TINT[1]; a2 *= 1 - taken[i] * CREASE_TINT[2]; }
     lit[q] = toned(a0 * (Math.max(atKey + w0, 0) * k0 + Math.max(atFill + w0, 0) * f0 + m0 + up * d0 + edge * r0) + glint);
     lit[q + 1] = toned(a1 * (Math.max(atKey + w1, 0) * k1 + Math.max(atFill + w1, 0) * f1 + m1 + up * d1 + edge * r1) + glint);
     lit[q + 2] = toned(a2 * (Math.max(atKey + w2, 0) * k2 + Math.max(atFill + w2, 0) * f2 + m2 + up * d2 + edge * r2) + glint);
@@ -201,13 +197,17 @@ function light({ gloss, skin }, normals, colors, seen, axes, painted, lit) {
 /** The shown vertices of frame t: in the head's axes (x right, y up, z toward the viewer) with normals and colours before light, and in Plotly's (x right, y away, z up). */
 function fillFrame(panel, t) {
   const { header, tracks, mesh } = scene, V = header.vertices, D = mesh.count, track = tracks[panel.track];
-  const { coarse, shown, normals, places } = panel.buffers, scale = header.step / header.radius;
+  const { coarse, shown, normals, places, taken } = panel.buffers, scale = header.step / header.radius;
   const from = 3 * V * t, q = track.positions;
   if (panel.blended) blendInto(coarse, t, scale);
   else for (let i = 0; i < 3 * V; i++) coarse[i] = q[from + i] * scale;
-  refine(mesh, coarse, shown);
+  const frame = mesh.look && skullFrame(mesh.look, coarse);
+  if (mesh.look) settle(mesh.look, coarse, frame);
+  refine(mesh, coarse, shown, frame);
   smoothNormals(mesh.faces, shown, normals);
   paint(panel, t);
+  if (mesh.look && panel.painted === 'skin') crease(mesh.look, coarse, frame, normals, taken);   // colours that stand for numbers are not shaded
+  else taken.fill(0);
   for (let v = 0, p = 0; v < D; v++, p += 3) { places[p] = shown[v]; places[p + 1] = -shown[2 * D + v]; places[p + 2] = shown[D + v]; }
   panel.lit = false;
 }
@@ -281,11 +281,11 @@ const turned = (axes, before) => axes.some((axis, n) => axis.some((value, k) => 
 
 /** Which triangles face the camera (their corners go into ``indices``, their number is returned), and how what is seen is lit: the light travels with it. */
 function illuminate(panel, axes, indices) {
-  const { shown, normals, colors, seen, lit } = panel.buffers;
+  const { shown, normals, colors, taken, seen, lit } = panel.buffers;
   panel.axes = axes;
   panel.lit = true;
   const used = findFacing(scene.mesh, shown, axes[2], indices, seen);
-  light(scene.mesh, normals, colors, seen, axes, panel.painted !== 'skin', lit);
+  light(scene.mesh, normals, colors, taken, seen, axes, panel.painted !== 'skin', lit);
   return used;
 }
 
@@ -444,7 +444,7 @@ async function build(view) {
     box.append(plot, caption, bar);
     panelBox.append(box);
     panels.push({ plot, caption, bar, buffers: { coarse: floats(3 * V), heatColors: floats(3 * V), shown: floats(3 * D), normals: floats(3 * D), places: floats(3 * D),
-                  colors: new Uint8Array(3 * D), seen: new Uint8Array(D), lit: new Uint8Array(4 * D) } });
+                  colors: new Uint8Array(3 * D), taken: new Float32Array(D), seen: new Uint8Array(D), lit: new Uint8Array(4 * D) } });
   }
   scene.panels = [];
   describe(panels, view);

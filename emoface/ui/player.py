@@ -24,6 +24,8 @@ def static_url(path: Path) -> str:
 
 PLOTLY_3D_URL = static_url(HERE / "plotly" / "plotly-gl3d.min.js")
 LOOK_URL = static_url(LOOKS) + "/"
+SCRIPTS = ("painter", "face_look", "player")
+"""JavaScript of the player, in turn."""
 
 
 def script(*names: str) -> str:
@@ -47,7 +49,7 @@ class FacePlayer(gr.HTML):
                  plotly_url: str = PLOTLY_3D_URL, html_template: str | None = None, css_template: str | None = None,
                  js_on_load: str | None = None, **kwargs: Any):
         super().__init__(value, html_template=(HERE / "player.html").read_text("utf-8"),
-                         css_template=(HERE / "player.css").read_text("utf-8"), js_on_load=script("painter", "player"),
+                         css_template=(HERE / "player.css").read_text("utf-8"), js_on_load=script(*SCRIPTS),
                          player_id=player_id, group=group, empty=empty, count=count, fast=fast, plotly_url=plotly_url,
                          look_url=LOOK_URL, light=LIGHTS.tolist(), apply_default_css=False, **kwargs)
 

@@ -18,7 +18,7 @@ from ..export.shading import LIGHTS
 from ..files import atomic_path
 from ..look import FOLDER as LOOKS
 from . import scenes
-from .player import HERE, script
+from .player import HERE, SCRIPTS, script
 from .theme import CSS
 
 _COLORS = """:root { color-scheme: light dark; --body-text-color: #1a1a1f; --body-text-color-subdued: #66605b; --background-fill-primary: #fff; --body-background-fill: #faf9f7;
@@ -59,7 +59,7 @@ def write_page(animation: Animation, path: str | Path) -> Path:
         target.write_text(_PAGE.format(
             title=escape(title), style=style, plotly=_script((HERE / "plotly" / "plotly-gl3d.min.js").read_text("utf-8")),
             player=(HERE / "player.html").read_text("utf-8"), about="A computed face: it shows what the voice sounds like, or what its maker chose, and no person.",
-            files=_script(json.dumps(files)), script=_script(script("painter", "player")), light=json.dumps(LIGHTS.tolist())), encoding="utf-8")
+            files=_script(json.dumps(files)), script=_script(script(*SCRIPTS)), light=json.dumps(LIGHTS.tolist())), encoding="utf-8")
     return Path(path)
 
 

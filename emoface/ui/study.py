@@ -17,7 +17,7 @@ from ..study.make import FILE_TIME
 from ..study.push import HubCopy
 from ..study.session import StudySession, admin_token
 from ..study.storage import Storage, default_path
-from .player import HERE, LOOK_URL, PLOTLY_3D_URL
+from .player import HERE, LOOK_URL, PLOTLY_3D_URL, SCRIPTS
 from .player import script as player_script
 from .scratch import is_private
 
@@ -72,7 +72,7 @@ def _public_clips(folder: Path) -> Path:
         if clip.suffix in (".mp4", ".efp", ".wav"):
             shutil.copy(clip, public / clip.name)
             os.utime(public / clip.name, (FILE_TIME, FILE_TIME))
-    (public / "player.js").write_text(player_script("painter", "player"), encoding="utf-8")
+    (public / "player.js").write_text(player_script(*SCRIPTS), encoding="utf-8")
     for name in ("player.html", "player.css"):
         shutil.copy(HERE / name, public / name)
     gr.set_static_paths([public])

@@ -15,7 +15,9 @@ import pytest
 
 from emoface.errors import EmoFaceError
 from emoface.export.basis import find_basis, rebuild
-from emoface.export.glb import load_glb, save_glb
+from emoface.export.glb import _read, _unpack, load_glb, save_glb
+from emoface.export.shading import vertex_normals
+from emoface.head import load_head
 from emoface.look import load_look
 from tests.conftest import missing
 
@@ -102,6 +104,23 @@ def test_the_look_is_written_and_read_back(fine_glb, talking):
     names = [material["name"] for material in header(fine_glb)["materials"]]
     assert {"skin", "eyes", "teeth", "tongue", "hair", "shirt"} == set(names)
     assert fine_glb.stat().st_size < 20_000_000
+
+
+def test_normals_of_a_shape_lean_where_it_folds_the_skin(fine_glb, talking):
+    """Colours cannot morph everywhere, so a GLB shows lines by its normals alone."""
+    document, data = _unpack(fine_glb.read_bytes())
+    part = document["meshes"][0]["primitives"][0]
+    mine = _read(document, data, part["attributes"]["_VERTEX"], None).astype(int)
+    target = part["targets"][document["meshes"][0]["extras"]["targetNames"].index("browInnerUp")]
+    turned = np.zeros((len(load_look(0).regions), 3))
+    turned[mine] = _read(document, data, target["NORMAL"], len(mine))
+    head, look = load_head(0), load_look(0)
+    raised = head.pose(np.eye(52, dtype=np.float32)[[head.blendshape_names.index("browInnerUp")]])[0]
+    tilt = look.folded(raised)[1]
+    lines = np.linalg.norm(tilt, axis=1) > 0.1
+    plain = vertex_normals(look.vertices(raised), look.faces) - vertex_normals(look.vertices(head.template), look.faces)
+    assert lines.sum() > 30
+    assert np.abs(turned - plain - tilt)[lines].max() < 0.05
 
 
 def test_read_back(glb, talking):

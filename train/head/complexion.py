@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from emoface.export.shading import vertex_normals
 
@@ -34,6 +35,21 @@ def hollows(heads: Heads) -> np.ndarray:
     return np.clip((away * normals).sum(1) * 1e3 / 0.25, -1, 1)
 
 
+WING = np.array([(15.2, -2.5), (16.7, -5.5), (17.3, -9.5), (16.8, -13.5), (14.2, -16.5)])
+"""Where the wing of the nose meets the cheek, (x, y) from the front, mm."""
+
+
+def nose_shade(heads: Heads, mm: np.ndarray) -> np.ndarray:
+    """(D,) 0..1: the crease round the wings of the nose, and what looks down into the nostrils."""
+    knots = np.r_[0, np.cumsum(np.linalg.norm(np.diff(WING, axis=0), axis=1))]
+    line = np.column_stack([np.interp(np.linspace(0, knots[-1], 60), knots, WING[:, k]) for k in range(2)])
+    distance, near = cKDTree(line).query(np.column_stack([np.abs(mm[:, 0]), mm[:, 1]]))
+    crease = 0.36 * np.exp(-0.5 * (distance / 1.1) ** 2) * np.sin(np.pi * (near + 8) / 76)
+    down = smoothstep(-vertex_normals(mm.astype(np.float32), heads.refined.faces)[:, 1], 0.25, 0.85)
+    below = down * np.exp(-(((np.abs(mm[:, 0]) - 8.5) / 4.0) ** 2)) * (np.abs(mm[:, 1] + 14) < 9)
+    return np.clip((crease + 0.85 * below) * (mm[:, 2] > 40), 0, 1)
+
+
 def skin_colors(heads: Heads) -> list[np.ndarray]:
     """Per head (D, 3) sRGB 0..255; every head is painted in the places of the average one."""
     mm = heads.skin(heads.average) * 1e3
@@ -50,6 +66,7 @@ def skin_colors(heads: Heads) -> list[np.ndarray]:
     lower = sum(_lines(heads, side, False, (0.55, 0.50, 0.18)) for side in SIDES)
     grain = 0.55 * noise(mm, 9.0, 1) + 0.45 * noise(mm, 4.0, 2)
     fine = noise(mm, 2.1, 4)
+    wings = nose_shade(heads, mm)
     out = []
     for head, style in zip(heads.all, PEOPLE):
         coarse = head.colors[: head.skin_count].astype(float)
@@ -70,6 +87,7 @@ def skin_colors(heads: Heads) -> list[np.ndarray]:
             spots = smoothstep(noise(mm, 2.6, 7), 0.30, 0.75) * np.clip(where, 0, 1)
             colors = blend(colors, tone * [0.80, 0.66, 0.55], 0.55 * style.freckles * spots)
         colors *= 1 - 0.20 * np.clip(hollow, 0, 1)[:, None] * (1 - np.array([0.85, 0.62, 0.58])) * 2
+        colors *= 1 - wings[:, None] * (1 - np.array([0.60, 0.44, 0.42]))
         if style.beard:
             beard = _spot(mm, (18, -68, 52), (34, 22, 45)) + _spot(mm, (11, -30, 72), (17, 8, 16)) + 0.7 * _spot(mm, (52, -52, 15), (18, 26, 30))
             beard = np.clip(beard * 1.15, 0, 1) * (1 - smoothstep(mm[:, 1], -24, -16)) * (1 - lips)
@@ -91,7 +109,7 @@ def skin_colors(heads: Heads) -> list[np.ndarray]:
         colors = colors * (1 - cavity[:, None]) + inside * cavity[:, None]
 
         if style.hair == "bald":
-            cover = 0.20 * hair_cover(mm, 10) * (1 - smoothstep(mm[:, 1], 40, 95))
+            cover = 0.14 * hair_cover(mm, 20) * (1 - smoothstep(mm[:, 1], 30, 95))
         elif style.hair == "buzz":
             cover = 0.84 * hair_cover(mm, 6) * (1 + 0.10 * fine + 0.10 * grain)
         else:

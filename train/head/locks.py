@@ -16,6 +16,10 @@ from .shown import Heads, noise, smoothstep
 
 CENTER = np.array([0.0, 42.0, -32.0])
 UP = np.array([0.0, 1.0, 0.0])
+LAMP = np.array([-0.24, 0.50, 0.83])
+"""Halfway between the key light and a viewer in front of the head."""
+SHEEN = 0.55
+"""How much brighter strands are where they mirror it; baked, for colours of vertices have no direction of view."""
 EARS = ("ear_left", "ear_right")
 SKULL = ("scalp", "forehead", "neck", "ear_left", "ear_right", "cheek_left", "cheek_right", "jaw")
 
@@ -119,8 +123,8 @@ def _over(skull: Skull, points: np.ndarray, height, ears: bool) -> np.ndarray:
 
 
 def ribs(paths: np.ndarray, roots: np.ndarray, width: np.ndarray, thick: np.ndarray, rng: np.random.Generator, *,
-         start: float = 0.35, tip: float = 0.10, contrast: float = 0.17, closed: bool = True) -> Locks:
-    """Locks along paths (n, k, 3): three vertices across (edge, ridge, edge), wide in the middle, thin at the tip."""
+         start: float = 0.06, tip: float = 0.04, contrast: float = 0.10, closed: bool = True) -> Locks:
+    """Locks along paths (n, k, 3): three vertices across (edge, ridge, edge), wide in the middle, thin at root and tip."""
     n, k, _ = paths.shape
     ahead = unit(np.gradient(paths, axis=1))
     out = unit(paths - CENTER)
@@ -139,16 +143,23 @@ def ribs(paths: np.ndarray, roots: np.ndarray, width: np.ndarray, thick: np.ndar
         faces += [np.stack([p, q, r], -1).reshape(-1, 3), np.stack([p, r, t], -1).reshape(-1, 3)]
     if closed:
         faces += [index[:, 0, ::-1].reshape(-1, 3), index[:, -1].reshape(-1, 3)]
-    lock = rng.normal(1, 0.09, n)[:, None, None]
+    lock = rng.normal(1, 0.06, n)[:, None, None]
     across = np.array([1 - contrast, 1 + 0.6 * contrast, 1 - contrast])[None, None]
-    along = (0.80 + 0.20 * smoothstep(s, 0, 0.4) + 0.12 * smoothstep(s, 0.6, 1.0))[None, :, None]
+    along = (0.72 + 0.28 * smoothstep(s, 0, 0.45) + 0.12 * smoothstep(s, 0.6, 1.0))[None, :, None]
     strand = 1 + 0.07 * noise(rows.reshape(-1, 3), 5.0, 21).reshape(n, k, 3)
+    sheen = 1 + SHEEN * _anisotropic(ahead, out)[..., None] * rng.uniform(0.5, 1.2, n)[:, None, None] * np.array([0.6, 1.0, 0.6])
     faces = np.concatenate(faces)
     vertices = rows.reshape(-1, 3)
     a, b, c = (vertices[faces[:, i]] for i in range(3))
     if (np.cross(b - a, c - a) * (a - np.repeat(paths[:, :, None], 3, 2).reshape(-1, 3)[faces[:, 0]])).sum() < 0:
         faces = faces[:, ::-1]
-    return Locks(vertices, faces, np.repeat(roots, 3 * k, 0), (lock * across * along * strand).reshape(-1))
+    return Locks(vertices, faces, np.repeat(roots, 3 * k, 0), (0.93 * lock * across * along * strand * sheen).reshape(-1))
+
+
+def _anisotropic(ahead: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """0..1 where a strand of this direction mirrors the lamp (Kajiya & Kay 1989), by its unit tangent and the way out of the head."""
+    across = 1 - (ahead @ LAMP) ** 2
+    return np.maximum(across, 0) ** 9 * np.clip(out @ LAMP + 0.15, 0, 1)
 
 
 def joined(parts: list[Locks]) -> Locks:
@@ -166,21 +177,22 @@ def _sides(skull: Skull, comb, seed: int, *, length: float = 17.0, spacing: floa
     """Cropped hair close to the skin: many thin locks on the sides and the back."""
     rng = np.random.default_rng(seed)
     roots = skull.roots(lambda p: spacing + 0 * p[:, 0], seed)
-    roots = roots[(_across(roots) < 0.75) & (roots[:, 1] > -52)]
+    burns = (roots[:, 2] > -30) & (roots[:, 1] < 6)
+    roots = roots[(_across(roots) < 0.75) & (roots[:, 1] > -52) & ~burns]
     jitter = rng.normal(0, 0.16, roots.shape)
     rise = rng.uniform(0.3, 1.2, len(roots))
     thin = smoothstep(roots[:, 1], -48, 20)
-    height = lambda s: 0.25 + (0.3 + 2.3 * thin) * s * rise
+    height = lambda s: -0.2 + (0.7 + 2.4 * thin) * s * rise
     paths = grow(skull, roots, length * (0.28 + 0.72 * thin) * rng.uniform(0.8, 1.2, len(roots)), height, lambda p: comb(p) + jitter, steps=2)
     free = ~skull.touches_ear(paths)
     paths, roots = paths[free], roots[free]
-    return ribs(paths, roots, 4.6 * rng.uniform(0.8, 1.2, len(roots)), np.full(len(roots), 0.45), rng, contrast=0.12, start=0.8, closed=False)
+    return ribs(paths, roots, 4.6 * rng.uniform(0.8, 1.2, len(roots)), np.full(len(roots), 0.45), rng, start=0.25, closed=False)
 
 
 def short(skull: Skull) -> Locks:
     """Cropped sides, longer on top, brushed forward and to one side with a lifted front."""
     rng = np.random.default_rng(1)
-    roots = skull.roots(lambda p: 6.9 + 0 * p[:, 0], 1)
+    roots = skull.roots(lambda p: 6.2 + 0 * p[:, 0], 1)
     roots = roots[_across(roots) > 0.25]
     top = _across(roots)
     front = smoothstep(roots[:, 2], -10, 45) * top
@@ -194,11 +206,12 @@ def short(skull: Skull) -> Locks:
         return unit(t * forward + (1 - t) * (0.8 * down + 0.3 * crown))
 
     jitter = rng.normal(0, 0.17, roots.shape)
-    length = (16 + 26 * top) * rng.uniform(0.8, 1.15, len(roots))
+    temple = smoothstep(roots[:, 2], 5, 35) * (1 - smoothstep(roots[:, 1], 78, 95))
+    length = (16 + 26 * top) * (1 - 0.5 * temple) * rng.uniform(0.8, 1.15, len(roots))
     rise = rng.uniform(0.5, 1.1, len(roots))
-    height = lambda s: (0.6 + (1.0 + 8.0 * top + 8.0 * front) * s**0.7) * rise * (1 - 0.25 * s * s)
+    height = lambda s: -0.4 + ((1.6 + 8.0 * top + 8.0 * front) * s**0.7) * rise * (1 - 0.25 * s * s)
     paths = grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=4)
-    upper = ribs(paths, roots, (5.2 + 2.4 * top) * rng.uniform(0.75, 1.25, len(roots)), 0.8 + 0.9 * top, rng, closed=False)
+    upper = ribs(paths, roots, (5.0 + 2.2 * top) * rng.uniform(0.75, 1.25, len(roots)), 0.8 + 0.9 * top, rng, closed=False)
     return joined([upper, _sides(skull, comb, 11)])
 
 
@@ -221,7 +234,7 @@ def side_part(skull: Skull) -> Locks:
     comb = lambda p: _parted(p, 34, 0.55, 0.35)
     length = (24 + 40 * top) * rng.uniform(0.85, 1.15, len(roots))
     rise = rng.uniform(0.6, 1.1, len(roots))
-    height = lambda s: 0.8 + (1.6 + 4.0 * top + 9.0 * over * np.sin(np.pi * min(s + 0.15, 1.0)) ** 0.7) * rise * (0.35 + 0.65 * s**0.5)
+    height = lambda s: -0.4 + 1.2 * min(4 * s, 1) + (1.6 + 4.0 * top + 9.0 * over * np.sin(np.pi * min(s + 0.15, 1.0)) ** 0.7) * rise * (0.2 * min(4 * s, 1) + 0.8 * s**0.5)
     paths = grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=5)
     upper = ribs(paths, roots, (6 + 3.4 * top) * rng.uniform(0.75, 1.25, len(roots)), 0.8 + 0.9 * top, rng, closed=False)
     return joined([upper, _sides(skull, comb, 12, length=22)])
@@ -236,12 +249,12 @@ def bun(skull: Skull) -> Locks:
     away = np.linalg.norm(roots - tie, axis=1)
     roots, away = roots[away > 18], away[away > 18]
     rise = rng.uniform(0.5, 1.2, len(roots))
-    height = lambda s: 0.6 + 3.2 * np.sin(np.pi * min(0.9 * s, 1)) ** 0.6 * rise
+    height = lambda s: -0.5 + 1.1 * min(5 * s, 1) + 3.2 * np.sin(np.pi * min(0.9 * s, 1)) ** 0.6 * rise
     jitter = rng.normal(0, 0.05, roots.shape)
     paths = grow(skull, roots, np.minimum(away * 1.08, 105), height, lambda p: unit(tie - p) + jitter, steps=6)
     free = ~skull.touches_ear(paths)
     paths, roots = paths[free], roots[free]
-    cap = ribs(paths, roots, 10.5 * rng.uniform(0.8, 1.2, len(roots)), np.full(len(roots), 1.5), rng, contrast=0.16, tip=0.45, closed=False)
+    combed = ribs(paths, roots, 10.5 * rng.uniform(0.8, 1.2, len(roots)), np.full(len(roots), 1.3), rng, start=0.35, tip=0.45, closed=False)
     # the bun: locks wound round a ball
     axis = unit(tie - CENTER)
     first = unit(np.cross(axis, [1.0, 0, 0]))
@@ -255,8 +268,8 @@ def bun(skull: Skull) -> Locks:
                                           + np.cos(polar)[:, None] * axis * 0.86))
     wound = np.array(wound)
     flat = ribs(wound, np.tile(tie, (len(wound), 1)), np.full(len(wound), 10.0), np.full(len(wound), 2.0), rng, start=0.9, tip=0.25, closed=False)
-    pushed = flat.vertices
-    return joined([cap, Locks(pushed, flat.faces, flat.roots, flat.shade)])
+    under = cap(skull, lambda p: 0.15 + 0 * p[:, 0], count=4200, shade=lambda p: 0.74 + 0.08 * noise(p, 2.5, 8))
+    return joined([under, combed, flat])
 
 
 def _hanging(skull: Skull, *, floor: float, seed: int, part: float, spacing: float, wave: float) -> Locks:
@@ -266,7 +279,7 @@ def _hanging(skull: Skull, *, floor: float, seed: int, part: float, spacing: flo
     length = (roots[:, 1] - floor) * 1.12 + 26 * top + rng.uniform(-6, 10, len(roots))
     rise = rng.uniform(0.35, 1.15, len(roots))
     phase = rng.uniform(0, 6.3, len(roots))
-    height = lambda s: 2.4 + (0.4 + 6.5 * smoothstep(np.array(3.0 * s)) + 1.0 * s) * rise + wave * np.sin(phase + 11 * s) * s
+    height = lambda s: 0.1 + 2.4 * min(9 * s, 1) + (0.5 * min(9 * s, 1) + 6.5 * smoothstep(np.array(3.0 * s)) + 1.0 * s) * rise + wave * np.sin(phase + 11 * s) * s
     floors = floor + rng.uniform(-3, 2, len(roots)) + 5 * smoothstep(roots[:, 2], -40, 30)
     paths = grow(skull, roots, length, height, lambda p: _parted(p, part, 0.42, 0.55) + jitter, steps=9, hang=28.0, ears=True)
     # cut to one line: what would hang lower is drawn up along the path
@@ -286,8 +299,8 @@ def _hanging(skull: Skull, *, floor: float, seed: int, part: float, spacing: flo
     curl = smoothstep(np.linspace(0, 1, cut.shape[1]), 0.7, 1.0)[None, :, None]
     inward = unit((CENTER - cut) * [1, 0, 1])
     cut = cut + 9.0 * curl * inward * (1 if wave < 2 else 0)
-    under = cap(skull, lambda p: 0.2 + 0 * p[:, 0], count=2600, shade=lambda p: 0.70 + 0 * p[:, 0], lowest=-36)
-    return joined([under, ribs(cut, roots, 11.5 * rng.uniform(0.75, 1.2, len(roots)), np.full(len(roots), 1.5), rng, start=0.40, tip=0.30, closed=False)])
+    under = cap(skull, lambda p: 0.3 + 0 * p[:, 0], count=4200, shade=lambda p: 0.70 + 0.10 * noise(p, 2.5, 8), lowest=-36)
+    return joined([under, ribs(cut, roots, 11.5 * rng.uniform(0.75, 1.2, len(roots)), np.full(len(roots), 1.5), rng, start=0.10, tip=0.10, closed=False)])
 
 
 def bob(skull: Skull) -> Locks:
@@ -344,7 +357,7 @@ def _curls(skull: Skull, *, seed: int, spacing: float, volume: float, radius: fl
     far = np.linalg.norm(flat - CENTER, axis=1)
     paths = (CENTER + unit(flat - CENTER) * np.maximum(far, skull.radius(flat) + 1.0)[:, None]).reshape(paths.shape)
     hairs = ribs(paths, roots, np.full(len(roots), width) * rng.uniform(0.8, 1.2, len(roots)), np.full(len(roots), 0.3 * width), rng,
-                 contrast=0.16, start=0.9, tip=0.12, closed=False)
+                 start=0.5, tip=0.06, closed=False)
     depth = smoothstep(np.linalg.norm(hairs.vertices - CENTER, axis=1) - skull.radius(hairs.vertices), 0.1 * volume, 0.8 * volume)
     return Locks(hairs.vertices, hairs.faces, hairs.roots, hairs.shade * (0.62 + 0.50 * depth))
 

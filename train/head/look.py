@@ -23,7 +23,7 @@ from emoface.export import materials, raster_numba  # noqa: E402
 from emoface.export.shading import vertex_normals  # noqa: E402
 from emoface.head import ASSET  # noqa: E402
 from emoface.look import FOLDER, OFFSET_STEP, topology, write_arrays  # noqa: E402
-from train.head import bust, complexion, locks, look_brows, look_eyes  # noqa: E402
+from train.head import bust, complexion, folds, lids, locks, look_brows, look_eyes  # noqa: E402
 from train.head.people import PEOPLE  # noqa: E402
 from train.head.shown import HIDDEN, Heads, Piece, rows_of  # noqa: E402
 
@@ -115,15 +115,16 @@ def openness(vertices: np.ndarray, faces: np.ndarray, *, two_sided: np.ndarray) 
     return reached / np.maximum(total, 1e-6), seen > 0
 
 
-LEAST = {"eye_socket": 0.20, "eye_": 0.45, "teeth": 0.55, "gum": 0.5, "tongue": 0.45, "lips": 0.55, "mouth_cavity": 0.10,
+LEAST = {"eye_socket": 0.20, "eye_": 0.45, "teeth": 0.72, "tongue": 0.62, "lips": 0.55, "mouth_cavity": 0.20,
          "brow_hair": 0.75, "lashes": 0.8, "tears": 0.9, "eyelid": 0.45, "hair": 0.22}
-"""Occlusion is baked at rest, with closed lips and open eyes: what motion uncovers must not stay black."""
+"""Occlusion is baked at rest, with closed lips and open eyes: what motion uncovers must not stay black.
+What is inside the mouth is painted as lit by open lips; shut ones take the light again (``folds.MOUTH``)."""
 TINT = np.array([0.50, 0.66, 0.70])
 """Exponents of occlusion in the three channels of sRGB: light that bounces on skin in a hollow comes back redder."""
 
 
 def build(folder: Path = FOLDER, only: list[int] | None = None) -> None:
-    heads = Heads()
+    heads = Heads(room=folds.room)
     anchors = skull_anchors(heads)
     front = look_brows.Front(heads)
     pieces = [skin_piece(heads), *look_eyes.eyeballs(heads), *look_eyes.lashes(heads), *look_eyes.tear_lines(heads),
@@ -137,18 +138,22 @@ def build(folder: Path = FOLDER, only: list[int] | None = None) -> None:
     starts = np.cumsum([0] + [len(p.regions) for p in pieces])
     faces = np.concatenate([p.faces + at for p, at in zip(pieces, starts)])
     base = vstack([p.rows for p in pieces]).tocsr()
+    creases, about_creases = folds.arrays(heads, front, pieces)
+    settling = lids.arrays(heads)
     about = {"topology": topology(heads.average.faces), "head": zlib.crc32(ASSET.read_bytes()), "regions": names,
-             "skin_count": len(pieces[0].regions), "anchors": anchors.tolist(), "vertices": len(heads.average.template)}
+             "skin_count": len(pieces[0].regions), "anchors": anchors.tolist(), "vertices": len(heads.average.template),
+             "creases": about_creases}
     write_arrays(folder / "base.efl", {**_rows(base), "faces": faces.astype(np.uint16), "gloss": _gloss(regions),
-                                       "regions": np.searchsorted(names, regions).astype(np.uint8)}, about)
+                                       "regions": np.searchsorted(names, regions).astype(np.uint8), **creases, **settling}, about)
     for name, piece in hairs.items():
         write_arrays(folder / f"hair_{name}.efl", {**_rows(piece.rows), "faces": piece.faces.astype(np.uint16), "gloss": _gloss(piece.regions)}, {})
     for head, style in zip(heads.all, PEOPLE):
         if only is None or head.index in only:
-            _person(folder, head, style.hair, [*pieces, hairs[style.hair]], faces)
+            own = folds.of_person(head, creases["crease_pairs"], about_creases["names"]) | lids.of_person(head, settling)
+            _person(folder, head, style.hair, [*pieces, hairs[style.hair]], faces, own)
 
 
-def _person(folder: Path, head, hair: str, pieces: list[Piece], base_faces: np.ndarray) -> None:
+def _person(folder: Path, head, hair: str, pieces: list[Piece], base_faces: np.ndarray, own: dict[str, np.ndarray]) -> None:
     places = np.concatenate([p.place(head) for p in pieces]).astype(np.float32)
     rows = vstack([p.rows for p in pieces]).tocsr()
     regions = np.concatenate([p.regions for p in pieces])
@@ -171,7 +176,7 @@ def _person(folder: Path, head, hair: str, pieces: list[Piece], base_faces: np.n
     offset[np.abs(offset) < 2] = 0
     write_arrays(folder / f"head_{head.index:02d}.efl",
                  {"colors": np.round(np.clip(colors, 0, 255)).astype(np.uint8), "offset": offset.astype(np.int16),
-                  "shown": np.packbits(shown)}, {"hair": hair})
+                  "shown": np.packbits(shown), **own}, {"hair": hair})
 
 
 def _rows(rows: csr_matrix) -> dict[str, np.ndarray]:

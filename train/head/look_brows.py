@@ -10,10 +10,12 @@ from .shown import SIDES, Heads, Piece, blend, rows_of, smoothstep
 
 # Middle line of the left brow on the average head (x, y) and its half thickness, mm, from the nose outwards
 LINE = np.array([[11.5, 37.3], [17, 38.7], [26, 40.6], [35, 41.6], [43, 40.2], [52.0, 35.0]])
-HALF = np.array([2.4, 2.9, 2.7, 2.3, 1.7, 0.8])
-HAIRS, LENGTH, WIDTH = 250, 7.0, 0.36
-LIFT = (0.10, 0.75)
+HALF = np.array([1.7, 2.6, 2.7, 2.3, 1.6, 0.7])
+HAIRS, LENGTH, WIDTH = 300, 6.2, 0.31
+LIFT = (0.06, 0.40)
 """Height of root and middle of a hair above the skin, mm."""
+FADE = (0.9, 0.9, 1.0, 1.0, 0.45)
+"""Share of its own colour at the corners of a hair: its tip is lost in the skin."""
 
 
 class Front:
@@ -22,7 +24,7 @@ class Front:
     def __init__(self, heads: Heads):
         skin = heads.skin(heads.average)
         names = heads.names[np.asarray(heads.refined.matrix.argmax(1)).ravel()]
-        faces = heads.refined.faces
+        self.all_faces = faces = heads.refined.faces
         a, b, c = (skin[faces[:, k]] for k in range(3))
         ahead = np.cross(b - a, c - a)[:, 2] > 0
         seen = ~np.isin(names[faces], ("mouth_cavity", "eye_socket_left", "eye_socket_right")).any(1)
@@ -66,15 +68,15 @@ def hairs(style: Style) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     up = np.column_stack([-ahead[:, 1], ahead[:, 0]])
     root = middle(s) + (across * half(s) * (0.72 + 0.28 * smoothstep(s, 0, 0.2)))[:, None] * up
     # hairs at the nose stand up; further out they lie down along the brow, the upper ones pointing down, the lower ones up
-    rise = np.radians(30 * (1 - smoothstep(s, 0, 0.36)) + 18 - 40 * smoothstep(across, -0.5, 1.0) * smoothstep(s, 0.08, 0.35)
-                      + rng.normal(0, 9, HAIRS))
+    rise = np.radians(18 * (1 - smoothstep(s, 0, 0.30)) + 16 - 36 * smoothstep(across, -0.5, 1.0) * smoothstep(s, 0.08, 0.35)
+                      + rng.normal(0, 6, HAIRS))
     grow = np.cos(rise)[:, None] * ahead + np.sin(rise)[:, None] * up
     reach = LENGTH * (0.42 + 0.58 * smoothstep(s, 0, 0.3)) * rng.uniform(0.75, 1.1, HAIRS) * (0.72 + 0.28 * style.brow)
     bend = np.radians(-14) * smoothstep(s, 0, 0.3)
     later = np.stack([np.cos(bend) * grow.T[0] - np.sin(bend) * grow.T[1], np.sin(bend) * grow.T[0] + np.cos(bend) * grow.T[1]], 1)
     center = root + 0.5 * reach[:, None] * grow
     tip = center + 0.5 * reach[:, None] * later
-    strength = smoothstep(s, -0.10, 0.24) * (1 - 0.45 * smoothstep(s, 0.8, 1.0)) * (1 - 0.3 * smoothstep(np.abs(across), 0.55, 1.0))
+    strength = smoothstep(s, -0.08, 0.30) * (1 - 0.45 * smoothstep(s, 0.8, 1.0)) * (1 - 0.5 * smoothstep(np.abs(across), 0.4, 1.0))
     return np.stack([root, center, tip], 1), WIDTH * rng.uniform(0.8, 1.2, HAIRS) * (0.7 + 0.3 * strength), strength
 
 
@@ -111,7 +113,8 @@ def _brow(heads: Heads, front: Front, side: str) -> Piece:
         away = mix(normals)
         places.append(mix(skin) + height[:, None] * 1e-3 * away / np.linalg.norm(away, axis=1, keepdims=True))
         tone = np.median(head.colors[: head.skin_count][heads.names == "forehead"], axis=0)
-        colors.append(blend(style.brows * shade[:, None], tone, 0.75 * (1 - np.repeat(hairs(style)[2], 5))))
+        strength = np.repeat(hairs(style)[2], 5) * np.tile(FADE, HAIRS)
+        colors.append(blend(style.brows * shade[:, None], tone, 0.85 * (1 - strength)))
     p = places[0]
     if np.cross(p[faces[:, 1]] - p[faces[:, 0]], p[faces[:, 2]] - p[faces[:, 0]])[:, 2].sum() < 0:
         faces = faces[:, ::-1]
@@ -127,8 +130,8 @@ def brow_shade(points: np.ndarray, style: Style) -> np.ndarray:
     away = np.column_stack([np.abs(points[near, 0]), points[near, 1]])
     distance, nearest = cKDTree(middle(s)).query(away)
     thick = distance / half(s)[nearest]
-    ends = 0.25 + 0.75 * smoothstep(s, 0.0, 0.25)[nearest]
-    share[near] = 0.62 * ends * (1 - smoothstep(thick, 0.55, 1.75))
+    ends = 0.30 + 0.70 * smoothstep(s, 0.0, 0.28)[nearest]
+    share[near] = 0.70 * ends * (1 - smoothstep(thick, 0.35, 1.7))
     return share
 
 

@@ -71,12 +71,16 @@ def _colors(points: np.ndarray, angle: np.ndarray, iris: np.ndarray, seed: int) 
 
 
 def lashes(heads: Heads) -> list[Piece]:
-    """Thin wedges over a dark line that they grow from: long ones on the upper lid, short and pale ones on the lower."""
-    return [row(heads, side, upper) for side in SIDES for upper in (True, False) for row in (_lash_line, _lash_row)]
+    """Thin wedges over a dark line that they grow from; the lower lid has only the line: single short lashes would be a row of dots."""
+    return [piece for side in SIDES for piece in (_lash_line(heads, side, True), _lash_row(heads, side), _lash_line(heads, side, False))]
 
 
-LASHES = {True: (42, 5.0, 0.62, 0.10), False: (24, 1.5, 0.42, 0.55)}
-"""Of the upper (True) and the lower lid: number, length in mm, width as a share of the distance, share of skin in their colour."""
+LASHES, LENGTH, WIDE = 42, 5.0, 0.62
+"""Number of the upper lashes, their length in mm and width as a share of the distance."""
+PALE = {True: 0.10, False: 0.55}
+"""Share of skin in the colour of the upper (True) and the lower lashes."""
+FOLLOW = 1.6
+"""How much of a lash turns with its lid round the eye, in lengths: a shut lid points it forward and down, not up."""
 
 
 def _lash_colors(heads: Heads, upper: bool, share: np.ndarray) -> list[np.ndarray]:
@@ -84,7 +88,7 @@ def _lash_colors(heads: Heads, upper: bool, share: np.ndarray) -> list[np.ndarra
     colors = []
     for head, person in zip(heads.all, PEOPLE):
         tone = np.median(head.colors[: head.skin_count][np.char.startswith(heads.names.astype(str), "eyelid")], axis=0).astype(float)
-        pale = LASHES[upper][3]
+        pale = PALE[upper]
         colors.append(blend(np.tile(np.minimum(person.brows, 70) * 0.55, (len(share), 1)), tone * 0.8, pale + (1 - pale) * share))
     return colors
 
@@ -105,37 +109,40 @@ def _lash_line(heads: Heads, side: str, upper: bool) -> Piece:
     return Piece(np.full(2 * n, f"lashes_{side}"), rows, faces, colors, [np.asarray(rows @ h.template) + away for h in heads.all])
 
 
-def _lash_row(heads: Heads, side: str, upper: bool) -> Piece:
-    head, sign = heads.average, 1 if side == "left" else -1
-    line = heads.lid_line(side, 2, upper)
-    edge = heads.lid_line(side, 1, upper)
-    count, length, wide, _ = LASHES[upper]
+def _lash_row(heads: Heads, side: str) -> Piece:
+    head, sign, eye = heads.average, 1 if side == "left" else -1, SIDES.index(side)
+    line, edge = heads.lid_line(side, 2, True), heads.lid_line(side, 1, True)
+    own = np.flatnonzero(head.regions == f"eye_{side}")
+    ends = [own[head.template[own, 2].argmax()], own[head.template[own, 2].argmin()]]  # their middle is that of the eye
     walked = np.r_[0, np.cumsum(np.linalg.norm(np.diff(head.template[line], axis=0), axis=1))]
     walked /= walked[-1]
-    stations = np.linspace(0.10, 0.99, count) if upper else np.linspace(0.30, 0.95, count)
-    half = (stations[1] - stations[0]) / 2 * wide
-    indices, weights, away, faces, along = [], [], [], [], []
+    stations = np.linspace(0.10, 0.99, LASHES)
+    half = (stations[1] - stations[0]) / 2 * WIDE
+    indices, weights, roots, grown, faces, along = [], [], [], [], [], []
     rng = np.random.default_rng(13)
     for number, s in enumerate(stations):
         fan = 0.95 * (s - 0.40) + 0.16 * (1 - number % 3) + rng.normal(0, 0.07)  # tips of three lean together
-        grow = np.array([sign * fan, 0.30, 0.90]) if upper else np.array([sign * fan, -0.92, 0.08])  # the lower ones lie close: a shut eye covers them
+        grow = np.array([sign * fan, 0.30, 0.90])
         grow /= np.linalg.norm(grow)
-        curl = np.array([sign * 0.12 * fan, 0.55 if upper else -0.10, -0.16])
-        reach = length * (0.35 + 0.65 * np.sin(np.pi * min(s, 0.999) ** 1.25)) * rng.uniform(0.70, 1.08)
+        curl = np.array([sign * 0.12 * fan, 0.55, -0.16])
+        reach = LENGTH * (0.35 + 0.65 * np.sin(np.pi * min(s, 0.999) ** 1.25)) * rng.uniform(0.70, 1.08)
         for at, out in ((s - half, 0.0), (s + half, 0.0), (s - half * 0.7, 0.5), (s + half * 0.7, 0.5), (s, 1.0)):
             k = int(np.clip(np.searchsorted(walked, at) - 1, 0, len(line) - 2))
             share = np.clip((at - walked[k]) / (walked[k + 1] - walked[k]), 0, 1)
-            indices.append([*line[k: k + 2], *edge[k: k + 2]])
-            weights.append(np.outer([0.85, 0.15], [1 - share, share]).ravel())
-            away.append(np.array([0, 0, 0.15 if upper else 0.0]) + reach * (out * grow + out**2 * curl))
+            root = np.outer([0.6, 0.4], [1 - share, share]).ravel()
+            here = root @ head.template[[*line[k: k + 2], *edge[k: k + 2]]] - head.eye_centers[eye]
+            turned = FOLLOW * reach * 1e-3 * out / np.linalg.norm(here)
+            indices.append([*line[k: k + 2], *edge[k: k + 2], *ends])
+            weights.append([*(root * (1 + turned)), -turned / 2, -turned / 2])
+            roots.append([*root, 0, 0])
+            grown.append(reach * 1e-3 * (out * grow + out**2 * curl))
             along.append(out)
-        first = 5 * number
-        blade = np.array([[0, 1, 3], [0, 3, 2], [2, 3, 4]]) + first
+        blade = np.array([[0, 1, 3], [0, 3, 2], [2, 3, 4]]) + 5 * number
         faces += [blade, blade[:, ::-1]]
-    rows = rows_of(np.array(indices), np.array(weights), len(head.template))
-    away = np.array(away) * 1e-3
-    places = [np.asarray(rows @ h.template) + away * (1.0 if h.index % 2 else 0.72) for h in heads.all]  # women have odd numbers
-    colors = _lash_colors(heads, upper, 0.35 * np.array(along) ** 2)
+    rows, lid = (rows_of(np.array(indices), np.array(each), len(head.template)) for each in (weights, roots))
+    along, grown = np.array(along), np.array(grown)
+    places = [lid @ h.template + [0, 0, 0.15e-3] + grown * (1.0 if h.index % 2 else 0.72) for h in heads.all]  # women have odd numbers
+    colors = _lash_colors(heads, True, 0.35 * along**2)
     return Piece(np.full(len(along), f"lashes_{side}"), rows, np.concatenate(faces), colors, places)
 
 

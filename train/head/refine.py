@@ -1,12 +1,14 @@
-"""The finer surface that is shown: one step of Catmull-Clark on the skin's quads, as a matrix over the skin's vertices.
+"""The finer surface that is shown: steps of Catmull-Clark on the skin's quads, as a matrix over the skin's vertices.
 
 Creases keep the lips' contact line and the margins of the lids where they are, so that closed lips and lids stay closed.
-What nobody sees (mouth bag, eye sockets) is not refined. Catmull & Clark 1978; creases: DeRose et al. 1998.
+What nobody sees (mouth bag, eye sockets) is not refined; where the skin folds into lines, a second step makes room for them.
+Catmull & Clark 1978; creases: DeRose et al. 1998.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +23,16 @@ class Refined:
     """(F, 3) triangles, turned as the coarse ones."""
 
 
+@dataclass(frozen=True)
+class _Step:
+    matrix: csr_matrix
+    """(D, S)."""
+    quads: np.ndarray
+    """(4 n, 4) the quarters of what was refined."""
+    rest: list[list[int]]
+    """Outlines of the quads that stay, with the corners where a refined neighbour has split their edges."""
+
+
 def quads_of(faces: np.ndarray) -> np.ndarray:
     """(Q, 4) the quads whose two halves follow each other in ``faces`` (2Q, 3), see ``topology.triangulate``."""
     a, b = faces[0::2], faces[1::2]
@@ -32,11 +44,28 @@ def quads_of(faces: np.ndarray) -> np.ndarray:
     return np.where(is_first[:, None], first, second)
 
 
-def catmull_clark(vertices: np.ndarray, quads: np.ndarray, *, refine: np.ndarray, fixed: set[int]) -> Refined:
-    """One step on the quads (Q, 4) where ``refine`` (Q,); the others stay, with corners where a refined neighbour has
-    split their edges. Vertices ``fixed`` keep their place, and an edge between two of them is a crease.
+def catmull_clark(vertices: np.ndarray, quads: np.ndarray, *, refine: np.ndarray, fixed: set[int],
+                  again: Callable[[np.ndarray], np.ndarray] | None = None) -> Refined:
+    """One step on the quads (Q, 4) where ``refine`` (Q,), and a second one where ``again`` says so of the corners
+    (n, 4, 3) of their quarters. Vertices ``fixed`` keep their place, and an edge between two of them is a crease.
     """
-    count = len(vertices)
+    first = _step(len(vertices), quads, refine, fixed)
+    fine = first.matrix @ vertices
+    if again is None:
+        return Refined(first.matrix, np.concatenate([_halves(fine, first.quads), _fans(first.rest)]))
+    twice = again(fine[first.quads])
+    border = {corner for outline in first.rest for corner in outline}
+    twice &= ~np.isin(first.quads, list(border)).any(1)  # what stays must find its edges as they are
+    second = _step(len(fine), first.quads, twice, fixed)
+    matrix = (second.matrix @ first.matrix).tocsr()
+    fine = matrix @ vertices
+    untouched = [outline for outline in second.rest if len(outline) == 4]
+    split = [outline for outline in second.rest if len(outline) > 4]
+    return Refined(matrix, np.concatenate([_halves(fine, np.concatenate([np.array(untouched, int).reshape(-1, 4), second.quads])),
+                                           _fans(split + first.rest)]))
+
+
+def _step(count: int, quads: np.ndarray, refine: np.ndarray, fixed: set[int]) -> _Step:
     edges: dict[tuple[int, int], list[int]] = defaultdict(list)
     around: dict[int, list[int]] = defaultdict(list)
     for face, quad in enumerate(quads.tolist()):
@@ -66,25 +95,32 @@ def catmull_clark(vertices: np.ndarray, quads: np.ndarray, *, refine: np.ndarray
     indptr = np.r_[0, np.cumsum([len(row) for row in rows])]
     matrix = csr_matrix((np.array([w for row in rows for w in row.values()], np.float32),
                          np.array([i for row in rows for i in row]), indptr), shape=(len(rows), count))
-    return Refined(matrix, _triangles(matrix @ vertices, quads, refine, center, split))
+    return _Step(matrix, *_parts(quads, refine, center, split))
 
 
-def _triangles(fine: np.ndarray, quads, refine, center, split) -> np.ndarray:
+def _parts(quads: np.ndarray, refine: np.ndarray, center: dict, split: dict) -> tuple[np.ndarray, list[list[int]]]:
     def half(a: int, b: int) -> int | None:
         return split.get((min(a, b), max(a, b)))
 
-    small, triangles = [], []
+    small, rest = [], []
     for face, quad in enumerate(quads.tolist()):
         if refine[face]:
             for at, here in enumerate(quad):
                 small.append([here, half(here, quad[(at + 1) % 4]), center[face], half(quad[at - 1], here)])
         else:
-            outline = [v for a, b in zip(quad, quad[1:] + quad[:1]) for v in (a, half(a, b)) if v is not None]
-            triangles += [[outline[0], b, c] for b, c in zip(outline[1:], outline[2:])]
-    small = np.array(small)
-    lengths = [np.linalg.norm(fine[small[:, k]] - fine[small[:, k + 2]], axis=1) for k in (0, 1)]
-    halves = np.where((lengths[0] <= lengths[1])[:, None], small[:, [0, 1, 2, 0, 2, 3]], small[:, [0, 1, 3, 1, 2, 3]])
-    return np.concatenate([halves.reshape(-1, 3), np.array(triangles, int).reshape(-1, 3)])
+            rest.append([v for a, b in zip(quad, quad[1:] + quad[:1]) for v in (a, half(a, b)) if v is not None])
+    return np.array(small, int).reshape(-1, 4), rest
+
+
+def _halves(fine: np.ndarray, quads: np.ndarray) -> np.ndarray:
+    """(2 n, 3) triangles of quads (n, 4), cut along the shorter diagonal."""
+    lengths = [np.linalg.norm(fine[quads[:, k]] - fine[quads[:, k + 2]], axis=1) for k in (0, 1)]
+    halves = np.where((lengths[0] <= lengths[1])[:, None], quads[:, [0, 1, 2, 0, 2, 3]], quads[:, [0, 1, 3, 1, 2, 3]])
+    return halves.reshape(-1, 3)
+
+
+def _fans(outlines: list[list[int]]) -> np.ndarray:
+    return np.array([[outline[0], b, c] for outline in outlines for b, c in zip(outline[1:], outline[2:])], int).reshape(-1, 3)
 
 
 def _mean(rows: list[dict[int, float]]) -> dict[int, float]:

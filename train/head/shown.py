@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -39,6 +40,8 @@ class Heads:
     """The 24 heads and the refined skin they share."""
 
     all: list[Head] = field(default_factory=lambda: [load_head(i) for i in range(HEAD_COUNT)])
+    room: Callable[[np.ndarray], np.ndarray] | None = None
+    """Where the skin is refined twice, see ``refine.catmull_clark``."""
 
     @property
     def average(self) -> Head:
@@ -62,7 +65,8 @@ class Heads:
     def refined(self) -> Refined:
         hidden = np.isin(self.names, HIDDEN)
         fixed = {*self.average.lip_rings[0].tolist(), *(v for side in SIDES for v in self.lid_rings(side)[0])}
-        return catmull_clark(self.average.skin_template, self.quads, refine=~hidden[self.quads].all(1), fixed=fixed)
+        return catmull_clark(self.average.skin_template, self.quads, refine=~hidden[self.quads].all(1), fixed=fixed,
+                             again=self.room)
 
     def skin(self, head: Head) -> np.ndarray:
         """(D, 3) refined skin of a head at rest, metres."""

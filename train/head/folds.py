@@ -1,0 +1,233 @@
+"""Where the skin folds: lines of forehead, brows, nose, eyes and mouth as height fields over the refined skin.
+
+The source mesh has no room for lines (a vertex of the forehead every 7 mm), and its shapes do not fold. So each line is drawn
+by what a fold does to the light: ``emoface/creases.py`` says when, this file where and how deep. Millimetres on the average head.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+from scipy.spatial import cKDTree
+
+from emoface.creases import SHADE_STEP, TILT_STEP
+from emoface.head import Head
+
+from .look_brows import LINE, Front
+from .shown import SIDES, Heads, Piece
+
+SHADE_PER_MM = 0.62
+"""Share of the light that a groove of one millimetre takes."""
+ROOM, GRAIN = 3.6, 1.7
+"""The skin is refined once more where it is nearer than ROOM to a line, mm in front view, and its quads are longer than GRAIN."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A groove of the left half of the face."""
+
+    path: tuple[tuple[float, float], ...]
+    """(x, y) from the front."""
+    depth: tuple[float, ...]
+    """mm at the points of the path."""
+    width: float = 1.3
+    """Standard deviation of its profile, mm."""
+    bulge: float = 0.0
+    """Height of the swelling beside it, as a share of the depth."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    lines: tuple[Line, ...]
+    pairs: tuple[tuple[tuple[float, float], tuple[float, float], float], ...]
+    """Points (x, y) on the skin, and the weight of their distance as a share of that at rest (below 0: it folds when they come together)."""
+    low: float
+    high: float
+    old: float = 0.0
+    """How much of it stays at rest on a face of fifty and more."""
+    sided: bool = False
+    """Whether each half of the face folds on its own."""
+
+
+FOLDS: dict[str, Fold] = {
+    "forehead_middle": Fold((Line(((0, 53), (8, 53.6), (16, 55), (23, 56)), (0.36, 0.40, 0.30, 0.0)),
+                             Line(((0, 63), (8, 63.4), (16, 64.4), (24, 65)), (0.42, 0.44, 0.30, 0.0)),
+                             Line(((0, 73.5), (8, 73.7), (16, 74), (23, 73.6)), (0.24, 0.26, 0.18, 0.0))),
+                            (((13, 39), (12, 88), -0.5), ((-13, 39), (-12, 88), -0.5)), 0.02, 0.14, old=0.22),
+    "forehead_side": Fold((Line(((9, 53.7), (18, 55.3), (28, 56.2), (38, 54.5), (45, 51)), (0.0, 0.36, 0.42, 0.30, 0.0)),
+                           Line(((9, 63.5), (18, 64.6), (28, 64.6), (38, 61.5), (45, 57.5)), (0.0, 0.40, 0.44, 0.30, 0.0)),
+                           Line(((9, 73.7), (18, 74), (28, 72.4), (38, 68)), (0.0, 0.24, 0.24, 0.0))),
+                          (((28, 42), (28, 86), -0.6), ((46, 39), (46, 70), -0.4)), 0.06, 0.22, old=0.22, sided=True),
+    "frown": Fold((Line(((6.6, 31.5), (5.6, 37), (5.4, 43), (6.4, 50.5)), (0.0, 0.62, 0.62, 0.0), 1.25, 0.25),
+                   Line(((12.5, 42), (11.0, 46.5), (11.5, 51)), (0.0, 0.20, 0.0), 1.3)),
+                  (((13, 39), (-13, 39), -1.4), ((13, 39), (12, 88), -0.3), ((-13, 39), (-12, 88), -0.3)), 0.04, 0.36, old=0.15),
+    "nose_root": Fold((Line(((0, 26.5), (4, 27), (9.5, 29)), (0.5, 0.45, 0.0), 1.2, 0.2),
+                       Line(((0, 21), (4, 21.4), (8, 22.5)), (0.30, 0.26, 0.0), 1.0)),
+                      (((0, 20), (0, 5), -1),), 0.05, 0.16, old=0.05),
+    "nose_side": Fold((Line(((3.5, 17), (7, 14.2), (11.5, 9.5)), (0.0, 0.34, 0.0), 1.0),
+                       Line(((3.5, 11.5), (7.5, 8.6), (12.5, 3.5)), (0.0, 0.36, 0.0), 1.0),
+                       Line(((4.5, 5.5), (8.5, 3.2), (12.5, -1)), (0.0, 0.22, 0.0), 1.0)),
+                      (((17, -8), (0, 20), -1),), 0.09, 0.27, sided=True),
+    "crow": Fold((Line(((45.5, 25.3), (49, 27.6), (53, 30)), (0.08, 0.28, 0.0), 1.1),
+                  Line(((46.5, 22), (52, 22.8), (58, 23.5)), (0.15, 0.38, 0.0), 1.1),
+                  Line(((45.5, 18.5), (50.5, 16.2), (56.5, 12.5)), (0.10, 0.34, 0.0), 1.1)),
+                 (((44, 22), (40, -10), -1),), 0.09, 0.32, old=0.28, sided=True),
+    "under_eye": Fold((Line(((16.5, 15.5), (21, 12.2), (28, 10.6), (35, 11), (42, 14.2)), (0.0, 0.30, 0.34, 0.30, 0.0), 1.5, 0.3),),
+                      (((31, 16), (33, 2), -1),), 0.08, 0.36, old=0.30, sided=True),
+    "nasolabial": Fold((Line(((16.8, -4), (19.4, -9), (22.8, -17), (27, -27), (31, -37), (33.5, -46), (33.5, -54)),
+                             (0.25, 0.50, 0.58, 0.55, 0.48, 0.30, 0.0), 1.55, 0.35),),
+                       (((40, -10), (31, 16), -1),), 0.04, 0.20, old=0.36, sided=True),
+    "marionette": Fold((Line(((24.5, -43.5), (26.6, -48), (28.4, -54), (28.8, -62)), (0.35, 0.42, 0.30, 0.0), 1.4, 0.2),),
+                       (((25, -42), (40, -60), -1), ((25, -42), (17, -8), 0.6)), 0.12, 0.34, old=0.25, sided=True),
+}
+MOUTH = {"teeth": 0.45, "tongue": 0.62, "mouth_cavity": 0.80}
+"""Share of the light that nearly shut lips take from what is behind them, by the beginning of the region."""
+OPEN_MM = 9.0
+"""Gap of the lips from which on the mouth is lit as it was painted."""
+UNDER_LIDS = 0.34
+
+
+BROW = Line(tuple(map(tuple, LINE)), (0.0,) * len(LINE))
+"""Has no fold, but a shade whose edge needs room."""
+
+
+def room(corners: np.ndarray) -> np.ndarray:
+    """(n,) whether quads (n, 4, 3), metres, are too coarse for a line beside them."""
+    mm = corners.mean(1) * 1e3
+    size = np.linalg.norm(np.roll(corners, 1, axis=1) - corners, axis=2).max(1) * 1e3
+    samples = np.concatenate([_sampled(line)[0] for fold in FOLDS.values() for line in fold.lines] + [_sampled(BROW)[0]])
+    away = cKDTree(samples).query(np.column_stack([np.abs(mm[:, 0]), mm[:, 1]]))[0]
+    return (away < ROOM) & (size > GRAIN) & (mm[:, 2] > 15)
+
+
+def _sampled(line: Line) -> tuple[np.ndarray, np.ndarray]:
+    """(200, 2) points along a line and (200,) its depth there."""
+    path = np.array(line.path, float)
+    s = np.r_[0, np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))]
+    at = np.linspace(0, s[-1], 200)
+    return PchipInterpolator(s, path)(at), PchipInterpolator(s, line.depth)(at)
+
+
+def heights(front: Front, fold: Fold, side: str | None) -> np.ndarray:
+    """(D,) mm that the refined skin rises (or, below 0, falls) when the fold is whole; ``side`` None: both halves."""
+    skin = front.skin * 1e3
+    out = np.zeros(len(skin))
+    for sign in (1, -1) if side is None else (1 if side == "left" else -1,):
+        deepest, highest = np.zeros(len(skin)), np.zeros(len(skin))
+        for line in fold.lines:
+            points, depth = _sampled(line)
+            on, shares = front.hit(points * [sign * 1e-3, 1e-3])
+            distance, near = cKDTree((front.skin[on] * shares[..., None]).sum(1) * 1e3).query(skin)
+            deepest = np.maximum(deepest, depth[near] * np.exp(-0.5 * (distance / line.width) ** 2))
+            beside = np.exp(-0.5 * ((distance - 2.6 * line.width) / (1.1 * line.width)) ** 2)
+            highest = np.maximum(highest, line.bulge * depth[near] * beside)
+        out = np.where(np.abs(deepest) + np.abs(highest) > np.abs(out), highest - deepest, out)
+    return out
+
+
+def gradient(vertices: np.ndarray, faces: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """(D, 3) gradient of values (D,) along the surface, the mean over each vertex' triangles by their area."""
+    corners = vertices[faces]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    twice = np.maximum(np.linalg.norm(normal, axis=1), 1e-12)[:, None]
+    slope = sum(values[faces[:, k]][:, None] * np.cross(normal / twice, corners[:, (k + 2) % 3] - corners[:, (k + 1) % 3]) for k in range(3))
+    total, area = np.zeros_like(vertices), np.zeros(len(vertices))
+    for k in range(3):
+        np.add.at(total, faces[:, k], slope)  # the slope times twice the area
+        np.add.at(area, faces[:, k], twice[:, 0])
+    return total / np.maximum(area, 1e-12)[:, None]
+
+
+def arrays(heads: Heads, front: Front, pieces: list[Piece]) -> tuple[dict[str, np.ndarray], dict]:
+    """What ``emoface.creases`` needs of all heads: arrays and a header. ``pieces`` of the shown mesh, the skin first."""
+    groups = [(name if side is None else f"{name}_{side}", fold, side)
+              for name, fold in FOLDS.items() for side in (SIDES if fold.sided else (None,))]
+    parts = [_fold_vertices(front, fold, side) for _, fold, side in groups]
+    regions = np.concatenate([piece.regions for piece in pieces])
+    shadows = [_mouth(regions), *(_under_lid(regions, side) for side in SIDES)]
+    pairs = [_fold_pairs(heads, fold, side) for _, fold, side in groups] + [_lip_pairs(heads), *(_lid_pairs(heads, n) for n in range(2))]
+    names = [name for name, _, _ in groups] + ["mouth_shut", *(f"lids_{side}" for side in SIDES)]
+    number = lambda lists: np.repeat(np.arange(len(lists)), [len(each[0]) for each in lists]).astype(np.uint8)
+    everything = parts + shadows
+    shade, tilt = (np.concatenate([each[k] for each in everything]) for k in (1, 2))
+    assert np.abs(shade).max() < 1 and np.abs(tilt).max() < 127 * TILT_STEP
+    out = {"crease_vertices": np.concatenate([each[0] for each in everything]).astype(np.uint16), "crease_groups": number(everything),
+           "crease_shade": np.rint(shade / SHADE_STEP).astype(np.int8), "crease_tilt": np.rint(tilt / TILT_STEP).astype(np.int8),
+           "crease_pairs": np.concatenate([each[0] for each in pairs]).astype(np.uint16), "crease_pair_groups": number(pairs),
+           "crease_pair_weights": np.concatenate([each[1] for each in pairs]).astype(np.float32)}
+    limits = [(fold.low, fold.high) for _, fold, _ in groups] + [(-OPEN_MM, -0.5), (0.05, 0.75), (0.05, 0.75)]
+    return out, {"names": names, "low": [low for low, _ in limits], "high": [high for _, high in limits]}
+
+
+def of_person(head: Head, pairs: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+    """A head's distances at rest, and how deep its age folds every group: never and at most."""
+    old = [next((fold.old for name, fold in FOLDS.items() if group.startswith(name)), None) for group in names]
+    rest = np.linalg.norm(head.template[pairs[:, 0].astype(int)] - head.template[pairs[:, 1].astype(int)], axis=1)
+    years = age(head)
+    floor = [0.0 if share is None else share * float(np.clip((years - 30) / 20, 0, 1)) for share in old]
+    strength = [1.0 if share is None else float(np.clip(0.66 + 0.024 * (years - 20), 0.66, 1.3)) for share in old]
+    return {"crease_rest": rest.astype(np.float32), "crease_floor": np.array(floor, np.float32),
+            "crease_strength": np.array(strength, np.float32)}
+
+
+def age(head: Head) -> int:
+    """Years, which are part of the name; 30 for the average head."""
+    found = re.search(r"\d+", head.name)
+    return int(found.group()) if found else 30
+
+
+def _fold_vertices(front: Front, fold: Fold, side: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    height = heights(front, fold, side)
+    tilt = -gradient(front.skin * 1e3, front.all_faces, height)
+    touched = np.flatnonzero((np.abs(height) > 0.02) | (np.linalg.norm(tilt, axis=1) > 0.01))
+    shade = SHADE_PER_MM * (np.maximum(-height, 0) - 0.5 * np.maximum(height, 0))
+    return touched, shade[touched], tilt[touched]
+
+
+def _mouth(regions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    share = np.zeros(len(regions))
+    for start, value in MOUTH.items():
+        share[np.char.startswith(regions.astype(str), start)] = value
+    touched = np.flatnonzero(share)
+    return touched, share[touched], np.zeros((len(touched), 3))
+
+
+def _under_lid(regions: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    touched = np.flatnonzero(regions == f"eye_{side}")
+    return touched, np.full(len(touched), UNDER_LIDS), np.zeros((len(touched), 3))
+
+
+def _weights(heads: Heads, pairs: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Shares of the distance at rest -> per metre."""
+    p = heads.average.template
+    return shares / np.linalg.norm(p[pairs[:, 0]] - p[pairs[:, 1]], axis=1)
+
+
+def _fold_pairs(heads: Heads, fold: Fold, side: str | None) -> tuple[np.ndarray, np.ndarray]:
+    sign = -1 if side == "right" else 1
+    pairs = np.array([[_vertex(heads, sign * x, y) for x, y in pair[:2]] for pair in fold.pairs])
+    return pairs, _weights(heads, pairs, np.array([share for _, _, share in fold.pairs]))
+
+
+def _lip_pairs(heads: Heads) -> tuple[np.ndarray, np.ndarray]:
+    pairs = heads.average.lip_pairs.astype(int)
+    return pairs, np.full(len(pairs), -1e3 / len(pairs))
+
+
+def _lid_pairs(heads: Heads, number: int) -> tuple[np.ndarray, np.ndarray]:
+    pairs = heads.average.lid_pairs[number].astype(int)
+    middle = pairs[len(pairs) // 2][None]
+    return middle, _weights(heads, middle, np.array([-1.0]))
+
+
+def _vertex(heads: Heads, x: float, y: float) -> int:
+    """The foremost visible skin vertex near (x, y) in front view, mm."""
+    head = heads.average
+    mm = head.skin_template * 1e3
+    seen = np.flatnonzero(head.mask("visible_skin")[: head.skin_count] & (mm[:, 2] > 0))
+    away = np.hypot(mm[seen, 0] - x, mm[seen, 1] - y)
+    near = seen[away < away.min() + 1.0]
+    return int(near[mm[near, 2].argmax()])
