@@ -585,7 +585,7 @@ def test_a_curve_in_a_link_that_is_none_is_left_out(context, text):
 
 def test_films_have_the_size_that_was_chosen(context, sounds, monkeypatch):
     from emoface import export
-    from emoface.ui.animate import FILM_SIZES, exporter
+    from emoface.ui.downloads import FILM_SIZES, exporter
 
     asked = []
     monkeypatch.setattr(export, "save", lambda animation, path, **options: asked.append((path.suffix, options.get("size"))))
@@ -600,7 +600,7 @@ def test_films_have_the_size_that_was_chosen(context, sounds, monkeypatch):
 
 
 def test_every_format_of_the_list_can_be_taken(context, sounds):
-    from emoface.ui.animate import OTHER_FORMATS, exporter
+    from emoface.ui.downloads import OTHER_FORMATS, exporter
 
     animation = puppet(load_audio(sounds / "3.wav"))
     context.sessions.start("someone", "animate")

@@ -41,6 +41,7 @@ def _interrupt(*_) -> None:
 def _open_page(arguments: argparse.Namespace) -> None:
     try:
         from ..ui.app import build_app, launch_options
+        from ..ui.context import SPEECH_EXAMPLES
         from ..ui.hosts import trust_proxies
     except ModuleNotFoundError as error:
         raise EmoFaceError(f"The page needs the package {error.name}: pip install \"emoface[app]\", or in a checkout -r requirements.txt.") from None
@@ -50,8 +51,8 @@ def _open_page(arguments: argparse.Namespace) -> None:
         print(f"emoface: {page.emoface.notice}", file=sys.stderr)
     _reach_itself()
     page.launch(server_name=arguments.host, server_port=arguments.port, prevent_thread_lock=True, **launch_options(page, study=arguments.study is not None))
-    # The model loads while the first visitor looks at the example, and not before the page is up.
-    threading.Thread(target=lambda: page.emoface.engine.pipeline, daemon=True).start()
+    # The model warms up while the first visitor looks at the example, and not before the page is up.
+    threading.Thread(target=page.emoface.engine.warm_up, args=(SPEECH_EXAMPLES[0].path,), daemon=True).start()
     page.block_thread()
 
 

@@ -26,6 +26,7 @@ FORMATS = {
     ".mov": ("video", "save_video", "film with sound, ProRes 4444, keeps transparency"),
     ".gif": ("video", "save_video", "silent preview"),
     ".webp": ("video", "save_video", "silent preview"),
+    ".png": ("poster", "save_poster", "one picture: the first expressive frame"),
     ".csv": ("arkit", "save_csv", "Live Link Face curves, 60 per second"),
     ".json": ("arkit", "save_json", "ARKit curves"),
     ".a2f.json": ("arkit", "save_audio2face", "ARKit curves as Audio2Face exports them"),

@@ -19,20 +19,16 @@ from . import plots, scenes, words
 from .chart import Chart, ChartView
 from .context import EXAMPLES, SPEECH_EXAMPLES, Context
 from .director import Director, direction
+from .downloads import FORMATS, Downloads
 from .engine import CROSS_SECONDS, MAX_SECONDS, Stages, plain_errors, short_enough
 from .heads import NAMES, HeadPicker
 from .history import History, back_to, label_of, listed
-from .inputs import LEVEL_CHOICES, Note, action, emotion_choice, emotion_default, example_buttons, need, recording, step
+from .inputs import LEVEL_CHOICES, Note, action, emotion_choice, emotion_default, example_buttons, heading, need, recording, step
 from .player import FacePlayer
 from .sessions import Result, visitor
 from .several import MOST_FILES, animate_all
 
 SOURCES = [("From this speech", "speech"), ("From another recording", "other"), ("A named emotion", "named")]
-FILM_SIZES = [("Square, 512", "512x512"), ("Square, 1080", "1080x1080"), ("Wide, 1920 × 1080", "1920x1080"), ("Tall, 1080 × 1920", "1080x1920")]
-FORMATS = {"MP4 video": ".mp4", "GLB model": ".glb", "ARKit CSV": ".csv", "NPZ data": ".npz", "OBJ frames": ".zip", "Web page": ".html"}
-OTHER_FORMATS = [("VRM animation, .vrma", ".vrma"), ("Unity clip, .anim", ".anim"), ("Godot animation, .tres", ".tres"), ("ARKit curves, .json", ".json"),
-                 ("Audio2Face curves, .json", ".a2f.json"), ("Oculus visemes, .json", ".visemes.json"), ("Rhubarb cues, .json", ".rhubarb.json"),
-                 ("Rhubarb cues, .tsv", ".tsv"), ("Visemes as subtitles, .srt", ".srt"), ("Vertices, .npy", ".npy"), ("WebM video", ".webm"), ("GIF preview", ".gif")]
 PLAYER = "animate"
 CONTROLS = ("speech", "source", "other", "emotion", "mix", "intensity", "level", "style", "head", "idle", "reference")
 """What the player is told about how its face was made (``made``), by the names of the controls."""
@@ -74,23 +70,27 @@ def build(context: Context) -> None:
             go, stop, status = action("Animate", elem_id="animate", stop_id="stop", status_id="status")
             history = History(player=PLAYER, elem_id="history")
             felt = Note(opening.get("felt", ""), elem_id="felt")
-            correction = gr.Radio(_named(context), label="Not right? Choose what the face shall feel", elem_classes="ef-pills", elem_id="correction",
-                                  visible=len(context.emotions) > 1)
+            correction = gr.Radio(_named(context), label="Not right? Choose the feeling", elem_classes="ef-pills ef-bare", elem_id="correction",
+                                  visible=bool(opening) and made.get("source") == "speech" and len(context.emotions) > 1)
             with gr.Column(elem_classes="ef-card", visible="neutral" in context.emotions and len(context.emotions) > 1):
-                gr.HTML('<h2 class="ef-step">Direct the feeling <span>draw over the sound when the face feels what, or compare feelings side by side</span></h2>')
-                direct = gr.Button("Direct this face", elem_id="direct", size="sm")
+                heading("Direct the feeling", "draw what the face feels, and when; or compare feelings side by side")
+                direct = gr.Button("Direct this face", elem_id="direct", size="sm", elem_classes="ef-small")
                 director = Director(elem_id="director", visible=False)
                 directing, linked = gr.State(), gr.State()
-            with gr.Row(equal_height=False, elem_classes="ef-two"):
+            with gr.Row(equal_height=False, elem_classes="ef-two ef-charts"):
                 with gr.Column(scale=2, min_width=240):
                     bars = ChartView(opening.get("bars"), elem_id="emotion-bars")
                 with gr.Column(scale=3, min_width=300):
                     timeline = ChartView(opening.get("timeline"), elem_id="emotion-timeline")
+            with gr.Column(elem_classes="ef-card ef-take"):
+                downloads = Downloads("the animation that is shown", elem_id="download")
+                share = gr.Button("Copy link", size="sm", elem_id="share")
+                echo = Note(opening.get("echo", ""), elem_id="echo")
         with gr.Column(scale=5, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card ef-speech"):
                 step(1, "Speech")
                 speech = recording(context, "Speech to animate", elem_id="speech")
-                gr.HTML('<p class="ef-hint">No recording at hand? One click animates:</p>')
+                gr.HTML('<p class="ef-hint">Or one click animates a voice of ours:</p>')
                 examples = example_buttons()
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Emotion")
@@ -102,15 +102,15 @@ def build(context: Context) -> None:
                                 visible=made.get("source", "speech") != "speech", elem_id="mix")
                 intensity = gr.Slider(0, MOST_INTENSE, value=made.get("intensity", 1), step=0.05, label="Strength", info="0: no expression · 1: as heard · 1.5: more",
                                       elem_id="intensity", visible="neutral" in context.emotions)
-                with gr.Accordion("Tell it how this voice sounds at rest", open=False, visible=context.voice_rest):
+                with gr.Accordion("How this voice sounds at rest", open=False, visible=context.voice_rest):
                     gr.HTML('<p class="ef-hint">Some voices sound sad or angry when they are not. One neutral sentence of the same person, any words, sets that right.</p>')
                     reference = recording(context, "A neutral sentence of this voice", elem_id="reference")
             with gr.Column(elem_classes="ef-card"):
                 step(3, "Face")
                 head = HeadPicker(made.get("head", 0), elem_id="heads", visible=context.heads)
-                idle = gr.Checkbox(made.get("idle", True), label="Blinks and gaze", info="not taken from the sound", visible=context.heads)
+                idle = gr.Checkbox(made.get("idle", True), label="Blinks and gaze", info="For life; they are not taken from the voice.", visible=context.heads)
                 with gr.Accordion("More", open=False):
-                    level = gr.Radio(LEVEL_CHOICES, value=made.get("level", "normal"), label="How the training actors played it", elem_classes="ef-pills", elem_id="level")
+                    level = gr.Radio(LEVEL_CHOICES, value=made.get("level", "normal"), label="Acted", info="As the actors did whom the model learned from.", elem_classes="ef-pills", elem_id="level")
                     style = gr.Radio(list(context.styles), value=context.styles[0], label="Speaking style", elem_classes="ef-pills", visible=len(context.styles) > 1)
             with gr.Column(elem_classes="ef-card"), gr.Accordion("Several recordings at once", open=False):
                 gr.HTML(f'<p class="ef-hint">Up to {MOST_FILES} recordings, one after another, with the emotion and the face chosen above. You get one zip with all of them.</p>')
@@ -119,16 +119,6 @@ def build(context: Context) -> None:
                 every = gr.Button("Animate all", size="sm", elem_id="animate-all")
                 reached = Note(elem_id="several-status", elem_classes="ef-lines")
                 packed = gr.File(label="All results", visible=False, elem_id="several-zip", interactive=False)
-            with gr.Column(elem_classes="ef-card"):
-                gr.HTML('<h2 class="ef-step">Take it with you <span>the animation that is shown</span></h2>')
-                with gr.Row(elem_classes="ef-downloads"):
-                    formats = [gr.Button(label, size="sm") for label in FORMATS]
-                other_format, make = other_formats()
-                film = gr.Radio(FILM_SIZES, value=FILM_SIZES[0][1], label="Size of the MP4 video, in pixels", info="Large ones take several times as long to draw.",
-                                elem_classes="ef-pills", elem_id="film-size")
-                file = gr.File(label="Your file", visible=False, elem_id="download", interactive=False)
-                share = gr.Button("Copy a link to the settings of this face", size="sm", elem_id="share")
-                echo = Note(opening.get("echo", ""), elem_id="echo")
 
     source.change(_shown_for, source, [other_box, named, mix], queue=False, show_progress="hidden", api_visibility="private")
     controls = [speech, source, other, named, mix, intensity, level, style, head, idle, reference]
@@ -148,11 +138,7 @@ def build(context: Context) -> None:
     outdated = dict(fn=None, inputs=controls, outputs=None, js=_COMPARE, queue=False, show_progress="hidden", api_visibility="private")
     gr.on([control.change for control in controls], **outdated)
     player.face_ready(**outdated)
-    for button, suffix in zip(formats, FORMATS.values()):
-        finished = button.click(_finish(context), [director, directing], None, show_progress_on=file, concurrency_limit=1, concurrency_id="model", api_visibility="private")
-        runs += [finished, finished.success(exporter(context, suffix), [film, other_format], file, concurrency_limit=2, concurrency_id="export", api_visibility="private")]
-    finished = make.click(_finish(context), [director, directing], None, show_progress_on=file, concurrency_limit=1, concurrency_id="model", api_visibility="private")
-    runs += [finished, finished.success(exporter(context), [film, other_format], file, concurrency_limit=2, concurrency_id="export", api_visibility="private")]
+    runs += downloads.connect(context, first=_finish(context), inputs=[director, directing])
     together = animate_all(context, job=PLAYER, suffixes=FORMATS, options=_options, keep=_keeper(context))
     runs.append(every.click(together, [files, kind, *controls[1:]], [reached, history, packed], show_progress_on=reached, concurrency_limit=1, concurrency_id="model",
                             api_visibility="private"))
@@ -214,7 +200,9 @@ def remember(context: Context, request: gr.Request, animation: Animation, made: 
     context.sessions.keep(visit, animation, name)
     packed, sound = context.sessions.result(visit, ".efp"), sound_file(context, request, animation)
     shown = show(animation, packed, sound=sound, made={**made, "entry": name})
-    outputs = (shown, *feeling_shown(animation), echo_of(animation), None, gr.update(value=None, visible=False), None)
+    heard = animation.settings.get("emotion", "speech") not in animation.emotion_names  # what was chosen needs no correction
+    outputs = (shown, *feeling_shown(animation), echo_of(animation), gr.update(value=None, visible=heard and len(context.emotions) > 1),
+               gr.update(value=None, visible=False), None)
     result = Result(name, label_of(animation), outputs, (packed, Path(sound)))
     context.sessions.remember(visit, result)
     return result
@@ -295,39 +283,6 @@ def stopper(context: Context, *jobs: str) -> Callable:
         return "Stopped."
 
     return stop
-
-
-def other_formats() -> tuple[gr.Dropdown, gr.Button]:
-    """The formats that have no button of their own, and the button that makes the one chosen."""
-    with gr.Row(elem_classes="ef-downloads"):
-        chosen = gr.Dropdown(OTHER_FORMATS, value=OTHER_FORMATS[0][1], label="For other programs", elem_classes="ef-other-format", scale=3, min_width=180)
-        make = gr.Button("Make this file", size="sm", scale=1)
-    return chosen, make
-
-
-def exporter(context: Context, suffix: str = "") -> Callable:
-    """What makes the file of a button: of the format ``suffix``, or else of the one chosen among ``OTHER_FORMATS``."""
-
-    def export(film, other_format, request: gr.Request, progress=gr.Progress()):
-        from ..export import save
-        from .share import write_page
-
-        with plain_errors():
-            stages = Stages(progress, context.sessions.start(visitor(request), "download"))
-            animation, ending = context.sessions.kept(visitor(request)), suffix or other_format
-            path = context.sessions.named_result(visitor(request), f"emoface-{animation.emotion}{ending}")
-            options = {"size": film_size(film)} if ending == ".mp4" else {}
-            write_page(animation, path) if ending == ".html" else save(animation, path, progress=stages, cancel=stages.cancelled, **options)
-            return gr.update(value=str(path), visible=True)
-
-    return export
-
-
-def film_size(choice: str) -> tuple[int, int]:
-    """(width, height) in pixels of one of ``FILM_SIZES``; anything else is the first of them."""
-    known = [value for _, value in FILM_SIZES]
-    width, height = (choice if choice in known else known[0]).split("x")
-    return int(width), int(height)
 
 
 def linked_curve(text: str | None, emotions: Sequence[str]) -> list | None:

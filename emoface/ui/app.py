@@ -11,13 +11,15 @@ from typing import Any
 import gradio as gr
 
 from . import animate, api, cross, importance, live
-from .context import Context
+from .context import EXAMPLES, Context
 from .engine import Engine
-from .header import ABOUT, device_name, header
+from .header import device_name, header
 from .hosts import host_check
 from .live_socket import live_route
-from .player import HERE, PLOTLY_3D_URL
+from .player import HERE, LOOK_URL, PLOTLY_3D_URL, static_url
 from .sessions import visitor
+from .share import look_files
+from .texts import LANGUAGES, about, texts_route, translate_script
 from .theme import CSS, theme
 
 UPLOAD_LIMIT = "200mb"
@@ -73,9 +75,9 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
                 animate.build(context)
             with gr.Tab("Live", id="live") as tab:
                 live.build(context, tab)
-            with gr.Tab("Cross-reconstruction", id="cross"):
+            with gr.Tab("Swap", id="cross"):
                 cross.build(context)
-            with gr.Tab("Region importance", id="importance"):
+            with gr.Tab("Explain", id="importance"):
                 importance.build(context)
             if study is not None:
                 with gr.Tab("Study", id="study"):
@@ -83,7 +85,8 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
 
                     build_study(study)
             with gr.Tab("About", id="about"):
-                gr.Markdown(ABOUT, elem_classes="ef-about")
+                for language in ("en", *LANGUAGES):  # the style sheet shows the one of the page's language
+                    gr.Markdown(about(language), elem_classes=["ef-about", f"ef-in-{language}"])
         api.build(context)
         page.load(_arrive(context), None, None, queue=False, show_progress="hidden", api_visibility="private")
         page.unload(_leave(context))
@@ -109,6 +112,13 @@ def launch_options(page: gr.Blocks, *, study: bool = False) -> dict[str, Any]:
     """What belongs to ``launch`` of a page of :func:`build_app` in Gradio 6: looks, limits, the socket of the tab Live and the tools for agents.
     ``study``: raters come to this page."""
     # Gradio's check that the page answers gives up after 3 s, which a busy machine may need: _frontend=False leaves it out.
-    return dict(_frontend=False, theme=theme(), css=CSS, head=PRELOAD + RECORDING + (STUDY if study else ""), max_file_size=UPLOAD_LIMIT, state_session_capacity=SESSION_STATES,
-                enable_monitoring=False, app_kwargs={"middleware": host_check(), "routes": [live_route(page.emoface)]},
+    return dict(_frontend=False, theme=theme(), css=CSS, head=PRELOAD + (_opening() if page.emoface.opening else "") + translate_script() + RECORDING + (STUDY if study else ""), max_file_size=UPLOAD_LIMIT, state_session_capacity=SESSION_STATES,
+                enable_monitoring=False, app_kwargs={"middleware": host_check(), "routes": [live_route(page.emoface), texts_route()]},
                 mcp_server=find_spec("mcp") is not None, root_path=os.environ.get("GRADIO_ROOT_PATH") or None)
+
+
+def _opening() -> str:
+    """The same for the face that the page opens with: else it is asked for only when Gradio has built the page."""
+    files = [EXAMPLES / "animate.efp", EXAMPLES / "narrator.wav"]
+    addresses = [*map(static_url, files), *(f"{LOOK_URL}{name}.efl" for name in look_files(files[0].read_bytes()))]
+    return "".join(f'<link rel="preload" as="fetch" crossorigin href="{address.lstrip("/")}">' for address in addresses)

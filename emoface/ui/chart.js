@@ -33,6 +33,14 @@ async function faces() {
   await Promise.race([Promise.all(wanted), new Promise(done => setTimeout(done, Math.max(0, deadline - Date.now())))]);
 }
 
+/** The texts of a figure in the page's language, before Plotly makes room for them. */
+function spoken({ data, layout }) {
+  const say = part => Array.isArray(part) ? part.map(say) : emoface.say(part);
+  const axis = one => one?.title ? { ...one, title: { ...one.title, text: say(one.title.text) } } : one;
+  const said = trace => Object.fromEntries(Object.entries(trace).map(([key, part]) => [key, ['name', 'text', 'x', 'y'].includes(key) ? say(part) : key === 'colorbar' ? axis(part) : part]));
+  return { data: data.map(said), layout: { ...layout, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis) } };
+}
+
 async function show(value) {
   part('title').textContent = value?.title || '';
   part('note').textContent = value?.note || '';
@@ -44,12 +52,13 @@ async function show(value) {
     window.Plotly?.purge(plot);
     return;
   }
-  plot.setAttribute('aria-label', value.title + '. ' + value.summary);
+  plot.setAttribute('aria-label', emoface.say(value.title) + '. ' + emoface.say(value.summary));
   try {
     await faces();
     await loadLibrary(served(props.plotly_url));
     if (drawn !== value || plot.clientWidth === 0) return;
-    await window.Plotly.react(plot, value.figure.data, themed({ ...value.figure.layout, height: value.height, width: plot.clientWidth }), { displayModeBar: false, responsive: false });
+    const figure = spoken(value.figure);
+    await window.Plotly.react(plot, figure.data, themed({ ...figure.layout, height: value.height, width: plot.clientWidth }), { displayModeBar: false, responsive: false });
     if (!drawn?.figure) return window.Plotly.purge(plot);   // taken back meanwhile
     if (following) {
       plot.removeAllListeners?.('plotly_click');
@@ -73,5 +82,6 @@ new ResizeObserver(() => {
   show(drawn);
 }).observe(part('area'));
 new MutationObserver(() => { if (drawn) show(drawn); }).observe(document.body, { attributes: true, attributeFilter: ['class'] });   // light <-> dark
+window.addEventListener('emoface:language', () => { if (drawn) show(drawn); });
 watch('value', () => show(props.value));
 show(props.value);

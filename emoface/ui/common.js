@@ -1,5 +1,6 @@
 // Shared by every component of the page; put in front of each component's own script by Python.
 const emoface = (window.emoface ??= { libraries: {}, players: {}, faces: {} });
+emoface.say ??= text => text;   // translate.js knows more
 
 /** Address of a file served by Gradio, also behind a root path. */
 const served = path => ((window.gradio_config && window.gradio_config.root) || '') + path;

@@ -30,8 +30,8 @@ class Example:
         return str(EXAMPLES / self.file)
 
 
-SPEECH_EXAMPLES = (Example("Narrator", "narrator.wav"), Example("Angry voice", "angry.wav"), Example("Happy voice", "happy.wav"),
-                   Example("Sad voice", "sad.wav"), Example("Fearful voice", "fearful.wav"))
+SPEECH_EXAMPLES = (Example("Narrator", "narrator.wav"), Example("Angry", "angry.wav"), Example("Happy", "happy.wav"),
+                   Example("Sad", "sad.wav"), Example("Fearful", "fearful.wav"))
 
 
 @dataclass(frozen=True)

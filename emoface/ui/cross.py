@@ -1,4 +1,4 @@
-"""Tab *Cross-reconstruction*: the words of two recordings with the emotion of either, four faces side by side."""
+"""Tab *Swap*, the paper's cross-reconstruction: the words of two recordings with the emotion of either, four faces side by side."""
 
 from __future__ import annotations
 
@@ -19,22 +19,20 @@ from .player import FacePlayer
 from .sessions import visitor
 
 PLAYER = "cross"
+LEAD = ("Two recordings, taken apart and put together again (cross-reconstruction): each row speaks the same words, each column wears the same emotion. "
+        "Lips agree along a row, brows and cheeks along a column.")
 HOW = "Use Hear below the faces to switch between the two recordings; the others speak on in silence."
 
 
 def build(context: Context) -> None:
-    gr.Markdown("Two recordings, taken apart and put together again. Every **row** speaks the same words, every **column** wears the same "
-                "emotion. Where letters match, a recording is rebuilt from its own parts; where they differ, the emotion comes from the "
-                "*other* recording. If content and emotion are really separate, lips agree along a row, and brows and cheeks along a column.",
-                elem_classes="ef-lead")
     opening = load_opening("cross") if context.opening else {}
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
             player = FacePlayer(opening.get("player"), player_id=PLAYER, count=4, elem_id="cross-player",
                                 empty="Give two recordings, then press Swap emotions. Four faces appear here.")
             go, stop, status = action("Swap emotions", elem_id="cross-go", status_id="cross-status")
+            gr.HTML(f'<p class="ef-lead">{LEAD}</p>')
             echo = Note(opening.get("echo", HOW), elem_id="cross-echo")
-            plot = ChartView(opening.get("plot"), elem_id="cross-plot")
         with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
                 step(1, "Recording A")
@@ -45,10 +43,12 @@ def build(context: Context) -> None:
                 examples = gr.Button("Try a happy and an angry voice", size="sm", elem_id="cross-example")
             with gr.Column(elem_classes="ef-card"):
                 step(3, "Face")
-                level = gr.Radio(LEVEL_CHOICES, value="normal", label="How the training actors played it", elem_classes="ef-pills")
+                level = gr.Radio(LEVEL_CHOICES, value="normal", label="Acted", info="As the actors did whom the model learned from.", elem_classes="ef-pills")
                 style = gr.Radio(list(context.styles), value=context.styles[0], label="Speaking style", elem_classes="ef-pills", visible=len(context.styles) > 1)
                 with gr.Accordion("Choose a head", open=False, visible=context.heads):
                     head = HeadPicker(0)
+    with gr.Column(elem_classes="ef-wide"):
+        plot = ChartView(opening.get("plot"), elem_id="cross-plot")
 
     job = dict(fn=_cross(context), inputs=[a, b, level, style, head], outputs=[player, plot, status, echo], show_progress_on=player,
                concurrency_limit=1, concurrency_id="model", api_visibility="private")

@@ -103,7 +103,7 @@ function show() {
     pen.beginPath(); pen.moveTo(inset, toY(strength)); pen.lineTo(W - inset, toY(strength)); pen.stroke();
   }
   pen.fillStyle = text;
-  pen.fillText('whole', inset + 2, toY(1) - 3);
+  pen.fillText(emoface.say('whole'), inset + 2, toY(1) - 3);
   for (const [name, shares] of Object.entries(value.heard)) {   // what was heard in the voice, thin
     pen.strokeStyle = value.colors[name];
     pen.globalAlpha = 0.45;

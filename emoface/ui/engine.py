@@ -36,6 +36,15 @@ class Engine:
                 self._pipeline = self._build()
             return self._pipeline
 
+    def warm_up(self, speech: str) -> None:
+        """Load the pipeline and make one face, thrown away: the first visitor's takes three times as long as the second's else.
+
+        Where a Space lends GPUs there is nothing to keep warm.
+        """
+        pipeline = self.pipeline
+        if not self.lent:
+            pipeline(speech, idle=True)
+
     @property
     def lent(self) -> bool:
         """Whether the GPU is lent per call."""

@@ -1,4 +1,4 @@
-"""The head of the page and the text of the tab About."""
+"""The head of the page."""
 
 from __future__ import annotations
 
@@ -26,40 +26,3 @@ def device_name(device: Any) -> str:
 
     device = torch.device(device)
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-
-
-ABOUT = f"""
-## What this is
-
-EmoFace turns a recording of speech into a moving 3D head. Two branches listen to the same sound: the **content** branch hears *what* is said and
-moves lips and jaw; the **emotion** branch hears *how* it is said and moves brows, eyes and cheeks. A Mesh Attention network decides, for every
-point of the face and every moment, how much to take from each. Because the branches are separate, the emotion of one recording can be put on the
-words of another: that is *cross-reconstruction*.
-
-It follows the paper [EmoFace: Emotion-Content Disentangled Speech-Driven 3D Talking Face Animation]({PAPER}) (arXiv 2408.11518). Another paper
-has nearly the same name (arXiv 2407.12501, with a MetaHuman rig); it is not the one followed here. The authors of the paper have not published code;
-this implementation is independent of them.
-
-## What it cannot do
-
-* It shows what a voice *sounds like*, which is not what a person feels. Do not use it to judge people.
-* It was trained on English speech, mostly acted emotions. Other languages move the lips plausibly, not exactly.
-* The tongue is not predicted, blinks and gaze are an optional layer that is not taken from the sound, and there is no head motion.
-* One voice at a time: music, crowds and two people talking at once confuse it.
-* The emotions of acted recordings were modelled from measured facial action units; real lips come from one speaker.
-
-## Privacy
-
-Recordings are processed on the machine that runs this page. Results are deleted when you close
-it, recordings ten minutes later; nothing is shared between visitors.
-
-## Licences
-
-| part | licence |
-|---|---|
-| program | Apache-2.0 |
-| trained weights | CC BY-NC-SA 4.0 (because of the RAVDESS recordings they learned from): not for commercial use |
-| head and its shapes | CC0 1.0, from the MakeHuman community |
-| speech encoder | MIT, OpenAI Whisper |
-| example recordings | LibriVox (public domain); CREMA-D, actors 1001 and 1002 (ODbL) |
-"""

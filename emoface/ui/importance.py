@@ -1,4 +1,4 @@
-"""Tab *Region importance*: where, when and for which emotion the face moves."""
+"""Tab *Explain*, the paper's region importance: where, when and for which emotion the face moves."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from .player import FacePlayer
 from .sessions import visitor
 
 PLAYER = "importance"
-LEAD = """At every moment the model decides, for every point of the face, how much to listen to the *emotion* in the voice and how much to the
-*words*. **Left**: that decision, the attention weight, from 0 (words only) to 1 (emotion only). **Right**: how many millimetres the emotion moves
-each point. Grey points hardly move, so their weight means nothing. Choose the view *Branches* to see what either branch would do alone."""
+LEAD = ("For every point of the face and every moment, the model decides how much to listen to the emotion in the voice and how much to the words. "
+        "Left: that decision, from 0, words only, to 1, emotion only. Right: how far the emotion moves each point. Grey points hardly move. "
+        "The view Branches shows what either would do alone.")
 
 
 def build(context: Context) -> None:
-    gr.Markdown(LEAD, elem_classes="ef-lead")
     opening = load_opening("importance") if context.opening else {}
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
             player = FacePlayer(opening.get("player"), player_id=PLAYER, count=2, elem_id="importance-player",
                                 empty="Record or upload speech, then press Show what matters.")
             go, stop, status = action("Show what matters", elem_id="importance-go", status_id="importance-status")
+            gr.HTML(f'<p class="ef-lead">{LEAD}</p>')
             felt = Note(opening.get("felt", ""), elem_id="importance-felt")
-            timeline = ChartView(opening.get("timeline"), elem_id="region-time")
         with gr.Column(scale=4, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
                 step(1, "Speech")
@@ -41,14 +40,16 @@ def build(context: Context) -> None:
                 step(2, "Emotion")
                 source = gr.Radio([("From this speech", "speech"), ("A named emotion", "named")], value="speech", label="Where the emotion comes from", elem_classes="ef-pills")
                 named = emotion_choice(context, "angry")
-                level = gr.Radio(LEVEL_CHOICES, value="normal", label="How the training actors played it", elem_classes="ef-pills")
+                level = gr.Radio(LEVEL_CHOICES, value="normal", label="Acted", info="As the actors did whom the model learned from.", elem_classes="ef-pills")
                 with gr.Accordion("Choose a head", open=False, visible=context.heads):
                     head = HeadPicker(0)
+    with gr.Column(elem_classes="ef-wide"):
+        timeline = ChartView(opening.get("timeline"), elem_id="region-time")
     with gr.Row(equal_height=False, elem_classes="ef-two"):
         with gr.Column(min_width=320):
             bars = ChartView(opening.get("bars"), elem_id="region-bars")
-        with gr.Column(min_width=320, visible=len(context.emotions) > 1):
-            compare = gr.Button("Compare all emotions on this speech", elem_id="compare")
+        with gr.Column(min_width=320, visible=len(context.emotions) > 1, elem_classes="ef-card"):
+            compare = gr.Button("Compare all emotions on this speech", elem_id="compare", size="sm", elem_classes="ef-small")
             compared = Note(opening.get("compared", ""), elem_id="compared")
             comparison = ChartView(opening.get("comparison") or plots.no_comparison(), elem_id="comparison")
 

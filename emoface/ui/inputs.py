@@ -11,12 +11,17 @@ from .context import SPEECH_EXAMPLES, Context, Example
 from .engine import MAX_SECONDS
 from .sessions import visitor
 
-LEVEL_CHOICES = [("Normal", "normal"), ("Strong", "strong")]
+LEVEL_CHOICES = [("Normally", "normal"), ("Strongly", "strong")]
 
 
 def step(number: int, title: str) -> gr.HTML:
     """A numbered heading of a card; for fixed texts only."""
-    return gr.HTML(f'<h2 class="ef-step">{number}&ensp;{title}</h2>')
+    return gr.HTML(f'<h2 class="ef-step"><b>{number}</b>{title}</h2>')
+
+
+def heading(title: str, aside: str) -> gr.HTML:
+    """The heading of a card with a few words beside it; for fixed texts only."""
+    return gr.HTML(f'<h2 class="ef-step">{title} <span>{aside}</span></h2>')
 
 
 def recording(context: Context, label: str, *, limit: float = MAX_SECONDS, elem_id: str | None = None) -> gr.Audio:

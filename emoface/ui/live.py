@@ -14,6 +14,7 @@ from ..curve import MOST_INTENSE
 from ..export.pack import Panel, Track, View, write_pack
 from . import animate
 from .context import Context
+from .downloads import Downloads
 from .engine import plain_errors
 from .heads import HeadPicker
 from .inputs import LEVEL_CHOICES, Note, emotion_choice, step
@@ -66,6 +67,9 @@ def build(context: Context, tab: gr.Tab) -> None:
             player = FacePlayer(None, player_id=PLAYER, elem_id="live-player", empty="The face appears here.")
             speaker = Live(off=why_off(context), elem_id="live")
             felt = Note(elem_id="live-felt")
+            with gr.Column(elem_classes="ef-card ef-take"):
+                downloads = Downloads("your latest take", elem_id="live-download")
+                echo = Note(elem_id="live-echo")
         with gr.Column(scale=5, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card"):
                 step(1, "Emotion")
@@ -75,18 +79,11 @@ def build(context: Context, tab: gr.Tab) -> None:
                 intensity = gr.Slider(0, MOST_INTENSE, value=1, step=0.05, label="Strength", info="0: no expression · 1: as heard · 1.5: more", elem_id="live-intensity")
                 gr.HTML('<p class="ef-hint">All of these may be changed while you speak.</p>')
             with gr.Column(elem_classes="ef-card"):
-                gr.HTML('<h2 class="ef-step">2&ensp;Face <span>for the next take</span></h2>')
+                step(2, "Face <span>for the next take</span>")
                 head = HeadPicker(0, elem_id="live-heads", visible=context.heads)
-                idle = gr.Checkbox(True, label="Blinks and gaze", info="not taken from the sound", visible=context.heads)
-                level = gr.Radio(LEVEL_CHOICES, value="normal", label="How the training actors played it", elem_classes="ef-pills")
-            with gr.Column(elem_classes="ef-card"):
-                gr.HTML('<h2 class="ef-step">Take it with you <span>your latest take</span></h2>')
-                with gr.Row(elem_classes="ef-downloads"):
-                    formats = [gr.Button(label, size="sm") for label in animate.FORMATS]
-                other_format, make = animate.other_formats()
-                film = gr.Radio(animate.FILM_SIZES, value=animate.FILM_SIZES[0][1], label="Size of the MP4 video, in pixels", elem_classes="ef-pills")
-                file = gr.File(label="Your file", visible=False, elem_id="live-download", interactive=False)
-                echo = Note(elem_id="live-echo")
+                idle = gr.Checkbox(True, label="Blinks and gaze", info="For life; they are not taken from the voice.", visible=context.heads)
+                with gr.Accordion("More", open=False):
+                    level = gr.Radio(LEVEL_CHOICES, value="normal", label="Acted", info="As the actors did whom the model learned from.", elem_classes="ef-pills")
 
     source.change(lambda chosen: (gr.update(visible=chosen != "speech"), gr.update(visible=chosen == "both")), source, [named, mix], queue=False,
                   show_progress="hidden", api_visibility="private")
@@ -96,9 +93,7 @@ def build(context: Context, tab: gr.Tab) -> None:
     tab.select(_rest(context), head, player, show_progress="hidden", concurrency_limit=2, api_visibility="private").then(**told)
     head.change(_rest(context), head, player, show_progress="hidden", concurrency_limit=2, api_visibility="private")
     speaker.change(_fetch(context), speaker, [player, felt, echo], show_progress_on=player, api_visibility="private")
-    for button, suffix in zip(formats, animate.FORMATS.values()):
-        button.click(animate.exporter(context, suffix), [film, other_format], file, concurrency_limit=2, concurrency_id="export", api_visibility="private")
-    make.click(animate.exporter(context), [film, other_format], file, concurrency_limit=2, concurrency_id="export", api_visibility="private")
+    downloads.connect(context)
 
 
 def _rest(context: Context) -> Callable:

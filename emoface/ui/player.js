@@ -7,7 +7,7 @@ const find = selector => element.querySelector(selector);
 const root = find('.efp'), stage = find('.efp-stage'), panelBox = find('.efp-panels'), message = find('.efp-message');
 const audio = find('audio'), seekBar = find('.efp-seek'), playButton = find('.efp-play'), soundButton = find('.efp-sound');
 const GREY = [188 / 255, 188 / 255, 192 / 255];
-const FRONT = { eye: { x: 0, y: -2.3, z: 0.14 }, center: { x: 0, y: 0, z: 0.05 }, up: { x: 0, y: 0, z: 1 }, projection: { type: 'orthographic' } };
+const FRONT = { eye: { x: 0, y: -2.3, z: 0.19 }, center: { x: 0, y: 0, z: 0.1 }, up: { x: 0, y: 0, z: 1 }, projection: { type: 'orthographic' } };
 const REACH = 2.7;   // half the edge of the scene's cube, in radii of the head: shoulders and long hair have room in it
 // Ends and middle of the "plasma" colour map: ordered by lightness, and far from skin and grey.
 const PLASMA = [[13, 8, 135], [84, 2, 163], [139, 10, 165], [185, 50, 137], [219, 92, 104], [244, 136, 73], [254, 188, 43], [240, 249, 33]];
@@ -596,7 +596,7 @@ function hear(index, seconds = 0) {
 }
 function markHeard() {
   const index = Number(find('.efp-track').value) || 0;
-  for (const panel of scene.panels) panel.caption.parentElement.classList.toggle('silent', scene.sounds.length > 1 && panel.sound !== index);
+  for (const panel of scene.panels) panel.caption.parentElement.classList.toggle('heard', scene.sounds.length > 1 && panel.sound === index);
 }
 
 function enable(on) {

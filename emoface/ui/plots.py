@@ -74,11 +74,11 @@ def emotion_timeline(animation: Animation, *, follows: str) -> Chart:
     parts.append(("Others", 1 - sum(values for _, values, _ in parts), "#b9b4ae"))
     data = [{"type": "scatter", "mode": "lines", "stackgroup": "one", "groupnorm": "percent", "name": name,
              "x": seconds.tolist(), "y": _numbers(values), "line": {"width": 0}, "hovertemplate": "%{y:.0f} %", "fillcolor": color} for name, values, color in parts]
-    layout = {"margin": {"l": 8, "r": 8, "t": 4, "b": 34}, "xaxis": _time_axis(animation.duration), "hovermode": "x",
-              "yaxis": {"range": [0, 100], "ticksuffix": " %", "nticks": 4}, "showlegend": True, "legend": {"orientation": "h", "y": 1.15, "traceorder": "normal"}}
+    layout = {"margin": {"l": 8, "r": 8, "t": 40, "b": 34}, "xaxis": _time_axis(animation.duration), "hovermode": "x",
+              "yaxis": {"range": [0, 100], "ticksuffix": " %", "nticks": 4}, "showlegend": True, "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "traceorder": "normal"}}
     dominant = [animation.emotion_names[i] for i in track.argmax(axis=1)]
     spans = [name for i, name in enumerate(dominant) if i == 0 or name != dominant[i - 1]]
-    summary = "In order of time the strongest emotion is " + ", then ".join(spans[:8]) + "."
+    summary = "Over time the strongest emotion is: " + " · ".join(spans[:8]) + "."
     return Chart("Emotion over time", data, layout, summary, note="Click to jump there.", height=230, follows=follows)
 
 
@@ -103,14 +103,12 @@ def region_bars(animation: Animation) -> Chart:
     effect = [animation.emotion_effect_mm[:, i].mean() for i in members.values()]
     weight = [animation.emotion_importance[:, i][moving[:, i]].mean() if moving[:, i].any() else None for i in members.values()]
     data = [{"type": "bar", "orientation": "h", "y": list(members), "x": _numbers(effect, 2), "marker": {"color": EMOTION},
-             "customdata": [["still" if w is None else f"{w:.2f}"] for w in weight],
-             "hovertemplate": "%{y}: %{x:.2f} mm, weight %{customdata[0]}<extra></extra>",
-             "text": [f"{e:.2f} mm, weight {'–' if w is None else f'{w:.2f}'}" for e, w in zip(effect, weight)], "textposition": "outside", "cliponaxis": False}]
-    layout = {"margin": {"l": 8, "r": 140, "t": 4, "b": 30}, "bargap": 0.3, "xaxis": {"title": {"text": "mm, mean over the clip"}, "rangemode": "tozero", "nticks": 5},
+             "hoverinfo": "skip", "text": [f"{e:.1f} mm · {'still' if w is None else f'{100 * w:.0f} %'}" for e, w in zip(effect, weight)], "textposition": "outside", "cliponaxis": False}]
+    layout = {"margin": {"l": 8, "r": 110, "t": 4, "b": 30}, "bargap": 0.3, "xaxis": {"title": {"text": "mm, mean over the clip"}, "rangemode": "tozero", "nticks": 5},
               "yaxis": {"autorange": "reversed", "showgrid": False}}
     best = list(members)[int(np.argmax(effect))]
     return Chart("Which parts emotion moves most", data, layout, f"{best} moves most, {max(effect):.1f} millimetres on average.", height=370,
-                 note="Bars: movement by the emotion branch. Weight: how much the model listens to it there, 0 to 1; – where nothing moves.")
+                 note="How far the emotion moves each part, and how much the model listens to the emotion there, in percent.")
 
 
 def no_comparison() -> Chart:
@@ -124,14 +122,13 @@ def emotion_comparison(runs: Mapping[str, Animation]) -> Chart:
     members = {n: i for n, i in region_members(first).items() if n not in ("Ears", "Neck", "Scalp")}
     table = np.array([[run.emotion_effect_mm[:, index].mean() for index in members.values()] for run in runs.values()])
     share = 100 * table / np.maximum(table.max(axis=1, keepdims=True), 1e-9)  # each row by its own: one strong emotion would darken all others
-    data = [{"type": "heatmap", "x": list(members), "y": [f"{name.capitalize()}, up to {row.max():.1f} mm" for name, row in zip(runs, table)],
-             "z": _numbers(share, 0), "customdata": _numbers(table, 2), "colorscale": PLASMA, "zmin": 0, "zmax": 100,
-             "colorbar": {"title": {"text": "% of the row"}, "thickness": 12, "outlinewidth": 0},
+    data = [{"type": "heatmap", "x": list(members), "y": [f"{name.capitalize()} · {row.max():.1f} mm" for name, row in zip(runs, table)],
+             "z": _numbers(share, 0), "customdata": _numbers(table, 2), "colorscale": PLASMA, "zmin": 0, "zmax": 100, "showscale": False,
              "hovertemplate": "%{y}, %{x}: %{customdata:.2f} mm<extra></extra>"}]
-    layout = {"margin": {"l": 8, "r": 8, "t": 6, "b": 8}, "xaxis": {"showgrid": False, "tickangle": -35}, "yaxis": {"autorange": "reversed", "showgrid": False}}
-    words = "; ".join(f"{name}: {list(members)[int(np.argmax(row))].lower()}" for name, row in zip(runs, table))
+    layout = {"margin": {"l": 8, "r": 8, "t": 6, "b": 8}, "xaxis": {"showgrid": False, "tickangle": -45, "dtick": 1}, "yaxis": {"autorange": "reversed", "showgrid": False}}
+    words = " · ".join(f"{name}: {list(members)[int(np.argmax(row))].lower()}" for name, row in zip(runs, table))
     return Chart(_COMPARISON, data, layout, f"Part of the face that moves most: {words}.", height=330,
-                 note="Rows: emotions, each coloured from 0 to its own largest movement. Columns: parts of the face.")
+                 note="Bright: the parts that this emotion moves most, up to the millimetres beside its name. Dark: those that it leaves alone.")
 
 
 def column_displacement(grid: Sequence[Sequence[Animation]]) -> Chart:
@@ -144,8 +141,8 @@ def column_displacement(grid: Sequence[Sequence[Animation]]) -> Chart:
         gap = 1e3 * np.linalg.norm(left.vertices[:, :skin] - right.vertices[:, :skin], axis=2).mean(axis=0)
         data.append({"type": "bar", "orientation": "h", "name": name, "y": list(members), "x": _numbers([gap[i].mean() for i in members.values()], 2),
                      "marker": {"color": color}, "hovertemplate": "%{y}: %{x:.2f} mm<extra></extra>"})
-    layout = {"margin": {"l": 8, "r": 12, "t": 4, "b": 34}, "barmode": "group", "bargap": 0.28, "xaxis": {"title": {"text": "mm between the two emotions, mean over the clip"}, "rangemode": "tozero"},
-              "yaxis": {"autorange": "reversed", "showgrid": False}, "legend": {"orientation": "h", "y": 1.1}}
+    layout = {"margin": {"l": 8, "r": 12, "t": 40, "b": 34}, "barmode": "group", "bargap": 0.28, "xaxis": {"title": {"text": "mm, mean over the clip"}, "rangemode": "tozero"},
+              "yaxis": {"autorange": "reversed", "showgrid": False}, "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom"}}
     tops = ", ".join(f"{d['name'].lower()}: {list(members)[int(np.argmax(d['x']))].lower()} {max(d['x']):.1f} millimetres" for d in data)
     return Chart("What the emotion changed", data, layout, f"Largest difference between the columns: {tops}.", height=400,
                  note="Distance between the left and the right face of each row, part by part. Same words, other emotion.")

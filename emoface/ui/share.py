@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 
 from ..animation import Animation
+from ..export.poster import save_poster
 from ..export.shading import LIGHTS
 from ..files import atomic_path
 from ..look import FOLDER as LOOKS
@@ -21,16 +22,22 @@ from . import scenes
 from .player import HERE, SCRIPTS, script
 from .theme import CSS
 
+POSTER = (1200, 820)
+"""Pixels of the picture that the file opens with."""
 _COLORS = """:root { color-scheme: light dark; --body-text-color: #1a1a1f; --body-text-color-subdued: #66605b; --background-fill-primary: #fff; --body-background-fill: #faf9f7;
   --border-color-primary: #e6e2dd; --color-accent: #c2432f; --color-accent-soft: #ffe5de; --button-primary-background-fill: #c2432f; --button-primary-text-color: #fff; }
 @media (prefers-color-scheme: dark) { :root { --body-text-color: #ece9e6; --body-text-color-subdued: #aba5a0; --background-fill-primary: #1a1a1f; --body-background-fill: #121217;
   --border-color-primary: #37363c; } }
 body { margin: 0 auto; max-width: 900px; padding: 20px; font: 16px/1.5 system-ui, sans-serif; color: var(--body-text-color); background: var(--body-background-fill); }
-.efp { --stage-height: min(70vh, 620px); }"""
+.efp { --stage-height: min(70vh, 620px); }
+/* The face as a picture where the player's will be, until that is drawn: at once, in previews of the file, and where scripts are off. */
+#face { position: relative; }
+.poster { position: absolute; inset: 0 0 auto; z-index: 1; width: 100%; height: min(70vh, 620px); object-fit: cover; border-radius: 18px; pointer-events: none; }
+#face:has([data-state="ready"]) .poster { display: none; }"""
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
 <style>{style}</style><script>{plotly}</script></head>
-<body><h1>{title}</h1><div id="face">{player}</div><p>{about}</p>
+<body><h1>{title}</h1><div id="face"><img class="poster" src="{poster}" alt="{title}">{player}</div><p>{about}</p>
 <script>
 const files = {files};   // what the player would fetch from a server
 const ask = window.fetch.bind(window);
@@ -51,19 +58,20 @@ def write_page(animation: Animation, path: str | Path) -> Path:
         samples = np.zeros(round(animation.duration * animation.sample_rate), np.float32) if animation.audio is None else animation.audio
         soundfile.write(sound, samples, animation.sample_rate, subtype="PCM_16")
         files = {"face.efp": _data(packed), "face.wav": _data(sound.read_bytes(), "audio/wav")}
-    for name in _looks(packed):
+        poster = _data(save_poster(animation, Path(folder) / "poster.webp", size=POSTER).read_bytes(), "image/webp")
+    for name in look_files(packed):
         files[f"look/{name}.efl"] = _data((LOOKS / f"{name}.efl").read_bytes())
     title = f"{animation.settings.get('speech', 'Speech')}, animated by EmoFace"
     style = _COLORS + CSS[: CSS.index("/* Gradio")] + (HERE / "player.css").read_text("utf-8")
     with atomic_path(Path(path)) as target:
         target.write_text(_PAGE.format(
-            title=escape(title), style=style, plotly=_script((HERE / "plotly" / "plotly-gl3d.min.js").read_text("utf-8")),
+            title=escape(title), poster=poster, style=style, plotly=_script((HERE / "plotly" / "plotly-gl3d.min.js").read_text("utf-8")),
             player=(HERE / "player.html").read_text("utf-8"), about="A computed face: it shows what the voice sounds like, or what its maker chose, and no person.",
             files=_script(json.dumps(files)), script=_script(script(*SCRIPTS)), light=json.dumps(LIGHTS.tolist())), encoding="utf-8")
     return Path(path)
 
 
-def _looks(packed: bytes) -> list[str]:
+def look_files(packed: bytes) -> list[str]:
     """Names of the files of the look that a pack needs."""
     raw = gzip.decompress(packed)
     look = json.loads(raw[8 : 8 + struct.unpack("<I", raw[4:8])[0]]).get("look")

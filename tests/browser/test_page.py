@@ -1,10 +1,13 @@
 """The page in a real browser, tab by tab."""
 
+import io
 import json
 import re
 from urllib.parse import parse_qs, quote, urlsplit
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from emoface.ui.context import EXAMPLES
 from tests.browser.faces import changed, hold, picture, run_of, wait_for_face
@@ -38,7 +41,7 @@ def test_upload_animates_and_a_named_emotion_changes_the_face(open_page, sounds)
     page.get_by_label("A named emotion").check()
     page.locator("#named").get_by_label("Angry", exact=True).check()
     page.get_by_role("button", name="More").click()
-    page.locator("#level").get_by_label("Strong").check()
+    page.locator("#level").get_by_label("Strongly").check()
     page.click("#animate")
     wait_for_face(page, "animate", after=first)
     hold(page, "animate", 0.2)
@@ -128,13 +131,13 @@ def test_a_link_restores_the_settings(open_page):
     assert page.locator("#named").get_by_label("Sad", exact=True).is_checked()
     assert page.get_by_role("radio", name="Head 3").get_attribute("aria-checked") == "true"
     wait_for_text(page, "#status", "press Direct this face")
-    for tab in ("Animate", "Cross-reconstruction", "Region importance", "About"):  # none is hidden on a phone
+    for tab in ("Animate", "Swap", "Explain", "About"):  # none is hidden on a phone
         assert page.get_by_role("tab", name=tab).is_visible()
 
 
 def test_cross_reconstruction_shows_four_faces_in_step(open_page, sounds):
     page = open_page()
-    page.get_by_role("tab", name="Cross-reconstruction").click()
+    page.get_by_role("tab", name="Swap").click()
     upload(page, "#cross-a", sounds["bursts"])
     page.get_by_text("2.2 seconds.").wait_for()
     upload(page, "#cross-b", sounds["hum"])
@@ -155,7 +158,7 @@ def test_cross_reconstruction_shows_four_faces_in_step(open_page, sounds):
     assert page.locator("#cross-player figcaption").all_inner_texts() == [f"Says {c}, feels {e}" for c in "AB" for e in "AB"]
     hold(page, "cross", 0.6)
     page.locator("#cross-player .efp-track").select_option("1")
-    assert page.locator("#cross-player figure.silent").count() == 2
+    assert page.locator("#cross-player figure.heard").count() == 2
     page.wait_for_function("Math.abs(emoface.players.cross.audio.currentTime - 0.6) < 0.01")  # the other sound, at the same moment
     assert page.evaluate("emoface.players.cross.audio.paused")
     wait_for_text(page, "#cross-plot .efc-summary", "millimetres")
@@ -163,7 +166,7 @@ def test_cross_reconstruction_shows_four_faces_in_step(open_page, sounds):
 
 def test_importance_paints_compares_and_seeks(open_page, sounds, puppeteer, monkeypatch):
     page = open_page()
-    page.get_by_role("tab", name="Region importance").click()
+    page.get_by_role("tab", name="Explain").click()
     upload(page, "#importance-speech", sounds["bursts"])
     page.get_by_text("2.2 seconds.").wait_for()
     page.get_by_label("A named emotion").last.check()
@@ -204,7 +207,7 @@ def test_importance_paints_compares_and_seeks(open_page, sounds, puppeteer, monk
 
 def test_a_comparison_goes_with_its_recording(open_page, sounds):
     page = open_page()
-    page.get_by_role("tab", name="Region importance").click()
+    page.get_by_role("tab", name="Explain").click()
     upload(page, "#importance-speech", sounds["bursts"])
     page.get_by_text("2.2 seconds.").wait_for()
     page.click("#compare")
@@ -219,7 +222,7 @@ def test_a_comparison_goes_with_its_recording(open_page, sounds):
 
 def test_painted_faces_have_the_colours_of_their_bar(open_page, sounds):
     page = open_page()
-    page.get_by_role("tab", name="Region importance").click()
+    page.get_by_role("tab", name="Explain").click()
     upload(page, "#importance-speech", sounds["bursts"])
     page.get_by_text("2.2 seconds.").wait_for()
     page.get_by_label("A named emotion").last.check()
@@ -272,7 +275,7 @@ def test_a_visitor_who_leaves_takes_nothing_of_the_app_or_of_others(open_page, o
         opening = run_of(page, "animate")
         page.get_by_role("button", name="Narrator").first.click()
         wait_for_face(page, "animate", after=opening)
-        page.get_by_role("tab", name="Region importance").click()
+        page.get_by_role("tab", name="Explain").click()
         wait_for_face(page, "importance", count=2)
         upload(page, "#importance-speech", narrator)
         page.get_by_text("3.3 seconds.").last.wait_for()
@@ -286,7 +289,7 @@ def test_a_visitor_who_leaves_takes_nothing_of_the_app_or_of_others(open_page, o
     third = open_page(address=opening_server, reduced_motion="reduce")
     wait_for_face(third, "animate")
     opening = run_of(third, "animate")
-    third.get_by_role("button", name="Angry voice").first.click()
+    third.get_by_role("button", name="Angry").first.click()
     wait_for_face(third, "animate", after=opening)
 
 
@@ -294,7 +297,7 @@ def test_a_visitor_who_leaves_takes_nothing_of_the_app_or_of_others(open_page, o
 def test_the_opening_sounds_can_be_heard_from_everywhere(open_page, opening_server):
     page = open_page(address=opening_server)
     wait_for_face(page, "animate")
-    for tab, player, count in ((None, "animate", 1), ("Cross-reconstruction", "cross", 4), ("Region importance", "importance", 2)):
+    for tab, player, count in ((None, "animate", 1), ("Swap", "cross", 4), ("Explain", "importance", 2)):
         if tab:
             page.get_by_role("tab", name=tab).click()
         wait_for_face(page, player, count=count)
@@ -567,6 +570,13 @@ def test_a_shared_page_plays_from_the_disk_alone(chromium, sounds, tmp_path):
     face = puppet(load_audio(sounds["bursts"]), emotion="happy")
     face.settings["speech"] = "</script><script>window.hacked = 1</script>"
     path = write_page(face, tmp_path / "face.html")
+    context = chromium.new_context(offline=True, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    assert page.locator(".poster").is_visible()  # a face at once, and in previews that run no scripts
+    seen = np.asarray(Image.open(io.BytesIO(page.locator(".poster").screenshot())).convert("RGB"), float)
+    assert np.abs(seen - seen[5, 5]).max(axis=2).mean() > 20
+    context.close()
     context = chromium.new_context(offline=True)
     page = context.new_page()
     page.set_default_timeout(120_000)
@@ -575,6 +585,7 @@ def test_a_shared_page_plays_from_the_disk_alone(chromium, sounds, tmp_path):
     page.goto(path.as_uri())
     wait_for_face(page, "shared")
     page.wait_for_function("emoface.players.shared.audio.currentTime > 0.2")
+    assert page.locator(".poster").is_hidden()
     assert asked == [] and page.evaluate("window.hacked") is None
     hold(page, "shared", 0.2)
     quiet = picture(page, "#face")

@@ -40,7 +40,7 @@ def test_render_a_film_and_convert(files, tmp_path, capsys, talking):
 
 @pytest.mark.parametrize("suffix", [suffix for suffix in FORMATS if not suffix.startswith(".usd")])
 def test_one_command_per_format(files, tmp_path, capsys, suffix):
-    size = ("--size", "48") if FORMATS[suffix][0] == "video" else ()
+    size = ("--size", "48") if FORMATS[suffix][0] in ("video", "poster") else ()
     code, out, _ = run(capsys, "render", files / "ours.npz", "-o", tmp_path / f"a{suffix}", "--quiet", *size)
     assert code == 0 and f"a{suffix}: 12 frames" in out and (tmp_path / f"a{suffix}").stat().st_size > (5 if FORMATS[suffix][0] == "visemes" else 1000)
 

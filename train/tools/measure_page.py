@@ -70,9 +70,10 @@ def main() -> None:
         return measure(options.address, options.chromium, options.sound, options.seconds)
 
     from emoface.ui.app import build_app, launch_options
+    from emoface.ui.context import SPEECH_EXAMPLES
 
     app = build_app()
-    app.emoface.engine.pipeline  # noqa: B018 - loaded before the clock starts, as after the first visitor
+    app.emoface.engine.warm_up(SPEECH_EXAMPLES[0].path)  # as ``emoface serve`` does while nobody has clicked yet
     _, address, _ = app.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(app), "mcp_server": False})
     measure(address, options.chromium, options.sound, options.seconds)
     app.close()

@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 FLAGS = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--autoplay-policy=no-user-gesture-required"]
-TABS = {"animate": "Animate", "cross": "Cross-reconstruction", "importance": "Region importance", "about": "About"}
+TABS = {"animate": "Animate", "cross": "Swap", "importance": "Explain", "about": "About"}
 SCALE = 2
 """Taken larger and made smaller: software drawing has no smooth edges of its own."""
 MOMENT = {"animate": 1.2, "cross": 1.0, "importance": 1.9}
