@@ -48,6 +48,8 @@ class Animation:
     audio: np.ndarray | None = None
     """(n,) float32 mono speech in [-1, 1], or None."""
     sample_rate: int = 16000
+    head_angles: np.ndarray | None = None
+    """(T, 3) radians by which the head is turned where it is shown (:mod:`emoface.head_motion`), or None. ``vertices`` hold the head at rest."""
     settings: dict = field(default_factory=dict)
     """The call's settings, JSON-serialisable: model, emotion, mix, level, style, head, output, idle."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Union
 
@@ -19,6 +20,7 @@ from .device import encoder_precision, limit_threads, pick_device
 from .encoders import SpeechEncoder
 from .errors import Cancelled, EmoFaceError, ModelError
 from .head import Head, fit_blendshapes, load_head
+from .head_motion import check_amount, head_angles
 from .modeling import EmoFaceModel, Frames, stretch
 from .prosody import on_mesh_clock, prosody
 
@@ -99,6 +101,7 @@ class EmoFacePipeline:
         head: int = 0,
         output: str = "fused",
         idle: bool = False,
+        head_motion: float = 0.0,
         initial_offset: np.ndarray | None = None,
         intensity: float = 1.0,
         reference: Sound | None = None,
@@ -115,6 +118,7 @@ class EmoFacePipeline:
             level: ``"normal"`` or ``"strong"``. style: a training speaker's name; None for the default.
             head: 0 ... 23, who speaks. output: ``"fused"``, or ``"content"`` / ``"emotion"`` for one branch alone.
             idle: add blinks and small gaze shifts (never part of a measurement).
+            head_motion: how much the head turns and nods where it is shown, 0 none ... 1 as an ordinary speaker's, up to 1.5 (``Animation.head_angles``; no vertex moves).
             intensity: how much of the expression is shown: 0 the same words without feeling, 1 as the level has it, up to 1.5.
             initial_offset: (S, 3) metres, the frame before the first, for clips that do not start at rest.
             reference: a neutral recording of the person whose emotion is heard (who speaks, or who speaks in the recording given as
@@ -125,7 +129,7 @@ class EmoFacePipeline:
             EmoFaceError: something about the input; AudioError for recordings, Cancelled when ``cancel`` said so.
         """
         return self.batch(
-            [(speech, emotion)], mix=mix, level=level, style=style, head=head, output=output, idle=idle,
+            [(speech, emotion)], mix=mix, level=level, style=style, head=head, output=output, idle=idle, head_motion=head_motion,
             initial_offset=initial_offset, intensity=intensity, reference=reference, progress=progress, cancel=cancel,
         )[0]
 
@@ -163,6 +167,7 @@ class EmoFacePipeline:
         head: int = 0,
         outputs: Sequence[str],
         idle: bool = False,
+        head_motion: float = 0.0,
         initial_offset: np.ndarray | None = None,
         intensity: float = 1.0,
         reference: Sound | None = None,
@@ -174,6 +179,7 @@ class EmoFacePipeline:
             self.check_options(mix=mix, level=level, style=style, output=output, intensity=intensity)
         style = self.model.config.default_style if style is None else style
         shown = self.shown_head(head)
+        check_amount(head_motion)
         report = progress or (lambda stage, fraction: None)
 
         report("Reading the recording", 0.0)
@@ -202,6 +208,8 @@ class EmoFacePipeline:
             if isinstance(emotion, EmotionCurve) or intensity != 1.0:
                 decoded.append(self._features(speech, "neutral", heard, mix=1.0, level=level, rest=None))
         options: dict[str, Any] = dict(mix=mix, level=level, style=style, head=head, idle=idle, intensity=intensity)
+        if head_motion and shown is not None:
+            options["head_motion"] = head_motion
         settings = [{**self.describe(s.name, _echo(e), output=outputs[0], **options), **_about(s, e)} for s, e in zip(speeches, emotions)]
         if neutral is not None:
             settings = [{**given, "reference": neutral.name} for given in settings]
@@ -215,7 +223,8 @@ class EmoFacePipeline:
             for i, (speech, motion, row) in enumerate(zip(speeches, motions, rows)):
                 report("Finishing", 0.8 + 0.2 * (number * len(rows) + i) / (len(moved) * len(rows)))
                 _stop_if(cancel)
-                animations[i][output] = self.assemble(speech, motion, row, shown, idle=self._idle(speech, motion, shown) if idle else None, settings={**settings[i], "output": output})
+                animation = self.assemble(speech, motion, row, shown, idle=self._idle(speech, motion, shown) if idle else None, settings={**settings[i], "output": output})
+                animations[i][output] = self._with_head_motion(animation, head_motion) if head_motion and shown is not None else animation
         report("Done", 1.0)
         return animations
 
@@ -343,11 +352,12 @@ class EmoFacePipeline:
         config = self.model.config
         return self.model.named_emotion(config.emotion_names.index(emotion), config.level_names.index(level))
 
-    def describe(self, speech: str, emotion, *, mix: float, level: str, style: str, head: int, output: str, idle: bool, intensity: float = 1.0) -> dict:
+    def describe(self, speech: str, emotion, *, mix: float, level: str, style: str, head: int, output: str, idle: bool, intensity: float = 1.0,
+                 head_motion: float = 0.0) -> dict:
         """What ``Animation.settings`` echoes."""
         return dict(
             model=self.name, speech=speech, emotion=emotion, mix=float(mix), level=level, style=style, head=int(head), output=output,
-            idle=bool(idle), intensity=float(intensity),
+            idle=bool(idle), intensity=float(intensity), head_motion=float(head_motion),
         )
 
     def _decode(
@@ -403,6 +413,11 @@ class EmoFacePipeline:
         from .idle import idle_weights
 
         return idle_weights(len(motion["offsets"]), self.model.config.fps, seed=len(speech.samples))
+
+    def _with_head_motion(self, animation: Animation, amount: float) -> Animation:
+        """The same face on a head that turns and nods with the speech."""
+        said = on_mesh_clock(prosody(animation.audio), animation.frame_count, animation.fps)
+        return replace(animation, head_angles=head_angles(said, animation.fps, seed=len(animation.audio), amount=amount))
 
     def assemble(
         self, speech: Audio, motion: dict, row: dict, head: Head | None, *, idle: np.ndarray | None = None, settings: dict

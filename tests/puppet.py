@@ -25,7 +25,12 @@ def loudness(samples: np.ndarray, rate: int, frames: int) -> np.ndarray:
     return values / max(values.max(), 1e-9)
 
 
-def puppet(audio: Audio, *, emotion="speech", mix=1.0, level="normal", style=None, head=0, output="fused", idle=False, reference=None, intensity=1.0) -> Animation:
+def turning(frames: int, amount: float) -> np.ndarray:
+    """A head that goes from one side to the other."""
+    return np.float32(amount) * np.outer(np.linspace(-0.1, 0.1, frames), [1, 0, 0]).astype(np.float32)
+
+
+def puppet(audio: Audio, *, emotion="speech", mix=1.0, level="normal", style=None, head=0, output="fused", idle=False, head_motion=0.0, reference=None, intensity=1.0) -> Animation:
     """An Animation whose jaw follows the loudness of ``audio``."""
     shown, frames = load_head(head), int(np.ceil(30 * len(audio.samples) / audio.sample_rate))
     names = list(shown.blendshape_names)
@@ -44,8 +49,8 @@ def puppet(audio: Audio, *, emotion="speech", mix=1.0, level="normal", style=Non
         vertices=shown.pose(weights).astype(np.float32), template=shown.template, faces=shown.faces, fps=30.0, skin_count=skin, regions=shown.regions,
         blendshapes=weights, blendshape_names=shown.blendshape_names, emotion_importance=(0.2 + 0.6 * effect / max(effect.max(), 1)).astype(np.float32),
         emotion_effect_mm=effect.astype(np.float32), emotion_probabilities=probabilities, emotion_track=np.repeat(probabilities[None], frames, axis=0),
-        colors=shown.colors, audio=audio.samples, sample_rate=audio.sample_rate,
-        settings=dict(model="puppet", speech=audio.name, emotion=curve.keys() if isinstance(emotion, list) else str(emotion), mix=mix, level=level, style=style, head=head, output=output, idle=idle, intensity=intensity),
+        colors=shown.colors, audio=audio.samples, sample_rate=audio.sample_rate, head_angles=turning(frames, head_motion) if head_motion else None,
+        settings=dict(model="puppet", speech=audio.name, emotion=curve.keys() if isinstance(emotion, list) else str(emotion), mix=mix, level=level, style=style, head=head, output=output, idle=idle, head_motion=head_motion, intensity=intensity),
     )
 
 

@@ -59,6 +59,25 @@ def test_animate_writes_an_animation(model, speech, tmp_path, capsys):
         assert saved["emotion_importance"].shape == (30, int(saved["skin_count"]))
 
 
+def test_films_live_and_other_files_hold_the_speech_alone(model, speech, tmp_path, monkeypatch):
+    from emoface.cli import main
+    from emoface.pipeline import EmoFacePipeline
+
+    asked, call = [], EmoFacePipeline.__call__
+
+    def listen(self, *arguments, **options):
+        asked.append((options["idle"], options["head_motion"]))
+        return call(self, *arguments, **{**options, "idle": False})
+
+    monkeypatch.setattr(EmoFacePipeline, "__call__", listen)
+    film = (speech, "-o", tmp_path / "a.gif", "--size", "32", "--model", model, "--quiet")
+    for arguments in (film, (*film, "--no-idle", "--head-motion", "0.5"), (speech, "-o", tmp_path / "a.npz", "--model", model, "--quiet"),
+                      (speech, "-o", tmp_path / "a.csv", "--model", model, "--quiet", "--idle", "--head-motion", "1")):
+        assert run("animate", *arguments) == 0
+    assert asked == [(True, 1.0), (False, 0.5), (False, 0.0), (True, 1.0)]
+    assert run("animate", *film, "--head-motion", "9") == 2 and len(asked) == 4
+
+
 def test_other_recording_as_emotion_and_other_formats(model, speech, tmp_path):
     for name in ("face.csv", "face.glb"):
         assert run("animate", speech, "-o", tmp_path / name, "--emotion", speech, "--model", model, "--quiet") == 0

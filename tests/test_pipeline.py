@@ -136,6 +136,16 @@ def test_other_heads_move_alike(pipe, animation):
     assert np.corrcoef(a, b)[0, 1] > 0.99
 
 
+def test_head_motion_is_beside_the_face_and_moves_no_vertex(pipe, animation):
+    samples = np.random.default_rng(0).normal(0, 0.1, 16000 * 2).astype(np.float32)
+    still, turning, again = (pipe((samples, 16000), head_motion=amount) for amount in (0.0, 1.0, 1.0))
+    assert still.head_angles is None and np.array_equal(turning.vertices, still.vertices) and np.array_equal(turning.blendshapes, still.blendshapes)
+    assert turning.head_angles.shape == (turning.frame_count, 3) and np.array_equal(turning.head_angles, again.head_angles)
+    assert np.ptp(turning.head_angles, axis=0).max() > 0.01 and turning.settings["head_motion"] == 1.0
+    with pytest.raises(EmoFaceError, match="amount"):
+        pipe((samples, 16000), head_motion=2.0)
+
+
 def test_idle_adds_blinks_and_nothing_to_the_lips(pipe, animation):
     samples = np.tile(load_audio(SPEECH).samples, 4)[: 16000 * 10]
     still, idle = pipe((samples, 16000)), pipe((samples, 16000), idle=True)

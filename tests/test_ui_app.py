@@ -571,7 +571,7 @@ def test_a_link_holds_the_feeling_drawn_over_time(context, sounds):
     keys = [[0.0, {"speech": 1.0, "happy": 0.0}], [0.5, {"speech": 0.0, "happy": 0.7}]]
     *settings, curve, says = _restore(context)(as_visitor(source="named", emotion="sad", curve=json.dumps(keys)))
     assert curve == keys and settings[0] == "named" and "press Direct this face" in says
-    shown, director, directing, *_ = _direct(context)(str(sounds / "3.wav"), "named", None, "sad", 1, 1, "normal", "s1", 0, False, None, curve, as_visitor())
+    shown, director, directing, *_ = _direct(context)(str(sounds / "3.wav"), "named", None, "sad", 1, 1, "normal", "s1", 0, False, False, None, curve, as_visitor())
     assert shown["keys"] == keys == director["value"]["keys"] and directing["speech"] == str(sounds / "3.wav")
     context.sessions.end("someone")
 
@@ -615,7 +615,7 @@ def test_a_visitor_returns_to_an_earlier_animation_and_compares_two(context, sou
     from emoface.ui import animate, history, sessions
 
     def make(sound, emotion, head=0):
-        *outputs, listed, _ = animate._animate(context)(str(sounds / sound), "named", None, emotion, 1, 1, "normal", "s1", head, False, None, as_visitor())
+        *outputs, listed, _ = animate._animate(context)(str(sounds / sound), "named", None, emotion, 1, 1, "normal", "s1", head, False, False, None, as_visitor())
         return outputs, listed
 
     first, _ = make("1.wav", "happy")
@@ -655,7 +655,7 @@ def test_several_recordings_become_one_zip_and_a_bad_one_stops_none(context, sou
     from emoface.ui import animate, several
 
     made = several.animate_all(context, job="animate", suffixes={"NPZ data": ".npz"}, options=animate._options, keep=animate._keeper(context))
-    settings = ("named", None, "happy", 1, 1, "normal", "s1", 0, False, None)
+    settings = ("named", None, "happy", 1, 1, "normal", "s1", 0, False, False, None)
     files = [str(sounds / name) for name in ("1.wav", "text.wav", "2.wav")]
     steps = list(made(files, "NPZ data", *settings, as_visitor()))
     assert [step[0].splitlines()[-1] for step in steps] == ["2 to go.", "1 to go.", "0 to go.", "2 of 3 done."]
@@ -676,7 +676,7 @@ def test_several_recordings_are_stopped(context, sounds):
     from emoface.ui import animate, several
 
     made = several.animate_all(context, job="animate", suffixes={"NPZ data": ".npz"}, options=animate._options, keep=animate._keeper(context))
-    steps = made([str(sounds / "1.wav"), str(sounds / "2.wav")], "NPZ data", "speech", None, None, 1, 1, "normal", "s1", 0, False, None, as_visitor())
+    steps = made([str(sounds / "1.wav"), str(sounds / "2.wav")], "NPZ data", "speech", None, None, 1, 1, "normal", "s1", 0, False, False, None, as_visitor())
     next(steps)
     context.sessions.stop("someone", "animate")
     with pytest.raises(gr.Error, match="Stopped"):

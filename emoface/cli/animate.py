@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..curve import read_curve
 from ..errors import EmoFaceError
-from ..export import check_options
+from ..export import FORMATS, check_options, suffix_of
+from ..head_motion import MOST, check_amount
 from .common import Progress, add_clip_options, add_film_options, add_model_options, check_output, plays_sound
 
 
@@ -32,7 +33,8 @@ def add_parser(subparsers) -> None:
     add("--style", metavar="NAME", help="speaking style; the info command lists them")
     add("--head", type=int, default=0, metavar="N", help="0 (average) to 23")
     add("--branch", default="fused", choices=("fused", "content", "emotion"), help="show one branch alone")
-    add("--idle", action="store_true", help="add blinks and small eye movements")
+    add("--idle", action=argparse.BooleanOptionalAction, help="blinks and small eye movements (default: in films)")
+    add("--head-motion", type=float, metavar="AMOUNT", help=f"how much the head turns and nods: 0 not at all, 1 as people do, up to {MOST:g} (default: 1 in films, else 0)")
     add("--max-seconds", type=float, metavar="S", help="longest recording accepted (default 120)")
     add("--with-audio", action="store_true", help="keep the sound in the .npz, for films made from it (films always have it)")
     add_film_options(parser)
@@ -61,6 +63,11 @@ def _animate(arguments: argparse.Namespace) -> None:
         if arguments.emotion != "speech":
             raise EmoFaceError("Give either --emotion or --emotion-curve: the curve says which emotion is shown when.")
         curve = read_curve(arguments.emotion_curve)
+    # Films are looked at, so their face lives; everything else is measured or worked on, and holds the speech alone.
+    film = FORMATS[suffix_of(arguments.output)][1] == "save_video"
+    idle = film if arguments.idle is None else arguments.idle
+    amount = float(film) if arguments.head_motion is None else arguments.head_motion
+    check_amount(amount)
     report = Progress(quiet=arguments.quiet)
     report("Reading the recording", 0.0)
     # All that can be wrong with the input is found before the seconds that loading a model takes.
@@ -82,7 +89,8 @@ def _animate(arguments: argparse.Namespace) -> None:
         style=arguments.style,
         head=arguments.head,
         output=arguments.branch,
-        idle=arguments.idle,
+        idle=idle,
+        head_motion=amount,
         progress=report,
     )
     report(f"Writing {arguments.output.name}", 0.0)

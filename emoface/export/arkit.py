@@ -57,16 +57,19 @@ def timecode(frame: int, fps: float) -> str:
 def save_csv(animation: Animation, path: str | os.PathLike, *, fps: float | None = CSV_FPS) -> Path:
     """Writes a Live Link Face CSV; ``fps`` None keeps the animation's rate instead of resampling to 60.
 
-    Head and eye angles are 0: the speech does not say them, and gaze is in the EyeLook curves.
+    HeadYaw, HeadPitch and HeadRoll are ``head_angles`` in radians, 0 where there are none; eye angles are 0, because gaze is in the EyeLook curves.
     """
     names = _checked_names(animation)
     fps = float(fps or animation.fps)
     weights = resample(arkit_weights(animation), animation.fps, fps)
     columns = weights[:, [names.index(name[0].lower() + name[1:]) for name in CSV_NAMES]]
-    zeros, count = ",0.0000000000" * len(ROTATION_NAMES), len(CSV_NAMES) + len(ROTATION_NAMES)
+    turned = np.zeros((len(columns), len(ROTATION_NAMES)))
+    if animation.head_angles is not None:
+        turned[:, :3] = resample(animation.head_angles, animation.fps, fps)
+    count = len(CSV_NAMES) + len(ROTATION_NAMES)
     lines = [HEADER]
-    for frame, row in enumerate(columns):
-        lines.append(f"{timecode(frame, fps)},{count}," + ",".join(f"{value:.10f}" for value in row) + zeros)
+    for frame, row in enumerate(np.concatenate([columns, turned], axis=1)):
+        lines.append(f"{timecode(frame, fps)},{count}," + ",".join(f"{value:.10f}" for value in row))
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
     return Path(path)

@@ -41,5 +41,6 @@ def check_animation(animation: Animation, name: str) -> Animation:
     need(animation.colors is None or (numbers(animation.colors, count, 3) and animation.colors.dtype == np.uint8), "colours do not fit the vertices")
     need(animation.audio is None or numbers(animation.audio, None), "sound is no row of numbers")
     need(_RATES[0] <= animation.sample_rate <= _RATES[1], f"sample rate of {animation.sample_rate} Hz cannot be")
+    need(animation.head_angles is None or numbers(animation.head_angles, frames, 3), "angles of the head do not fit its frames")
     need(isinstance(animation.settings, dict) and all(isinstance(key, str) for key in animation.settings), "settings are no table")
     return animation

@@ -10,7 +10,7 @@ import json
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from ..animation import Animation
 from ..errors import Cancelled, EmoFaceError
 from ..files import atomic_path
+from ..head_motion import Neck, angles_of, quaternions
 from ..reading import check_bytes, one_sentence, read_bytes
 from . import materials
 from .basis import Basis, find_basis, rebuild
@@ -94,7 +95,7 @@ def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str = "aut
 
     ``detail``: "coarse" writes the network's own vertices, "fine" the look of an embedded head (hair, finer skin), which
     is about five times as large. How far the file's motion is from the mesh stands in the mesh's
-    ``extras.emoface.error_mm``. Sound has no place in glTF; save it beside the file. Raises EmoFaceError if it cannot be
+    ``extras.emoface.error_mm``. Where the animation has head angles, the node ``neck`` above the mesh turns it as one piece, shoulders included. Sound has no place in glTF; save it beside the file. Raises EmoFaceError if it cannot be
     written and Cancelled on request.
     """
     def step(stage: str, fraction: float) -> None:
@@ -197,10 +198,18 @@ def _document(animation: Animation, shapes: Basis, mesh: _Mesh, buffer: _Buffer,
     lowest = np.minimum(shapes.weights.min(0), 0)
     shown = {"name": "head", "primitives": primitives, "weights": lowest.tolist(),
              "extras": {"targetNames": list(shapes.names), "emoface": about}}
-    return {"asset": {"version": "2.0", "generator": "EmoFace"}, "scene": 0, "scenes": [{"nodes": [0]}],
-            "nodes": [{"name": "head", "mesh": 0}], "meshes": [shown], "materials": surfaces,
-            "animations": [{"name": "speech", "samplers": [sampler],
-                            "channels": [{"sampler": 0, "target": {"node": 0, "path": "weights"}}]}],
+    nodes: list[dict] = [{"name": "head", "mesh": 0}]
+    samplers, channels, top = [sampler], [{"sampler": 0, "target": {"node": 0, "path": "weights"}}], 0
+    head = find_head(animation.template, animation.faces)
+    if animation.head_angles is not None and head is not None:
+        pivot = np.array(Neck.of(head).pivot)
+        nodes = [{**nodes[0], "translation": (-pivot).tolist()}, {"name": "neck", "translation": pivot.tolist(), "children": [0]}]
+        samplers.append({"input": sampler["input"], "interpolation": "LINEAR", "output": buffer.accessor(quaternions(animation.head_angles))})
+        channels.append({"sampler": 1, "target": {"node": 1, "path": "rotation"}})
+        top = 1
+    return {"asset": {"version": "2.0", "generator": "EmoFace"}, "scene": 0, "scenes": [{"nodes": [top]}],
+            "nodes": nodes, "meshes": [shown], "materials": surfaces,
+            "animations": [{"name": "speech", "samplers": samplers, "channels": channels}],
             "accessors": buffer.accessors, "bufferViews": buffer.views,
             "buffers": [{"byteLength": len(buffer.data)}]}
 
@@ -259,9 +268,11 @@ def _animation(document: dict, data: bytes, name: str) -> Animation:
     faces = _in_order(template, np.concatenate(faces).astype(np.int32))
     vertices = rebuild(template, Basis(names, deltas, weights, 0, 0))
     arkit = len(names) == 52 and "jawOpen" in names
-    return animation_from_vertices(vertices, template, faces, fps=about["fps"], skin_count=about["skin_count"],
-                                   regions=region_names[region_of], colors=colors, blendshapes=weights if arkit else None,
-                                   blendshape_names=names if arkit else (), settings=about["settings"])
+    turned = [read(sampler["output"], len(weights)) for sampler in document["animations"][0]["samplers"][1:2]]
+    animation = animation_from_vertices(vertices, template, faces, fps=about["fps"], skin_count=about["skin_count"],
+                                        regions=region_names[region_of], colors=colors, blendshapes=weights if arkit else None,
+                                        blendshape_names=names if arkit else (), settings=about["settings"])
+    return replace(animation, head_angles=angles_of(turned[0])) if turned else animation
 
 
 def _in_order(template: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -31,6 +31,7 @@ import numpy as np
 
 from ..errors import EmoFaceError
 from ..files import atomic_path
+from ..head_motion import Neck, rotations
 from ..look import load_look
 
 MAGIC = b"EFP1"
@@ -57,6 +58,8 @@ class Track:
 
     vertices: np.ndarray
     heat: Mapping[str, np.ndarray] = field(default_factory=dict)
+    head_angles: np.ndarray | None = None
+    """(T, 3) of :mod:`emoface.head_motion`; the browser turns the head."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,12 @@ class View:
 
 
 def pack(tracks: Sequence[Track], views: Sequence[View], *, faces: np.ndarray, fps: float, layers: Sequence[Layer] = (),
-         colors: np.ndarray | None = None, template: np.ndarray | None = None, look: int | None = None, level: int = 4) -> bytes:
+         colors: np.ndarray | None = None, template: np.ndarray | None = None, look: int | None = None, neck: Neck | None = None, level: int = 4) -> bytes:
     """Heads of one topology and one clock -> gzip bytes in the layout above.
 
     tracks of unequal length are cut to the shortest. colors: (V, 3) uint8. template (V, 3) sets the framing, so that it
     does not depend on the clip; the first frame serves where it is missing. look is the embedded head whose finer look is
-    shown instead of the vertices themselves; the browser makes it, so the file stays as small. Raises EmoFaceError for empty input,
+    shown instead of the vertices themselves; the browser makes it, so the file stays as small. neck is where the head of tracks with angles turns. Raises EmoFaceError for empty input,
     tracks of different topology, views that name a missing track or layer, and positions that are not finite.
     """
     if not tracks or min(len(track.vertices) for track in tracks) == 0:
@@ -110,7 +113,8 @@ def pack(tracks: Sequence[Track], views: Sequence[View], *, faces: np.ndarray, f
         "centre": centre.tolist(), "radius": radius, "index_bytes": 4 if wide else 2,
         "topology": zlib.crc32(np.ascontiguousarray(faces, "<u4").tobytes()),
         "layers": [vars(layer) for layer in layers],
-        "tracks": [{"layers": {name: int(values.shape[1]) for name, values in track.heat.items()}} for track in tracks],
+        "tracks": [{"layers": {name: int(values.shape[1]) for name, values in track.heat.items()}, "turns": _turns(track, frames)} for track in tracks],
+        "neck": None if neck is None else vars(neck),
         "look": None if look is None else _look(look),
         "views": [{"label": view.label, "panels": [vars(panel) for panel in view.panels]} for view in views],
     }
@@ -131,6 +135,11 @@ def write_pack(path: str | os.PathLike, *args, **kwargs) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
     return path
+
+
+def _turns(track: Track, frames: int) -> list[list[float]] | None:
+    """The nine numbers of each frame's rotation, row by row."""
+    return None if track.head_angles is None else rotations(track.head_angles[:frames]).reshape(-1, 9).round(5).tolist()
 
 
 def _look(index: int) -> dict:

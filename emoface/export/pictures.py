@@ -13,10 +13,11 @@ import numpy as np
 
 from ..animation import Animation
 from ..files import atomic_path
+from ..head_motion import rotations
 from .camera import Camera
 from .meshes import zip_entry
 from .render import Renderer
-from .topology import find_look
+from .topology import find_look, find_neck
 
 
 def save_pictures(animation: Animation, path: str | os.PathLike, *, mesh: str = "png", size: int | tuple[int, int] = 512,
@@ -30,11 +31,12 @@ def save_pictures(animation: Animation, path: str | os.PathLike, *, mesh: str = 
     from PIL import Image
 
     renderer = Renderer(animation.faces, animation.colors, size=size, camera=camera, background=background, regions=animation.regions,
-                        template=animation.template, look=find_look(animation, detail))
+                        template=animation.template, look=find_look(animation, detail), neck=find_neck(animation))
+    turns = None if animation.head_angles is None else rotations(animation.head_angles)
     about = {"fps": animation.fps, "frames": animation.frame_count, "alpha": "straight" if background == "transparent" else None}
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
         file.writestr(zip_entry("clip.json"), json.dumps(about))
-        for frame, picture in enumerate(renderer.frames(animation.vertices, progress=progress, cancel=cancel)):
+        for frame, picture in enumerate(renderer.frames(animation.vertices, rotations=turns, progress=progress, cancel=cancel)):
             content = io.BytesIO()
             Image.fromarray(np.ascontiguousarray(picture)).save(content, "png")
             file.writestr(zip_entry(f"frames/{frame:06d}.png"), content.getvalue())

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..creases import shaded
 from ..errors import Cancelled, EmoFaceError
+from ..head_motion import Neck
 from ..look import Look
 from . import materials
 from .camera import CAMERAS, Camera, find_camera
@@ -38,13 +39,16 @@ class Renderer:
     in 0..255, or "transparent": pictures then have a fourth channel, alpha. template (V, 3) is the head that is framed and whose shadows are computed, by default the first
     frame drawn. backend is "numba", "numpy" or "auto" (numba if installed). One renderer may be used by many threads.
 
+    ``neck`` (of the head with this template) turns it by the ``rotations`` that ``frames`` is given.
+
     With a ``look`` (``emoface.look``) the vertices given are the head's own and the look is drawn: its faces, colours and
     regions replace the arguments, and colours given for a frame are painted on its skin.
     """
 
     def __init__(self, faces, colors=None, *, size: int | tuple[int, int] = (512, 512), camera: Camera | str = "front",
                  background: str | tuple[int, int, int] = "light", regions=None, template=None, backend: str = "auto",
-                 look: Look | None = None):
+                 look: Look | None = None, neck: Neck | None = None):
+        self._neck = neck
         self._look, self._own_regions = look, None if regions is None else np.asarray(regions)
         if look is not None:
             faces, colors, regions = look.faces, look.colors, look.regions
@@ -71,12 +75,12 @@ class Renderer:
             return self._draw(vertices, None if colors is None else as_colors(colors))
         return np.stack(list(self.frames(vertices, colors)))
 
-    def frames(self, vertices, colors=None, *, order=None, threads: int | None = None,
+    def frames(self, vertices, colors=None, *, rotations=None, order=None, threads: int | None = None,
                progress: Callable[[str, float], None] | None = None,
                cancel: Callable[[], bool] | None = None) -> Iterator[np.ndarray]:
         """Yields the picture of each frame of (T, V, 3) in turn; only a few are in memory at a time.
 
-        ``order`` lists the frames to draw, by default all. ``progress(stage, fraction)`` is called after each picture,
+        ``rotations`` (T, 3, 3) turn the head of each frame. ``order`` lists the frames to draw, by default all. ``progress(stage, fraction)`` is called after each picture,
         ``cancel()`` before; if true, ``Cancelled`` is raised.
         """
         vertices = np.asarray(vertices)
@@ -96,7 +100,7 @@ class Renderer:
                     if cancel is not None and cancel():
                         raise Cancelled("Stopped as asked; nothing was written.")
                     for frame in islice(following, 2 * threads - len(waiting)):
-                        waiting.append(pool.submit(self._draw, vertices[frame], colors[frame] if moving else colors))
+                        waiting.append(pool.submit(self._draw, vertices[frame], colors[frame] if moving else colors, None if rotations is None else rotations[frame]))
                     yield waiting.popleft().result()
                     if progress is not None:
                         progress("Drawing frames", (done + 1) / len(order))
@@ -115,6 +119,8 @@ class Renderer:
             if self._look is not None:
                 template = self._look.vertices(template)
             count = len(template)
+            if self._neck is not None:
+                self._shares = self._neck.shares(template)
             _check(template, self.faces)
             if self._regions is not None and len(self._regions) != count:
                 raise EmoFaceError(f"There are {count} vertices but {len(self._regions)} region names.")
@@ -130,7 +136,7 @@ class Renderer:
             self._albedo = to_linear(self._colors / np.float32(255))
             self._ready = True
 
-    def _draw(self, vertices: np.ndarray, colors: np.ndarray | None) -> np.ndarray:
+    def _draw(self, vertices: np.ndarray, colors: np.ndarray | None, rotation: np.ndarray | None = None) -> np.ndarray:
         vertices = np.ascontiguousarray(vertices, np.float32)
         self._prepare(vertices)
         folded = None
@@ -142,6 +148,8 @@ class Renderer:
             gloss = np.where(painted & (np.arange(len(vertices)) < self._look.skin_count), np.float32(-1), self._gloss)
         else:
             gloss = self._gloss
+        if rotation is not None and self._neck is not None:
+            vertices = np.ascontiguousarray(self._neck.turned(vertices, self._shares, rotation), np.float32)
         if len(vertices) != len(self._openness):
             raise EmoFaceError(f"This renderer draws {len(self._openness)} vertices, but got {len(vertices)}.")
         _check(vertices, self.faces)
@@ -152,7 +160,8 @@ class Renderer:
         normals = self._raster.vertex_normals(seen, self.faces)
         if folded is not None:
             taken, tilt = folded
-            normals, albedo = unit(normals + tilt @ self.camera.rotation().T.astype(np.float32)), shaded(albedo, taken)
+            turn = self.camera.rotation() if rotation is None else self.camera.rotation() @ rotation
+            normals, albedo = unit(normals + tilt @ turn.T.astype(np.float32)), shaded(albedo, taken)
         attributes = np.concatenate([normals, albedo, gloss[:, None], self._openness[:, None]], 1)
         attributes = np.ascontiguousarray(attributes, np.float32)
         over = [self._background, np.ones_like(self._background)] if self._clear else [self._background]

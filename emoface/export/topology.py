@@ -7,6 +7,7 @@ import numpy as np
 from ..animation import Animation
 from ..errors import EmoFaceError
 from ..head import HEAD_COUNT, Head, fit_blendshapes, load_head
+from ..head_motion import Neck
 from ..look import Look, load_look
 
 DETAILS = ("fine", "coarse")
@@ -32,6 +33,12 @@ def find_look(animation: Animation, detail: str = "fine") -> Look | None:
         raise EmoFaceError(f"There is no detail {detail!r}; choose {' or '.join(DETAILS)}.")
     head = find_head(animation.template, animation.faces) if detail == "fine" else None
     return None if head is None else load_look(head.index)
+
+
+def find_neck(animation: Animation) -> Neck | None:
+    """Where the head turns; None for heads that are not turned, or are not embedded."""
+    head = None if animation.head_angles is None else find_head(animation.template, animation.faces)
+    return None if head is None else Neck.of(head)
 
 
 def look_of(animation: Animation) -> int | None:

@@ -12,11 +12,12 @@ import numpy as np
 from ..animation import Animation
 from ..errors import EmoFaceError
 from ..files import atomic_path
+from ..head_motion import rotations
 from .camera import Camera
 from .encode import CONTAINERS, read_sound, write_preview, write_video
 from .heatmap import Heatmap, effect_scale, heatmap
 from .render import BACKGROUNDS, Renderer
-from .topology import find_look
+from .topology import find_look, find_neck
 
 PREVIEWS = {".gif": 70, ".webp": 67}
 """Milliseconds per picture; GIF counts in hundredths of a second. Frames are picked by time, so nothing drifts."""
@@ -130,19 +131,22 @@ class _Panel:
     def __init__(self, animation: Animation, heat: Heatmap | None, *, detail: str, in_between: bool = False, **options):
         self.animation, self.heat, self.in_between = animation, heat, in_between
         self.renderer = Renderer(animation.faces, animation.colors, regions=animation.regions,
-                                 template=animation.template, look=find_look(animation, detail), **options)
+                                 template=animation.template, look=find_look(animation, detail), neck=find_neck(animation), **options)
         self.size = self.renderer.size
 
     def pictures(self, times: np.ndarray, cancel) -> Iterator[np.ndarray]:
         frames = np.minimum(np.floor(times * self.animation.fps + 1e-4).astype(int), self.animation.frame_count - 1)
         colors = None if self.heat is None else self.heat.colors
+        angles = self.animation.head_angles
         if self.in_between:
             position = np.minimum(times * self.animation.fps, self.animation.frame_count - 1)
             before = position.astype(int)
             after, share = np.minimum(before + 1, self.animation.frame_count - 1), (position - before)[:, None, None].astype(np.float32)
             poses = self.animation.vertices[before] * (1 - share) + self.animation.vertices[after] * share
-            return self.renderer.frames(poses, None if colors is None else colors[frames] if colors.ndim == 3 else colors, cancel=cancel)
-        return self.renderer.frames(self.animation.vertices, colors, order=frames, cancel=cancel)
+            turns = None if angles is None else rotations(angles[before] * (1 - share[:, 0]) + angles[after] * share[:, 0])
+            return self.renderer.frames(poses, None if colors is None else colors[frames] if colors.ndim == 3 else colors, rotations=turns, cancel=cancel)
+        turns = None if angles is None else rotations(angles)
+        return self.renderer.frames(self.animation.vertices, colors, rotations=turns, order=frames, cancel=cancel)
 
 
 class _Page:

@@ -30,9 +30,9 @@ from .several import MOST_FILES, animate_all
 
 SOURCES = [("From this speech", "speech"), ("From another recording", "other"), ("A named emotion", "named")]
 PLAYER = "animate"
-CONTROLS = ("speech", "source", "other", "emotion", "mix", "intensity", "level", "style", "head", "idle", "reference")
+CONTROLS = ("speech", "source", "other", "emotion", "mix", "intensity", "level", "style", "head", "idle", "nods", "reference")
 """What the player is told about how its face was made (``made``), by the names of the controls."""
-LINKED = ("source", "emotion", "mix", "intensity", "level", "style", "head", "idle")
+LINKED = ("source", "emotion", "mix", "intensity", "level", "style", "head", "idle", "nods")
 """Settings that a link holds, beside ``curve``, the feeling drawn over time."""
 MOST_LINKED = 200
 """Keys of a curve in a link; addresses have an end."""
@@ -63,6 +63,7 @@ def build(context: Context) -> None:
     made = (opening.get("player") or {}).get("made") or {}
     if made:
         made["style"] = context.styles[0]  # it was made with the default
+        made.setdefault("nods", False)  # an opening from before heads moved
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=7, min_width=320, elem_classes="ef-result"):
             player = FacePlayer(opening.get("player"), player_id=PLAYER, elem_id="player",
@@ -109,6 +110,7 @@ def build(context: Context) -> None:
                 step(3, "Face")
                 head = HeadPicker(made.get("head", 0), elem_id="heads", visible=context.heads)
                 idle = gr.Checkbox(made.get("idle", True), label="Blinks and gaze", info="For life; they are not taken from the voice.", visible=context.heads)
+                nods = gr.Checkbox(made.get("nods", True), label="Head movement", info="Made up from how it is said.", elem_id="nods", visible=context.heads)
                 with gr.Accordion("More", open=False):
                     level = gr.Radio(LEVEL_CHOICES, value=made.get("level", "normal"), label="Acted", info="As the actors did whom the model learned from.", elem_classes="ef-pills", elem_id="level")
                     style = gr.Radio(list(context.styles), value=context.styles[0], label="Speaking style", elem_classes="ef-pills", visible=len(context.styles) > 1)
@@ -121,7 +123,7 @@ def build(context: Context) -> None:
                 packed = gr.File(label="All results", visible=False, elem_id="several-zip", interactive=False)
 
     source.change(_shown_for, source, [other_box, named, mix], queue=False, show_progress="hidden", api_visibility="private")
-    controls = [speech, source, other, named, mix, intensity, level, style, head, idle, reference]
+    controls = [speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference]
     result = [player, felt, bars, timeline, echo, correction, director, directing]
     job = dict(fn=_animate(context), inputs=controls, outputs=[*result, history, status], show_progress_on=player,
                concurrency_limit=1, concurrency_id="model", api_visibility="private")
@@ -144,7 +146,7 @@ def build(context: Context) -> None:
                             api_visibility="private"))
     stop.click(stopper(context, PLAYER, "download"), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
     share.click(None, None, None, js=_SHARE, api_visibility="private")
-    settings = [source, named, mix, intensity, level, style, head, idle]
+    settings = [source, named, mix, intensity, level, style, head, idle, nods]
     gr.context.Context.root_block.load(_restore(context), None, [*settings, other_box, linked, status], queue=False, show_progress="hidden", api_visibility="private")
 
 
@@ -164,15 +166,15 @@ def emotion_argument(source: str, other: str | None, named: str | None) -> str:
 
 
 def _animate(context: Context) -> Callable:
-    def animate_tab(speech, source, other, named, mix, intensity, level, style, head, idle, reference, request: gr.Request, progress=gr.Progress()):
-        made = dict(zip(CONTROLS, (speech, source, other, named, mix, intensity, level, style, head, idle, reference)))
+    def animate_tab(speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference, request: gr.Request, progress=gr.Progress()):
+        made = dict(zip(CONTROLS, (speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference)))
         with plain_errors():
             stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, speech, other, reference))
             stages("Checking the recording", 0.0)
             # The page opens with a face of its own: until there is a recording, the controls direct that one.
             speech = need(speech or (SPEECH_EXAMPLES[0].path if context.opening else None))
             short_enough(speech, limit=MAX_SECONDS)
-            animation = context.engine.run("__call__", speech, stages=stages, **_options(source, other, named, mix, intensity, level, style, head, idle, reference))
+            animation = context.engine.run("__call__", speech, stages=stages, **_options(source, other, named, mix, intensity, level, style, head, idle, nods, reference))
             stages("Packing for the browser", 0.9)
             result = remember(context, request, animation, made)
             ready = f"Ready after {stages.elapsed:.1f} s: {animation.duration:.1f} s of speech, {animation.frame_count} frames."
@@ -181,9 +183,9 @@ def _animate(context: Context) -> Callable:
     return animate_tab
 
 
-def _options(source, other, named, mix, intensity, level, style, head, idle, reference) -> dict:
+def _options(source, other, named, mix, intensity, level, style, head, idle, nods, reference) -> dict:
     """The pipeline's keywords for all controls but the speech. Raises EmoFaceError where a recording is missing."""
-    return dict(emotion=emotion_argument(source, other, named), mix=mix, intensity=intensity, level=level, style=style, head=head, idle=idle, reference=reference)
+    return dict(emotion=emotion_argument(source, other, named), mix=mix, intensity=intensity, level=level, style=style, head=head, idle=idle, head_motion=float(nods), reference=reference)
 
 
 def _keeper(context: Context) -> Callable:
@@ -211,15 +213,15 @@ def remember(context: Context, request: gr.Request, animation: Animation, made: 
 def _direct(context: Context) -> Callable:
     """The words of the chosen speech with every emotion, decoded once: from then on the browser blends them."""
 
-    def direct(speech, source, other, named, mix, intensity, level, style, head, idle, reference, linked, request: gr.Request, progress=gr.Progress()):
-        made = dict(zip(CONTROLS, (speech, source, other, named, mix, intensity, level, style, head, idle, reference)))
+    def direct(speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference, linked, request: gr.Request, progress=gr.Progress()):
+        made = dict(zip(CONTROLS, (speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference)))
         with plain_errors():
             stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, speech, reference))
             stages("Checking the recording", 0.0)
             speech = need(speech or (SPEECH_EXAMPLES[0].path if context.opening else None))
             short_enough(speech, limit=CROSS_SECONDS)
             names = ["neutral", "speech", *(name for name in context.emotions if name != "neutral")]
-            options = dict(level=level, style=style, head=head, idle=idle, reference=reference)
+            options = dict(level=level, style=style, head=head, idle=idle, head_motion=float(nods), reference=reference)
             runs = dict(zip(names, context.engine.run("batch", [(speech, name) for name in names], stages=stages, **options)))
             stages("Packing for the browser", 0.85)
             keys = linked or [[0, {named if source == "named" and named != "neutral" else "speech": intensity if named != "neutral" or source != "named" else 0}]]
@@ -271,7 +273,7 @@ def echo_of(animation: Animation) -> str:
     emotion = settings.get("emotion", "speech")
     source = "emotion from this speech" if emotion == "speech" else "a feeling directed over time" if isinstance(emotion, list) else f"emotion: {emotion}, mix {100 * settings.get('mix', 1):.0f} %"
     parts = [settings.get("speech", "speech"), source, f"strength {settings.get('intensity', 1.0):g}, {settings.get('level', 'normal')}", NAMES[settings.get("head", 0)].lower(),
-             "with blinks and gaze" if settings.get("idle") else "no blinks", f"model {settings.get('model')}"]
+             "with blinks and gaze" if settings.get("idle") else "no blinks", "head movement" if settings.get("head_motion") else "still head", f"model {settings.get('model')}"]
     return " ".join(["Made with " + " · ".join(parts) + ".", *settings.get("notes", [])])
 
 
@@ -303,7 +305,7 @@ def _restore(context: Context) -> Callable:
     def restore(request: gr.Request):
         given = dict(request.query_params)
         if not {*LINKED, "curve"}.intersection(given):  # a plain visit: this answer may come after the visitor's first click
-            return (gr.skip(),) * 11
+            return (gr.skip(),) * 12
         curve = linked_curve(given.get("curve"), context.emotions)
         source = one_of(given.get("source"), ("speech", "named"), "speech")
         try:
@@ -316,7 +318,7 @@ def _restore(context: Context) -> Callable:
         return (source, gr.update(value=one_of(given.get("emotion"), context.emotions, emotion_default(context, "happy")), visible=source == "named"),
                 gr.update(value=mix, visible=source != "speech"), intensity, one_of(given.get("level"), LEVELS, "normal"),
                 one_of(given.get("style"), context.styles, context.styles[0]), head if 0 <= head < HEAD_COUNT and context.heads else 0,
-                given.get("idle", "true") != "false", gr.update(visible=False), curve,
+                given.get("idle", "true") != "false", given.get("nods", "true") != "false", gr.update(visible=False), curve,
                 "This link brings a feeling drawn over time: choose the speech, then press Direct this face." if curve else "")
 
     return restore

@@ -38,7 +38,7 @@ async function unpack(address) {
   const take = (Type, count) => { const part = new Type(buffer, offset, count); offset += Math.ceil(part.byteLength / 4) * 4; return part; };
   const faces = take(header.index_bytes === 4 ? Uint32Array : Uint16Array, 3 * M);
   const colors = take(Uint8Array, 3 * V);
-  const tracks = header.tracks.map(({ layers }) => {
+  const tracks = header.tracks.map(({ layers, turns }) => {
     const size = 3 * V, bytes = take(Uint8Array, 2 * T * size), half = T * size, positions = new Int16Array(half);
     for (let i = 0; i < half; i++) {
       const difference = (bytes[i] | bytes[half + i] << 8) << 16 >> 16;
@@ -50,7 +50,7 @@ async function unpack(address) {
       for (let i = S; i < codes.length; i++) codes[i] += codes[i - S];
       heat[name] = { skin: S, codes };
     }
-    return { positions, heat };
+    return { positions, heat, turns };
   });
   return { header, tracks, mesh: header.look && await dressed(header) || bare(header, faces, colors) };
 }
@@ -204,13 +204,37 @@ function fillFrame(panel, t) {
   const frame = mesh.look && skullFrame(mesh.look, coarse);
   if (mesh.look) settle(mesh.look, coarse, frame);
   refine(mesh, coarse, shown, frame);
+  const turn = track.turns?.[t];
+  if (turn) turnHead(panel, shown, turn);
   smoothNormals(mesh.faces, shown, normals);
   paint(panel, t);
-  if (mesh.look && panel.painted === 'skin') crease(mesh.look, coarse, frame, normals, taken);   // colours that stand for numbers are not shaded
+  if (mesh.look && panel.painted === 'skin') crease(mesh.look, coarse, turn ? product(turn, frame) : frame, normals, taken);   // colours that stand for numbers are not shaded
   else taken.fill(0);
   for (let v = 0, p = 0; v < D; v++, p += 3) { places[p] = shown[v]; places[p + 1] = -shown[2 * D + v]; places[p + 2] = shown[D + v]; }
   panel.lit = false;
 }
+
+/** Turn the skull, and of the neck the share that emoface/head_motion.py says; what is above and below follows whole or not at all. */
+function turnHead(panel, shown, turn) {
+  const { header, mesh } = scene, { pivot, slope, low, high } = header.neck, D = mesh.count, metre = 1 / header.radius;
+  const [px, py, pz] = pivot.map((value, k) => (value - header.centre[k]) * metre);
+  if (!panel.shares) {   // of the first frame drawn: a face moves too little to change them
+    const level = header.centre[1] + slope * header.centre[2];
+    panel.shares = Float32Array.from({ length: D }, (_, v) => {
+      const x = Math.min(Math.max((level + (shown[D + v] + slope * shown[2 * D + v]) / metre - low) / (high - low), 0), 1);
+      return x * x * (3 - 2 * x);
+    });
+  }
+  for (let v = 0; v < D; v++) {
+    const share = panel.shares[v], x = shown[v] - px, y = shown[D + v] - py, z = shown[2 * D + v] - pz;
+    shown[v] += share * ((turn[0] - 1) * x + turn[1] * y + turn[2] * z);
+    shown[D + v] += share * (turn[3] * x + (turn[4] - 1) * y + turn[5] * z);
+    shown[2 * D + v] += share * (turn[6] * x + turn[7] * y + (turn[8] - 1) * z);
+  }
+}
+
+/** Of two 3 x 3 matrices, row by row. */
+const product = (a, b) => a.map((_, n) => a[n - n % 3] * b[n % 3] + a[n - n % 3 + 1] * b[n % 3 + 3] + a[n - n % 3 + 2] * b[n % 3 + 6]);
 
 /** A directed face: neutral + sum of weight x (expression - neutral), the weights as the keys of the curve say (emoface/curve.py). */
 function blendInto(coarse, t, scale) {

@@ -11,7 +11,7 @@ import numpy as np
 from ..animation import Animation
 from ..export.heatmap import effect_scale
 from ..export.pack import Layer, Panel, Track, View, write_pack
-from ..export.topology import look_of
+from ..export.topology import find_neck, look_of
 from .plots import MOVING_MM
 
 WEIGHT, EFFECT = "weight", "effect"
@@ -33,10 +33,10 @@ def heat(animation: Animation) -> dict[str, np.ndarray]:
 
 def write(path: Path, animations: Sequence[Animation], views: Sequence[View], *, painted: Sequence[int]) -> Path:
     """Heads of one topology into one file; those whose index is in ``painted`` carry the two colour layers."""
-    shown = [Track(a.vertices, heat(a) if i in painted else {}) for i, a in enumerate(animations)]
+    shown = [Track(a.vertices, heat(a) if i in painted else {}, a.head_angles) for i, a in enumerate(animations)]
     first = animations[0]
     return write_pack(path, shown, views, faces=first.faces, fps=first.fps, layers=layers([animations[i] for i in painted]) if painted else [],
-                      colors=first.colors, template=first.template, look=look_of(first))
+                      colors=first.colors, template=first.template, look=look_of(first), neck=next(filter(None, map(find_neck, animations)), None))
 
 
 def single(path: Path, animation: Animation, *, caption: str = "") -> Path:
@@ -72,4 +72,5 @@ def directed(path: Path, runs: Mapping[str, Animation]) -> Path:
 
 def _hold(animation: Animation, frames: int) -> Animation:
     missing = frames - animation.frame_count
-    return replace(animation, vertices=np.concatenate([animation.vertices, np.repeat(animation.vertices[-1:], missing, axis=0)]))
+    last = lambda values: None if values is None else np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
+    return replace(animation, vertices=last(animation.vertices), head_angles=last(animation.head_angles))

@@ -24,8 +24,8 @@ def animate_all(context: Context, *, job: str, suffixes: dict[str, str], options
     A recording that cannot be used gets its line and the others go on. Stopped by ``job``; what is done by then is in the history.
     """
 
-    def several(files, kind, source, other, named, mix, intensity, level, style, head, idle, reference, request: gr.Request, progress=gr.Progress()):
-        settings = source, other, named, mix, intensity, level, style, head, idle, reference
+    def several(files, kind, source, other, named, mix, intensity, level, style, head, idle, nods, reference, request: gr.Request, progress=gr.Progress()):
+        settings = source, other, named, mix, intensity, level, style, head, idle, nods, reference
         with plain_errors():
             stages = Stages(progress, context.sessions.start(visitor(request), job, *(files or [])))
             if not files or len(files) > MOST_FILES:

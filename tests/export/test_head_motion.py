@@ -1,0 +1,167 @@
+"""The head turns and nods with the speech, as one piece, where it is shown; no vertex of an animation moves."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emoface.errors import EmoFaceError
+from emoface.export import load, save
+from emoface.export.render import Renderer
+from emoface.head import load_head
+from emoface.head_motion import MOST, Neck, head_angles, quaternions, rotations
+from emoface.look import load_look
+from tests.export.conftest import animate, talking_weights
+from tests.export.test_glb import header
+
+FPS = 30
+
+
+def speech(seconds: float, seed: int = 0) -> np.ndarray:
+    """Prosody of syllables, five a second, every third one stressed, with pauses."""
+    time = np.arange(int(seconds * FPS)) / FPS
+    energy = np.where(time % 4 < 3, 0.5 + 0.4 * np.sin(2 * np.pi * 5 * time), 0.0)
+    accent = np.where(time % 4 < 3, np.exp(-0.5 * (((time % 0.6) - 0.3) / 0.06) ** 2), 0.0)
+    return np.stack([accent, np.clip(energy, 0, 1), 0.3 * np.sin(2 * np.pi * 0.4 * time)], 1)
+
+
+def test_the_head_moves_as_far_and_as_fast_as_peoples():
+    angles = np.degrees(np.concatenate([head_angles(speech(40), seed=seed) for seed in range(5)]))
+    spread, speed = angles.std(0), np.abs(np.diff(angles, axis=0)) * FPS
+    assert (spread > [0.8, 0.6, 0.3]).all() and (spread < [4, 3, 2]).all(), spread  # read sentences (GRID): .4, .6, .2; talk: a few degrees
+    assert np.abs(angles).max() < 10
+    assert np.percentile(speed, 99) < 25, "no jerks"
+    jerk = np.abs(np.diff(angles[: 40 * FPS], n=2, axis=0)).max()
+    assert jerk < 0.4, "smooth from frame to frame"
+
+
+def test_nods_go_down_with_stressed_syllables():
+    still = speech(40)
+    with_stress = np.mean([head_angles(still, seed=seed)[:, 1] for seed in range(20)], axis=0)
+    no_stress = still * [0, 1, 1]
+    without = np.mean([head_angles(no_stress, seed=seed)[:, 1] for seed in range(20)], axis=0)
+    nods = np.degrees(with_stress - without)
+    stressed = still[:, 0] > 0.8
+    assert nods[stressed].mean() > nods[~stressed].mean() + 0.3
+
+
+def test_silence_is_almost_still_and_a_phrase_is_not():
+    quiet = np.degrees(head_angles(np.zeros((1200, 3)), seed=1))
+    assert quiet.std(0).max() < 1.2 and np.degrees(head_angles(speech(40), seed=1)).std(0)[0] > 1.3 * quiet.std(0)[0]
+
+
+def test_same_seed_same_motion_and_the_amount_scales_it():
+    said = speech(10)
+    assert np.array_equal(head_angles(said, seed=4), head_angles(said, seed=4)) and not np.array_equal(head_angles(said, seed=4), head_angles(said, seed=5))
+    assert not head_angles(said, amount=0).any() and head_angles(np.zeros((0, 3))).shape == (0, 3) and head_angles(said[:1]).shape == (1, 3)
+    small, large = np.abs(head_angles(said, seed=4, amount=0.5)).max(), np.abs(head_angles(said, seed=4, amount=MOST)).max()
+    assert 2 < large / small < 3.1
+    for wrong in (-0.1, MOST + 0.1, float("nan")):
+        with pytest.raises(EmoFaceError, match="amount"):
+            head_angles(said, amount=wrong)
+    with pytest.raises(EmoFaceError):
+        head_angles(said[:, :2])
+
+
+def test_signs():
+    turn, nod, tilt = rotations(np.eye(3) * 0.1)
+    assert (turn @ [0, 0, 1])[0] > 0.09 and (nod @ [0, 0, 1])[1] < -0.09 and (tilt @ [0, 1, 0])[0] > 0.09
+    assert np.allclose(rotations(np.zeros((1, 3)))[0], np.eye(3)) and np.allclose(np.linalg.det(rotations(np.random.default_rng(0).normal(size=(9, 3)))), 1)
+
+
+@pytest.mark.parametrize("index", [0, 7, 16])
+def test_the_skull_is_one_piece_and_the_shoulders_stay(index):
+    head, look = load_head(index), load_look(index)
+    neck, rotation = Neck.of(head), rotations(np.array([[0.15, 0.12, 0.08]]))[0]
+    open_mouth = head.pose(talking_weights(head, 12))[7]
+    shares = neck.shares(head.template)
+    moving = ~np.isin(head.regions, ("neck", "neck_base", "mouth_cavity"))
+    assert (shares[moving] == 1).all(), "no lip moves against the skull"
+    assert (shares[head.mask("neck_base")] < 1e-4).all()
+    turned = neck.turned(open_mouth, shares, rotation)
+    pivot = np.array(neck.pivot)
+    assert np.allclose(turned[moving], (open_mouth[moving] - pivot) @ rotation.T + pivot, atol=1e-6)
+    rest = look.vertices(head.template)
+    shown = neck.shares(rest)
+    assert (shown[look.regions == "shirt"] == 0).all() and (shown[np.char.startswith(look.regions, "lips")] == 1).all()
+
+
+@pytest.fixture(scope="module")
+def nodding(head):
+    frames = 12
+    return animate(head, talking_weights(head, frames), head_angles=np.outer(np.linspace(0, 0.15, frames), [1, -0.5, 0.3]).astype(np.float32))
+
+
+def test_vertices_files_and_metrics_are_those_of_a_still_head(nodding, talking, tmp_path):
+    assert np.array_equal(nodding.vertices, talking.vertices)
+    back = load(save(nodding, tmp_path / "a.npz"))
+    assert np.array_equal(back.head_angles, nodding.head_angles) and np.array_equal(back.vertices, talking.vertices)
+    assert load(save(talking, tmp_path / "b.npz")).head_angles is None
+    assert (tmp_path / "a.npy").exists() is False and np.array_equal(np.load(save(nodding, tmp_path / "a.npy")), np.load(save(talking, tmp_path / "b.npy")))
+    with pytest.raises(EmoFaceError, match="angles"):
+        load(save(replace(nodding, head_angles=nodding.head_angles[:-1]), tmp_path / "c.npz"))
+
+
+def test_live_link_columns(nodding, tmp_path):
+    with open(save(nodding, tmp_path / "a.csv", fps=30), newline="") as file:
+        rows = list(csv.DictReader(file))
+    told = np.array([[float(row[name]) for name in ("HeadYaw", "HeadPitch", "HeadRoll")] for row in rows])
+    assert np.allclose(told, nodding.head_angles, atol=1e-6) and {row["BlendshapeCount"] for row in rows} == {"61"}
+    assert not any(float(row["LeftEyeYaw"]) for row in rows)
+
+
+def test_a_glb_node_turns_the_head(nodding, talking, tmp_path):
+    import trimesh
+
+    path = save(nodding, tmp_path / "a.glb")
+    document = header(path)
+    channel = next(one for one in document["animations"][0]["channels"] if one["target"]["path"] == "rotation")
+    node = document["nodes"][channel["target"]["node"]]
+    assert node["name"] == "neck" and document["scenes"][0]["nodes"] == [channel["target"]["node"]]
+    assert np.allclose(np.add(node["translation"], document["nodes"][0]["translation"]), 0), "at rest the head is where it was"
+    scene = trimesh.load(path)
+    bounds = trimesh.load(save(talking, tmp_path / "b.glb")).bounds
+    assert np.allclose(scene.bounds, bounds, atol=1e-5)
+    back = load(path)
+    assert np.abs(back.vertices - load(tmp_path / "b.glb").vertices).max() == 0 and np.allclose(back.head_angles, nodding.head_angles, atol=1e-5)
+    assert "neck" not in json.dumps(header(tmp_path / "b.glb")["nodes"])
+
+
+def test_quaternions_are_those_rotations():
+    angles = np.random.default_rng(1).normal(0, 0.1, (5, 3))
+    x, y, z, w = quaternions(angles).astype(float).T
+    matrix = np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)], [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                       [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]]).transpose(2, 0, 1)
+    assert np.allclose(matrix, rotations(angles), atol=1e-6)
+
+
+def test_films_show_the_turned_head(nodding, talking, tmp_path):
+    neck = Neck.of(load_head(0))
+    options = dict(size=96, regions=nodding.regions, template=nodding.template, look=load_look(0), neck=neck, backend="numpy")
+    renderer = Renderer(nodding.faces, nodding.colors, **options)
+    turns = rotations(np.array([[0.0, 0, 0], [0.15, 0, 0]]))
+    front, side = renderer.frames(talking.vertices[:2], rotations=turns, order=[0, 1])
+    still, = renderer.frames(talking.vertices[:1])
+    assert np.array_equal(front, still)
+    moved = np.abs(front.astype(int) - side).max(2) > 12
+    assert moved[:70].mean() > 0.02, "the face is elsewhere"
+    assert moved[88:].mean() < 0.02, "the shirt is where it was"
+
+
+def test_the_players_file_says_how_the_head_turns(nodding, talking, tmp_path):
+    import gzip
+    import struct
+
+    from emoface.ui import scenes
+
+    def told(animation) -> dict:
+        raw = gzip.decompress(Path(scenes.single(tmp_path / "a.efp", animation)).read_bytes())
+        return json.loads(raw[8 : 8 + struct.unpack("<I", raw[4:8])[0]])
+
+    turned, still = told(nodding), told(talking)
+    assert turned["neck"] == vars(Neck.of(load_head(0))) | {"pivot": list(Neck.of(load_head(0)).pivot)}
+    assert np.allclose(np.reshape(turned["tracks"][0]["turns"], (-1, 3, 3)), rotations(nodding.head_angles), atol=1e-5)
+    assert still["neck"] is None and still["tracks"][0]["turns"] is None
