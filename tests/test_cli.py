@@ -60,7 +60,6 @@ def test_animate_writes_an_animation(model, speech, tmp_path, capsys):
 
 
 def test_films_live_and_other_files_hold_the_speech_alone(model, speech, tmp_path, monkeypatch):
-    from emoface.cli import main
     from emoface.pipeline import EmoFacePipeline
 
     asked, call = [], EmoFacePipeline.__call__
