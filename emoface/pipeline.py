@@ -224,7 +224,7 @@ class EmoFacePipeline:
                 report("Finishing", 0.8 + 0.2 * (number * len(rows) + i) / (len(moved) * len(rows)))
                 _stop_if(cancel)
                 animation = self.assemble(speech, motion, row, shown, idle=self._idle(speech, motion, shown) if idle else None, settings={**settings[i], "output": output})
-                animations[i][output] = self._with_head_motion(animation, head_motion) if head_motion and shown is not None else animation
+                animations[i][output] = _with_head_motion(animation, speech.samples, head_motion) if head_motion and shown is not None else animation
         report("Done", 1.0)
         return animations
 
@@ -414,11 +414,6 @@ class EmoFacePipeline:
 
         return idle_weights(len(motion["offsets"]), self.model.config.fps, seed=len(speech.samples))
 
-    def _with_head_motion(self, animation: Animation, amount: float) -> Animation:
-        """The same face on a head that turns and nods with the speech."""
-        said = on_mesh_clock(prosody(animation.audio), animation.frame_count, animation.fps)
-        return replace(animation, head_angles=head_angles(said, animation.fps, seed=len(animation.audio), amount=amount))
-
     def assemble(
         self, speech: Audio, motion: dict, row: dict, head: Head | None, *, idle: np.ndarray | None = None, settings: dict
     ) -> Animation:
@@ -456,6 +451,12 @@ class EmoFacePipeline:
             vertices=vertices, template=head.template, faces=head.faces, skin_count=head.skin_count, regions=head.regions,
             blendshapes=weights, blendshape_names=head.blendshape_names, colors=head.colors, **common,
         )
+
+
+def _with_head_motion(animation: Animation, samples: np.ndarray, amount: float) -> Animation:
+    """The same face on a head that turns and nods with the speech."""
+    said = on_mesh_clock(prosody(samples), animation.frame_count, animation.fps)
+    return replace(animation, head_angles=head_angles(said, animation.fps, seed=len(samples), amount=amount))
 
 
 def _at_intensity(felt: dict, neutral: dict, intensity: float) -> dict:
