@@ -649,6 +649,29 @@ def test_a_visitor_returns_to_an_earlier_animation_and_compares_two(context, sou
         context.sessions.kept("someone", sad)
 
 
+def test_a_directed_face_is_kept_and_drawn_on(context, sounds):
+    from emoface.ui import animate, history
+
+    controls = (str(sounds / "3.wav"), "speech", None, None, 1, 1, "normal", "s1", 2, False, False, None)
+    shown, _, directing, *_ = animate._direct(context)(*controls, None, as_visitor())
+    assert context.sessions.results("someone") == [], "what is being drawn is not kept yet"
+    keys = [[0.0, {"speech": 1.0, "happy": 0.0}], [0.4, {"speech": 0.0, "happy": 1.0}]]
+    *outputs, listed, says = animate._keep_directed(context)(keys, directing, as_visitor())
+    assert [item["label"] for item in listed["items"]] == ["Directed, 3.wav"] and listed["shown"] == listed["items"][0]["name"] and "Kept" in says
+    made = outputs[0]["made"]
+    assert made["curve"] == keys == outputs[-1] and made["head"] == 2  # a link holds it, and *Direct this face* starts with it
+    assert context.sessions.kept("someone").settings["emotion"] == keys
+    again, *_ = animate._direct(context)(*controls, outputs[-1], as_visitor())
+    assert again["keys"] == keys
+    *_, linked, listed, _ = animate._animate(context)(*controls, as_visitor())
+    assert linked == gr.skip(), "a feeling that a link brought waits until it is drawn"
+    *outputs, _ = history.back_to(context)([listed["items"][0]["name"]], as_visitor())
+    assert outputs[-1] is None and outputs[0]["made"]["curve"] is None  # the other one has none
+    with pytest.raises(gr.Error, match="no directed face"):
+        animate._keep_directed(context)(keys, None, as_visitor())
+    context.sessions.end("someone")
+
+
 def test_several_recordings_become_one_zip_and_a_bad_one_stops_none(context, sounds):
     import zipfile
 

@@ -41,7 +41,7 @@ _SHARE = """() => {
   const made = emoface.players.animate?.made, button = document.querySelector('#share');
   if (!made) { button.textContent = 'Animate first'; return; }
   const settings = new URLSearchParams(LINKED.map(name => [name, name === 'source' && made.source === 'other' ? 'speech' : made[name] ?? '']));
-  const keys = emoface.players.animate.scene?.keys, drawn = keys && keys.some(([, weights]) => Object.keys(weights).join() !== 'speech');
+  const keys = emoface.players.animate.scene?.keys ?? made.curve, drawn = keys && keys.some(([, weights]) => Object.keys(weights).join() !== 'speech');
   if (drawn && keys.length <= MOST_LINKED) settings.set('curve', JSON.stringify(keys));
   const link = location.origin + location.pathname + '?' + settings;
   const done = text => { button.textContent = text; };
@@ -84,8 +84,7 @@ def build(context: Context) -> None:
                 with gr.Column(scale=3, min_width=300):
                     timeline = ChartView(opening.get("timeline"), elem_id="emotion-timeline")
             with gr.Column(elem_classes="ef-card ef-take"):
-                downloads = Downloads("the animation that is shown", elem_id="download")
-                share = gr.Button("Copy link", size="sm", elem_id="share")
+                downloads = Downloads("the animation that is shown", elem_id="download", share="Copy link")
                 echo = Note(opening.get("echo", ""), elem_id="echo")
         with gr.Column(scale=5, min_width=320, elem_classes="ef-side"):
             with gr.Column(elem_classes="ef-card ef-speech"):
@@ -124,7 +123,7 @@ def build(context: Context) -> None:
 
     source.change(_shown_for, source, [other_box, named, mix], queue=False, show_progress="hidden", api_visibility="private")
     controls = [speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference]
-    result = [player, felt, bars, timeline, echo, correction, director, directing]
+    result = [player, felt, bars, timeline, echo, correction, director, directing, linked]
     job = dict(fn=_animate(context), inputs=controls, outputs=[*result, history, status], show_progress_on=player,
                concurrency_limit=1, concurrency_id="model", api_visibility="private")
     runs = [go.click(**job)]
@@ -137,6 +136,8 @@ def build(context: Context) -> None:
     runs.append(corrected.then(**job))
     runs.append(direct.click(_direct(context), [*controls, linked], [player, director, directing, felt, status, linked], show_progress_on=player, concurrency_limit=1,
                              concurrency_id="model", api_visibility="private"))
+    runs.append(director.kept(_keep_directed(context), [director, directing], [*result, history, status], show_progress_on=player, concurrency_limit=1,
+                              concurrency_id="model", api_visibility="private"))
     outdated = dict(fn=None, inputs=controls, outputs=None, js=_COMPARE, queue=False, show_progress="hidden", api_visibility="private")
     gr.on([control.change for control in controls], **outdated)
     player.face_ready(**outdated)
@@ -145,7 +146,7 @@ def build(context: Context) -> None:
     runs.append(every.click(together, [files, kind, *controls[1:]], [reached, history, packed], show_progress_on=reached, concurrency_limit=1, concurrency_id="model",
                             api_visibility="private"))
     stop.click(stopper(context, PLAYER, "download"), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
-    share.click(None, None, None, js=_SHARE, api_visibility="private")
+    downloads.share.click(None, None, None, js=_SHARE, api_visibility="private")
     settings = [source, named, mix, intensity, level, style, head, idle, nods]
     gr.context.Context.root_block.load(_restore(context), None, [*settings, other_box, linked, status], queue=False, show_progress="hidden", api_visibility="private")
 
@@ -178,7 +179,8 @@ def _animate(context: Context) -> Callable:
             stages("Packing for the browser", 0.9)
             result = remember(context, request, animation, made)
             ready = f"Ready after {stages.elapsed:.1f} s: {animation.duration:.1f} s of speech, {animation.frame_count} frames."
-            return *result.outputs, listed(context, visitor(request), result.name), ready
+            # A feeling that a link brought waits until it is drawn.
+            return *result.outputs[:-1], gr.skip(), listed(context, visitor(request), result.name), ready
 
     return animate_tab
 
@@ -201,10 +203,11 @@ def remember(context: Context, request: gr.Request, animation: Animation, made: 
     visit, name = visitor(request), uuid.uuid4().hex
     context.sessions.keep(visit, animation, name)
     packed, sound = context.sessions.result(visit, ".efp"), sound_file(context, request, animation)
-    shown = show(animation, packed, sound=sound, made={**made, "entry": name})
+    drawn = animation.settings["emotion"] if isinstance(animation.settings.get("emotion"), list) else None
+    shown = show(animation, packed, sound=sound, made={**made, "entry": name, "curve": drawn})
     heard = animation.settings.get("emotion", "speech") not in animation.emotion_names  # what was chosen needs no correction
     outputs = (shown, *feeling_shown(animation), echo_of(animation), gr.update(value=None, visible=heard and len(context.emotions) > 1),
-               gr.update(value=None, visible=False), None)
+               gr.update(value=None, visible=False), None, drawn)
     result = Result(name, label_of(animation), outputs, (packed, Path(sound)))
     context.sessions.remember(visit, result)
     return result
@@ -229,7 +232,7 @@ def _direct(context: Context) -> Callable:
             context.sessions.keep(visitor(request), own)
             path = scenes.directed(context.sessions.result(visitor(request), ".efp"), runs)
             shown = {"animation": path, "audio": sound_file(context, request, own), "autoplay": "on", "made": made, "names": names, "keys": keys}
-            return shown, gr.update(value=direction(own, names[2:], player=PLAYER, keys=keys), visible=True), {"speech": speech, "options": options}, \
+            return shown, gr.update(value=direction(own, names[2:], player=PLAYER, keys=keys), visible=True), {"speech": speech, "options": options, "made": made}, \
                 words.heard(own), f"Ready after {stages.elapsed:.1f} s: draw the feeling below the face.", None
 
     return direct
@@ -243,10 +246,29 @@ def _finish(context: Context) -> Callable:
             return
         with plain_errors():
             stages = Stages(progress, context.sessions.start(visitor(request), "download", directing["speech"]))
-            animation = context.engine.run("__call__", directing["speech"], emotion=keys, stages=stages, **directing["options"])
-            context.sessions.keep(visitor(request), animation)
+            context.sessions.keep(visitor(request), _directed(context, keys, directing, stages))
 
     return finish
+
+
+def _keep_directed(context: Context) -> Callable:
+    """The directed face, as the pipeline makes it, becomes one of the visit's animations; drawing goes on from it with *Direct this face*."""
+
+    def keep(keys, directing, request: gr.Request, progress=gr.Progress()):
+        with plain_errors():
+            if not directing or not keys:
+                raise EmoFaceError("There is no directed face to keep: press Direct this face, and draw.")
+            stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, directing["speech"]))
+            animation = _directed(context, keys, directing, stages)
+            stages("Packing for the browser", 0.9)
+            result = remember(context, request, animation, directing["made"])
+            return *result.outputs, listed(context, visitor(request), result.name), "Kept in your animations."
+
+    return keep
+
+
+def _directed(context: Context, keys: list, directing: dict, stages: Stages) -> Animation:
+    return context.engine.run("__call__", directing["speech"], emotion=keys, stages=stages, **directing["options"])
 
 
 def feeling_shown(animation: Animation) -> tuple[str, Chart | None, Chart | None]:

@@ -202,6 +202,7 @@ canvas.addEventListener('keydown', event => {
 });
 find('undo').onclick = () => { if (history.length) { lines = JSON.parse(history.pop()); chosen = null; tell(); } };
 find('clear').onclick = () => { remember(); lines = {}; chosen = null; tell(); };
+find('keep').onclick = () => trigger('kept');   // the server makes it of the same keys, for this visit's animations
 find('compare').onclick = event => {
   const on = event.currentTarget.getAttribute('aria-pressed') !== 'true';
   event.currentTarget.setAttribute('aria-pressed', String(on));

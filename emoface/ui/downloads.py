@@ -14,7 +14,7 @@ from .inputs import heading
 from .sessions import visitor
 
 FILM_SIZES = [("Square, 512", "512x512"), ("Square, 1080", "1080x1080"), ("Wide, 1920 × 1080", "1920x1080"), ("Tall, 1080 × 1920", "1080x1920")]
-FORMATS = {"MP4 video": ".mp4", "Picture": ".png", "GLB model": ".glb", "ARKit CSV": ".csv", "NPZ data": ".npz", "OBJ frames": ".zip", "Web page": ".html"}
+FORMATS = {"MP4 video": ".mp4", "Picture": ".png", "Web page": ".html", "GLB model": ".glb", "ARKit CSV": ".csv", "NPZ data": ".npz", "OBJ frames": ".zip"}
 OTHER_FORMATS = [("VRM animation, .vrma", ".vrma"), ("Unity clip, .anim", ".anim"), ("Godot animation, .tres", ".tres"), ("ARKit curves, .json", ".json"),
                  ("Audio2Face curves, .json", ".a2f.json"), ("Oculus visemes, .json", ".visemes.json"), ("Rhubarb cues, .json", ".rhubarb.json"),
                  ("Rhubarb cues, .tsv", ".tsv"), ("Visemes as subtitles, .srt", ".srt"), ("Vertices, .npy", ".npy"), ("WebM video", ".webm"), ("GIF preview", ".gif")]
@@ -22,12 +22,13 @@ OTHER_FORMATS = [("VRM animation, .vrma", ".vrma"), ("Unity clip, .anim", ".anim
 
 
 class Downloads:
-    """The card's parts, made where this is made; ``connect`` gives the buttons their work."""
+    """The card's parts, made where this is made; ``connect`` gives the buttons their work. ``share``: one more button, whose work is the caller's."""
 
-    def __init__(self, what: str, *, elem_id: str):
+    def __init__(self, what: str, *, elem_id: str, share: str = ""):
         heading("Take it with you", what)
         with gr.Row(elem_classes="ef-downloads"):
             self.buttons = [gr.Button(label, size="sm") for label in FORMATS]
+            self.share = gr.Button(share, size="sm", elem_id="share", visible=bool(share))
         with gr.Accordion("For other programs", open=False):
             self.other = gr.Radio(OTHER_FORMATS, value=OTHER_FORMATS[0][1], show_label=False, label="Format", elem_classes="ef-pills")
             self.make = gr.Button("Make this file", size="sm", elem_classes="ef-small")

@@ -501,6 +501,10 @@ def test_a_feeling_is_directed_over_time_and_downloaded(open_page, sounds):
     wait_for_face(page, "animate", count=4)
     page.locator("#director .efd-compare").click()
     wait_for_face(page, "animate", count=1)
+    drawn = run_of(page, "animate")
+    page.locator("#director .efd-keep").click()
+    wait_for_face(page, "animate", after=drawn)
+    assert "Directed, bursts.wav" in page.inner_text("#history") and page.locator("#director .efd").is_hidden()
 
 
 def test_earlier_animations_come_back_and_two_stand_side_by_side(open_page, sounds):
