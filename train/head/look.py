@@ -29,6 +29,8 @@ from train.head.shown import HIDDEN, Heads, Piece, rows_of  # noqa: E402
 
 REPLACED = ("eye_left", "eye_right", "brow_hair_left", "brow_hair_right", "lashes_left", "lashes_right", "neck_base")
 """Parts of the coarse head that the look draws in its own way; all others are shown as they are."""
+TEETH = 0.72
+"""Exponent that lifts the darks of the teeth: between and behind them it is red, and as dark as the lips' shadow makes it."""
 DIRECTIONS, PIXELS, BIAS = 96, 512, 1.8e-3
 NEVER_HIDDEN = ("eye", "lips", "teeth", "tongue", "mouth", "gum", "lashes", "brow", "tears", "bust", "shirt", "neck_")
 
@@ -48,7 +50,15 @@ def mouth_piece(heads: Heads) -> Piece:
     place[own] = np.arange(len(own))
     faces = head.faces[np.isin(head.faces, own).all(1)]
     rows = rows_of(own[:, None], np.ones((len(own), 1)), len(head.template))
-    return Piece(head.regions[own], rows, place[faces], [h.colors[own].astype(float) for h in heads.all])
+    teeth = np.char.startswith(head.regions[own].astype(str), "teeth")[:, None]
+    return Piece(head.regions[own], rows, place[faces], [np.where(teeth, _lifted(h.colors[own]), h.colors[own]) for h in heads.all])
+
+
+def _lifted(colors: np.ndarray) -> np.ndarray:
+    """Paint of teeth (n, 3) with lighter, warmer darks."""
+    colors = 255 * (colors / 255) ** TEETH
+    dark = 1 - np.clip(colors.mean(1, keepdims=True) / 215, 0, 1)
+    return colors * (1 - dark * np.array([0.15, 0.55, 0.60]))
 
 
 def hair_piece(heads: Heads, style: str, hair: locks.Locks, anchors: np.ndarray) -> Piece:
