@@ -156,5 +156,5 @@ def test_a_recording_keeps_its_pace_where_the_computation_is_slow(files):
     first = next(blocks)
     time.sleep(0.3)
     late = next(blocks)
-    assert len(first) == round(0.02 * rate) and len(late) >= 0.28 * rate
+    assert len(first) >= round(0.02 * rate) and len(late) >= 0.28 * rate
     np.testing.assert_array_equal(np.concatenate([first, late, *blocks]), load_audio(files[1]).samples)
