@@ -78,6 +78,28 @@ def test_who_hurries_hears_many_hops_as_one_and_loses_nothing(pipe, monkeypatch)
     assert away < 0.2 * moved, "a longer hop hears more of what comes next, nothing else"
 
 
+def test_a_machine_too_slow_for_every_hop_stays_close_to_the_voice(pipe, monkeypatch):
+    """A window takes twice the hop's time here, however long it is, by a clock that only computation and speech move."""
+    windows, original = [], WhisperStream.encode
+    monkeypatch.setattr(WhisperStream, "encode", lambda self, *arguments: windows.append(1) or original(self, *arguments))
+    samples = speechlike(8.0).numpy()
+
+    def latest(hurry: bool) -> float:
+        """How late the last frames of eight seconds are."""
+        session, clock, fed, late = LiveSession(pipe, idle=False, keep=False), 0.0, 0, 0.0
+        while fed < len(samples):
+            clock = max(clock, (fed + 320) / 16000)  # there is nothing to do before the next block
+            come = min(int(clock * 16000), fed + 2 * 16000, len(samples))
+            windows.clear()
+            piece = session.feed(samples[fed:come], hurry=hurry)
+            fed, clock = come, clock + 2 * LIVE.hop * len(windows)
+            late = late if piece is None else clock - piece.settings["start"] / 30
+        return late
+
+    assert latest(hurry=False) > 3.0, "hop by hop it falls ever farther behind"
+    assert latest(hurry=True) < 0.8
+
+
 def test_it_is_the_pipeline_with_the_curve_that_was_played(pipe, monkeypatch, always_open):
     """On the same encoder windows; the first frames come out of rest."""
     samples = speechlike(1.6).numpy()

@@ -20,6 +20,7 @@ stage.dataset.count = props.count || 1;
 
 let sought = false;   // whether the sound is on its way to another time
 let zoom = 1;   // how many times the head is drawn larger than at first
+const DRAWING_SHARE = 0.5, LONGEST_PAUSE_MS = 200;
 let stream = null;   // where the frames come from, while they are not those of the animation
 let Plotly = null, scene = null, generation = 0, building = 0, leader = null, camera = structuredClone(FRONT);
 const lateness = [];   // milliseconds between the frame on screen and the sound, one sample per browser frame while playing
@@ -350,12 +351,18 @@ function draw(t) {
   window.dispatchEvent(new CustomEvent('emoface:time', { detail: { id: props.player_id, seconds, duration: scene.duration } }));
 }
 
-/** Frames that come while they are shown (live.js): ``frame(now)`` gives the next one's positions or null, ``drawn(now)`` is told. */
+/** Frames that come while they are shown (live.js): ``frame(now)`` gives the next one's positions or null, ``drawn(now)`` is told. Where the
+ *  processor draws, the server may need the same one: then drawing takes half of the time at most, and frames are left out. */
 function drawStream() {
-  const positions = stream.frame(performance.now());
+  const now = performance.now();
+  if (stream.began && drawing().slow) stream.next = stream.began + Math.min((now - stream.began) / DRAWING_SHARE, LONGEST_PAUSE_MS);
+  stream.began = 0;
+  if (now < stream.next) return;
+  const positions = stream.frame(now);
   if (positions) { scene.tracks[0].positions = positions; scene.dirty = true; }
   if (!scene.dirty) return;
   scene.dirty = false;
+  stream.began = now;   // the browser calls again when this drawing is done
   for (const panel of scene.panels) drawPanel(panel, 0);
   scene.drawn++;
   if (positions) stream.drawn(performance.now());
@@ -791,7 +798,7 @@ emoface.players[props.player_id] = {
   },
   /** Show frames as they come, in place of the animation; null ends that. */
   stream(source) {
-    stream = source;
+    stream = source && { ...source, began: 0, next: 0 };
     if (!source || !scene) return;
     audio.pause();
     enable(false);
