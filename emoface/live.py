@@ -15,6 +15,7 @@ All emotions are decoded side by side from the start, so a change fades from one
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -120,6 +121,14 @@ class Course:
         return [[float(t), {n: float(w) for n, w, on in zip(self.names, row, used) if on}] for t, row in zip(self._seconds, self._rows)]
 
 
+@lru_cache(maxsize=2)
+def _idle_part(number: int, length: int, fps: int) -> np.ndarray:
+    """Blinks and gaze (length, 52) of one part of a session, the same in all sessions."""
+    from .idle import idle_weights
+
+    return idle_weights(length, fps, seed=number)
+
+
 class LiveSession:
     """See the module.
 
@@ -160,7 +169,7 @@ class LiveSession:
         neutral = pipe.load_reference(reference)
         self.names = ("speech", *(name for name in pipe.emotions if name != "neutral"))
         self._course = Course(self.names, feeling if feeling is not None else {"speech": 1.0})
-        self._pipe, self._head, self._idle = pipe, pipe.shown_head(head), None
+        self._pipe, self._head = pipe, pipe.shown_head(head)
         self._wants_idle = idle and self._head is not None
         self._listener = Listener(
             pipe, sample_rate=sample_rate, windows=windows, own=True, rest=None if neutral is None else pipe.rest_of(neutral), quality="LQ"
@@ -265,15 +274,11 @@ class LiveSession:
         """Blinks and gaze of these frames, made for ten minutes at a time."""
         if not self._wants_idle:
             return None
-        from .idle import idle_weights
-
         fps = self._pipe.model.config.fps
         length, rows, at = _IDLE_SECONDS * fps, [], start
         while at < start + count:
             number = at // length
-            if self._idle is None or self._idle[0] != number:
-                self._idle = (number, idle_weights(length, fps, seed=number))
             end = min(start + count, (number + 1) * length)
-            rows.append(self._idle[1][at - number * length : end - number * length])
+            rows.append(_idle_part(number, length, fps)[at - number * length : end - number * length])
             at = end
         return np.concatenate(rows)

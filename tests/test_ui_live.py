@@ -152,6 +152,14 @@ def test_a_lost_connection_goes_on_where_it_broke(page, pipe, speak, never_late)
     assert "lost for too long" in sorry["message"]
 
 
+def test_what_the_first_frames_need_is_there_before_anybody_speaks(page, speak, monkeypatch):
+    original, rehearsed = LiveSession.feed, []
+    monkeypatch.setattr(LiveSession, "feed", lambda self, samples, **options: rehearsed.append((self, original(self, samples, **options))))
+    assert speak()[1]["type"] == "ready"
+    (rehearsing, frames), room = rehearsed[0], next(iter(page.emoface.rooms._rooms.values()))
+    assert frames.frame_count > 0 and room.session is not rehearsing and room.session.seconds == 0
+
+
 def test_what_waits_while_the_server_is_slow_is_heard_in_a_few_windows(page, speak, monkeypatch):
     """The first window takes so long that all the rest has come by then: hop by hop that would be 36 windows more."""
     original, heard = WhisperStream.encode, []

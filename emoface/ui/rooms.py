@@ -53,9 +53,14 @@ class Room:
         self._last: np.ndarray | None = None
 
     def open(self) -> None:
-        """Make the session. Raises EmoFaceError for settings that do not exist."""
+        """Make the session. Raises EmoFaceError for settings that do not exist.
+
+        Another one rehearses first: what the first frames load and compute once would make the first words late.
+        """
         with self._turn:
-            self.session = self.session or self._build()
+            if self.session is None:
+                self._build().feed(np.zeros(self.rate // 2, np.float32), hurry=True)
+                self.session = self._build()
 
     @property
     def full(self) -> bool:

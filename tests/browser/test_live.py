@@ -81,9 +81,8 @@ def test_speak_and_the_face_speaks_then_rests_then_is_replayed(page, live_server
     page.wait_for_function("() => moved.length > 3 && Math.max(...moved) > 0.1")
     # The file's silence is 8 s: within it, the face becomes still.
     page.wait_for_function("() => moved.length > 12 && Math.max(...moved.slice(-3)) < 0.03")
-    page.evaluate("() => emoface.live.drop()")   # the connection breaks
-    page.wait_for_function("() => !emoface.live.run.ready")
-    page.wait_for_function("() => emoface.live.run?.ready")
+    page.evaluate("() => { window.broken = emoface.live.run.socket; emoface.live.drop(); }")
+    page.wait_for_function("() => emoface.live.run?.socket !== broken && emoface.live.run?.ready")
     page.evaluate("() => { moved.length = 0; }")
     page.wait_for_function("() => moved.length > 3 && Math.max(...moved) > 0.1")
     assert page.evaluate("() => emoface.live.latency.length") > 10

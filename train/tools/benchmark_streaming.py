@@ -1,6 +1,7 @@
 """How fast a stream is, and how close it comes to the one-shot answer.
 
-    python -m train.tools.benchmark_streaming [SPEECH ...] [--model PATH_OR_ID] [--past 4] [--hop 0.2] [--ahead 0.3] [--held 0] [--threads 2]
+    python -m train.tools.benchmark_streaming [SPEECH ...] [--model PATH_OR_ID] [--past 4] [--hop 0.2] [--ahead 0.3] [--held 0]
+        [--fresh 0] [--tail 1] [--threads 2]
 
 Without recordings the example speech of ``assets/examples`` is used. Feeds 20 ms blocks, as a microphone does. Printed:
 what a frame waits for, the computation per hop, the real-time factor, and the distance to the pipeline's one-shot
@@ -10,6 +11,7 @@ answer: correlation of the lip aperture, mean error of the lips, and how far the
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -87,6 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hop", type=float, nargs="+", default=[Windows.hop])
     parser.add_argument("--ahead", type=float, nargs="+", default=[Windows.ahead])
     parser.add_argument("--held", type=int, nargs="+", default=[Windows.held], help="frames of the convolutions' future that are not waited for")
+    parser.add_argument("--fresh", type=float, nargs="+", default=[0.0], help="seconds of the past that Whisper computes anew; 0: all of it")
+    parser.add_argument("--tail", type=float, nargs="+", default=[Windows.tail], help="seconds of silence that Whisper hears after a window")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
@@ -99,8 +103,9 @@ def main(arguments: list[str] | None = None) -> int:
         answers = [pipe(audio, emotion=options.emotion) for audio in sounds]
         wholes = [answer.vertices[:, : answer.skin_count] for answer in answers]
         header = None
-        for windows in (Windows(p, h, a, n) for p in options.past for h in options.hop for a in options.ahead for n in options.held):
-            row = {"past": windows.past, "hop": windows.hop, "ahead": windows.ahead, "held": windows.held}
+        choices = itertools.product(options.past, options.hop, options.ahead, options.held, options.fresh, options.tail)
+        for windows in (Windows(past, hop, ahead, held, fresh or None, tail) for past, hop, ahead, held, fresh, tail in choices):
+            row = {"past": windows.past, "hop": windows.hop, "ahead": windows.ahead, "held": windows.held, "fresh": windows.fresh or 0.0, "tail": windows.tail}
             row |= measure(pipe, sounds, wholes, windows, options.emotion)
             if header is None:
                 header = list(row)
