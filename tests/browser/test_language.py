@@ -14,7 +14,7 @@ WORDS = """() => {
   for (const name of ['aria-label', 'title', 'placeholder']) for (const node of document.querySelectorAll('[' + name + ']')) if (seen(node)) found.add(node.getAttribute(name).trim());
   return [...found].filter(text => /[A-Za-z]{3}/.test(text));
 }"""
-NAMES = {"EmoFace", "CPU", "CC BY-NC-SA 4.0", "emoface-mini", "puppet", "Normal", "Live", "Neutral", "English", "GitHub", "Pause", "Link",
+NAMES = {"EmoFace", "CPU", "CC BY-NC-SA 4.0", "emoface-mini", "puppet", "Normal", "Live", "Neutral", "English", "GitHub", "Pause", "Link", "Format",
          "Apache-2.0", "MIT, OpenAI Whisper", "EmoFace: Emotion-Content Disentangled Speech-Driven 3D Talking Face Animation"}
 """Names, and words that are the same in both languages."""
 
