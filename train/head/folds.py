@@ -21,7 +21,7 @@ from .shown import SIDES, Heads, Piece
 
 SHADE_PER_MM = 0.62
 """Share of the light that a groove of one millimetre takes."""
-ROOM, GRAIN = 3.6, 1.7
+ROOM, GRAIN = 3.2, 2.2
 """The skin is refined once more where it is nearer than ROOM to a line, mm in front view, and its quads are longer than GRAIN."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from .people import PEOPLE, Style
@@ -11,7 +12,7 @@ from .shown import SIDES, Heads, Piece, blend, rows_of, smoothstep
 # Middle line of the left brow on the average head (x, y) and its half thickness, mm, from the nose outwards
 LINE = np.array([[11.5, 37.3], [17, 38.7], [26, 40.6], [35, 41.6], [43, 40.2], [52.0, 35.0]])
 HALF = np.array([1.7, 2.6, 2.7, 2.3, 1.6, 0.7])
-HAIRS, LENGTH, WIDTH = 300, 6.2, 0.31
+HAIRS, LENGTH, WIDTH = 260, 6.2, 0.31
 LIFT = (0.06, 0.40)
 """Height of root and middle of a hair above the skin, mm."""
 FADE = (0.9, 0.9, 1.0, 1.0, 0.45)
@@ -105,7 +106,7 @@ def _brow(heads: Heads, front: Front, side: str) -> Piece:
         corners, height = _blades(style)
         on, shares = front.hit(corners * [sign * 1e-3, 1e-3])
         if rows is None:
-            rows = rows_of(on, shares, len(front.skin)) @ heads.refined.matrix
+            rows = _heaviest(rows_of(on, shares, len(front.skin)) @ heads.refined.matrix)
             rows.resize(rows.shape[0], len(heads.average.template))
         skin = heads.skin(head)
         normals = _normals(skin, heads.refined.faces)
@@ -119,6 +120,16 @@ def _brow(heads: Heads, front: Front, side: str) -> Piece:
     if np.cross(p[faces[:, 1]] - p[faces[:, 0]], p[faces[:, 2]] - p[faces[:, 0]])[:, 2].sum() < 0:
         faces = faces[:, ::-1]
     return Piece(np.full(len(p), f"brow_hair_{side}"), rows.tocsr(), faces, colors, places)
+
+
+def _heaviest(rows: csr_matrix, count: int = 8) -> csr_matrix:
+    """The ``count`` largest weights of every row, for the same sum: what a hair rides on is felt no further."""
+    indices, weights = [], []
+    for row in rows.tocsr():
+        keep = np.argsort(-row.data, kind="stable")[:count]
+        indices.append(np.resize(row.indices[keep], count))
+        weights.append(np.pad(row.data[keep] / row.data[keep].sum(), (0, count - len(keep))))
+    return rows_of(np.array(indices), np.array(weights), rows.shape[1])
 
 
 def brow_shade(points: np.ndarray, style: Style) -> np.ndarray:
