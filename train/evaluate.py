@@ -192,7 +192,7 @@ class Evaluation:
         if sets.RAVDESS in self.own:
             felt: dict = {}
             for clip, reading in self.own[sets.RAVDESS]:
-                felt.setdefault((clip.emotion, clip.level), []).append((reading.shown, clip.weights))
+                felt.setdefault((clip.emotion, clip.level), []).append((reading.shown, self.observer.shown_face.readable(clip.weights)))
             self.rows += showing.gain_rows("model, own speech", "modelled", felt)
             self._life()
             self._named()
@@ -215,9 +215,9 @@ class Evaluation:
             for level in range(2):
                 shown[name, level] = [self.observer.run(clip, emotion=name, level=level, shown=True).shown for clip in words]
         targets = {key: [showing.named_target(self.corpus, clip, *key) for clip in words] for key in shown}
-        self.rows += showing.gain_rows("model, by name", "modelled", {key: list(zip(shown[key], targets[key])) for key in shown})
-        self.rows += showing.level_rows("model", shown)
         face = self.observer.shown_face
+        self.rows += showing.gain_rows("model, by name", "modelled", {key: list(zip(shown[key], map(face.readable, targets[key]))) for key in shown})
+        self.rows += showing.level_rows("model", shown)
         self.rows += showing.level_rows("target", {key: [face.of_weights(w) for w in of] for key, of in targets.items()})
         self.rows += showing.torn_rows("named, strong", "none", "model", [s for (_, level), of in shown.items() if level for s in of])
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from emoface.head import load_head
-from train.corpus.channels import COUNT, columns
+from train.corpus.channels import COUNT, columns, vector
+from train.corpus.emotion import PROTOTYPES
 from train.evaluation.face import Face
 from train.evaluation.showing import GROUPS, ShownFace, gain, gain_rows, level_rows, life_rows
 
@@ -28,6 +29,16 @@ def test_a_vertex_off_its_neighbours_is_torn_skin(face):
     torn[5, load_head(0).lip_rings[1, 9]] += [0, 0.003, 0]
     shown = face.of_offsets(torn)
     assert 2.0 < shown.torn_mm[5] < 3.5 and np.delete(shown.torn_mm, 5).max() < 0.3
+
+
+def test_a_perfect_animation_has_a_gain_of_one_in_every_group(face):
+    """Through lips that are parted, as the pipeline parts them: read as they are, some of the frown would be missing."""
+    head, weights = face.face.head, np.tile(vector({**PROTOTYPES["sad"], "jawOpen": 0}), (3, 1))
+    parted = head.contact.resolve((head.skin_template + face.face.offsets(weights)).astype(np.float32), weights.astype(np.float32))
+    shown = face.of_offsets(parted - head.skin_template).weights
+    gains = gain(shown, face.readable(weights))
+    assert {"frown", "stretch", "inner brows"} & set(gains) and all(value == pytest.approx(1, abs=0.02) for value in gains.values())
+    assert abs(gain(shown, weights)["stretch"] - 1) > 0.1
 
 
 def test_gain_is_the_share_of_the_target_that_is_shown(face):

@@ -196,7 +196,8 @@ MEASURES: dict[str, Measure] = {
         "Strength of the expression",
         "ratio",
         "Weights read from the mesh projected on the target's over a clip's frames, <shown, target> / <target, target>, per group of channels"
-        " that the target has, mean over groups, mean over clips; 1 is right. Targets are modelled: a prototype written by hand, for own speech"
+        " that the target has, mean over groups, mean over clips; 1 is right. The target is read in the same way, from the mesh that shows it, after lips and teeth are"
+        " parted. Targets are modelled: a prototype written by hand, for own speech"
         " shaped by the clip's measured action units.",
         2,
     ),
