@@ -1,4 +1,4 @@
-"""The command line: ``python -m emoface animate|batch|live|serve|formats|info|view|render|study ...``.
+"""The command line: ``python -m emoface animate|batch|live|serve|formats|info|view|render|retarget|study ...``.
 
 A command lives in a module with ``add_parser(subparsers)``, which adds a parser of the command's name and
 ``set_defaults(run=function)``; ``function(arguments)`` returns the exit code (None is 0). Only the module of the command
@@ -32,6 +32,7 @@ COMMANDS = {
     "info": ("emoface.cli.info", "the model's name, styles, emotions, sizes and device"),
     "view": ("emoface.cli.files", "show an animation file in the browser"),
     "render": ("emoface.cli.files", "films and other formats from an animation file"),
+    "retarget": ("emoface.cli.retarget", "an animation on a head of your own"),
     "study": ("emoface.cli.study", "plan, serve and analyse a user study"),
 }
 """Command -> (module, what it does)."""

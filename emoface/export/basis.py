@@ -27,12 +27,14 @@ class Basis:
     max_error_mm: float
 
 
-def find_basis(animation: Animation, kind: str = "auto") -> Basis:
+def find_basis(animation: Animation, kind: str | Basis = "auto") -> Basis:
     """The 52 ARKit shapes ("arkit"), the clip's own principal components ("pca"), or "auto": ARKit if there are any.
 
     ARKit shapes are those other tools can drive; eyes turn along straight lines. Principal components follow the mesh
     itself more closely: as many as bring the largest error under 0.2 mm, at most 64. Errors are over the skin.
     """
+    if isinstance(kind, Basis):
+        return kind
     if kind not in ("auto", "arkit", "pca"):
         raise EmoFaceError(f"There is no basis {kind!r}; choose auto, arkit or pca.")
     head = None if kind == "pca" else find_head(animation.template, animation.faces)

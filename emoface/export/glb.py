@@ -88,7 +88,7 @@ class _Mesh:
     """Number of a shape -> (D, 3) what its folds add to the normals."""
 
 
-def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str = "auto", detail: str = "coarse",
+def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str | Basis = "auto", detail: str = "coarse",
              progress: Callable[[str, float], None] | None = None,
              cancel: Callable[[], bool] | None = None) -> Path:
     """Writes an animated GLB in metres, y up, +z forward; see ``find_basis`` for ``basis``.

@@ -1,0 +1,177 @@
+"""Our head laid over somebody else's, so that its shapes can be carried over to a mesh of another topology.
+
+Ten landmarks, which a person gives, place the face (a similarity, then a thin-plate spline): nearness alone lets a mouth slide to a chin. Then its skin is drawn to the
+nearest places of the other mesh while the displacement stays smooth (Laplacian non-rigid ICP, stiffness falling step by step). Shapes travel with the skin: every vertex of the
+other mesh takes the motion of the place of our skin that lies nearest and faces the same way, turned and scaled as the skin was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.interpolate import RBFInterpolator
+from scipy.sparse.linalg import factorized
+from scipy.spatial import cKDTree
+
+from ..errors import EmoFaceError
+from ..head import Head, load_head
+from .shading import vertex_normals
+
+LANDMARKS = ("eye_left_outer", "eye_left_inner", "eye_right_inner", "eye_right_outer", "nose_tip", "mouth_left", "mouth_right", "upper_lip", "lower_lip", "chin")
+"""The person's left and right; upper_lip and lower_lip where the closed lips meet in the middle."""
+STIFFNESS = (30.0, 10.0, 3.0, 1.0, 0.3)
+MOST_MM = 3.0
+"""Mean distance of the face from the mesh, on a head of our size, above which the mesh is taken for no head."""
+_REACH = 0.015
+"""Metres on our head from which a vertex follows nothing (hair, clothes)."""
+_FACING = 0.01
+"""Metres that opposite normals count in the search for the nearest place: the two lips touch, but face each other."""
+_FACE = ("lips_upper", "lips_lower", "mouth_ring", "nose", "cheek_left", "cheek_right", "chin", "forehead", "eyelid_left", "eyelid_right", "brow_left", "brow_right", "jaw")
+
+
+@dataclass(frozen=True)
+class Registration:
+    """``deltas`` (52, V, 3) in the other mesh's units and axes, and how well our face fits, millimetres on a head of our size."""
+
+    deltas: np.ndarray
+    mean_mm: float
+    p95_mm: float
+    still: float
+    """Share of the mesh's vertices that no shape moves."""
+
+
+def carry_shapes(vertices: np.ndarray, faces: np.ndarray, landmarks: Mapping[str, np.ndarray]) -> Registration:
+    """The 52 ARKit shapes on a head mesh (V, 3), (F, 3) of any topology, units and axes, with the places (3,) of all ``LANDMARKS`` on it.
+
+    Raises EmoFaceError where landmarks are missing or no face lies at them.
+    """
+    head = load_head(0)
+    if missing := [name for name in LANDMARKS if name not in landmarks]:
+        raise EmoFaceError(f"The landmarks lack {', '.join(missing)}: give all of {', '.join(LANDMARKS)}.")
+    marks = our_landmarks(head)
+    theirs, own = (np.array([one[name] for name in LANDMARKS], float) for one in (landmarks, marks))
+    scale, rotation, shift = _similarity(own, theirs)
+    beside = lambda points: (np.asarray(points, float) - shift) @ rotation / scale  # beside our head, in metres
+    ours, goal = beside(vertices), beside(theirs)
+    warped = head.skin_template + RBFInterpolator(own, goal - own, kernel="thin_plate_spline", smoothing=1e-9)(head.skin_template.astype(float))
+    laid = _draw(head, warped, ours, faces)
+    spots, normals = _surface(ours, faces)
+    face = np.isin(head.regions[: head.skin_count], _FACE)
+    away = 1000 * cKDTree(spots).query(laid[face])[0]
+    if away.mean() > MOST_MM:
+        raise EmoFaceError(f"No face like ours was found in this mesh (it is {away.mean():.1f} mm away on average): give one closed head, upright, with ears, eyes and mouth modelled.")
+    deltas, still = _carried(head, laid, ours, vertex_normals(ours.astype(np.float32), faces))
+    return Registration((scale * deltas @ rotation.T).astype(np.float32), float(away.mean()), float(np.percentile(away, 95)), still)
+
+
+def _surface(vertices: np.ndarray, faces: np.ndarray, most: int = 80000) -> tuple[np.ndarray, np.ndarray]:
+    """Points spread over the triangles, (n, 3), and the triangles' normals there."""
+    corners = vertices[faces]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.linalg.norm(cross, axis=1)
+    chance = area / area.sum()
+    rng = np.random.default_rng(0)
+    chosen = np.concatenate([np.arange(len(faces)), rng.choice(len(faces), max(most - len(faces), 0), p=chance)])
+    a, b = rng.random((2, len(chosen), 1))
+    a, b = np.where(a + b > 1, 1 - a, a), np.where(a + b > 1, 1 - b, b)
+    spots = corners[chosen, 0] + a * (corners[chosen, 1] - corners[chosen, 0]) + b * (corners[chosen, 2] - corners[chosen, 0])
+    return spots, (cross / np.maximum(area, 1e-20)[:, None])[chosen]
+
+
+def _similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """(scale, rotation, shift) that bring source (n, 3) to target: target ~ scale * source @ rotation.T + shift (Umeyama 1991)."""
+    a, b = source - source.mean(0), target - target.mean(0)
+    u, s, vt = np.linalg.svd(b.T @ a)
+    sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * sign) @ vt
+    scale = float((s * sign).sum() / np.square(a).sum())
+    return scale, rotation, target.mean(0) - scale * source.mean(0) @ rotation.T
+
+
+def our_landmarks(head: Head) -> dict[str, np.ndarray]:
+    """(3,) each of :data:`LANDMARKS` on one of our heads."""
+    skin, found = head.skin_template.astype(float), {}
+    for side, name in enumerate(("left", "right")):
+        rim = skin[np.unique(head.lid_pairs[side])]
+        corners = rim[rim[:, 0].argmin()], rim[rim[:, 0].argmax()]
+        found[f"eye_{name}_inner"], found[f"eye_{name}_outer"] = corners if name == "left" else corners[::-1]
+    nose = skin[head.mask("nose")[: head.skin_count]]
+    chin = skin[head.mask("chin")[: head.skin_count]]
+    right, left = head.lip_corners
+    upper, lower = (skin[number] for number in head.lip_line[np.abs(skin[head.lip_line[:, 0], 0]).argmin()])
+    return {**found, "nose_tip": nose[nose[:, 2].argmax()], "mouth_left": skin[left], "mouth_right": skin[right], "upper_lip": upper, "lower_lip": lower,
+            "chin": chin[np.abs(chin[:, 0]) < 0.01][chin[np.abs(chin[:, 0]) < 0.01][:, 2].argmax()]}
+
+
+def _draw(head: Head, skin: np.ndarray, mesh: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(S, 3) our skin, which the landmarks have brought to its place, drawn onto the mesh beside it."""
+    count = head.skin_count
+    edges = np.concatenate([head.skin_faces[:, [0, 1]], head.skin_faces[:, [1, 2]], head.skin_faces[:, [2, 0]]])
+    links = sp.csr_matrix((np.ones(2 * len(edges)), (np.r_[edges[:, 0], edges[:, 1]], np.r_[edges[:, 1], edges[:, 0]])), (count, count))
+    links.data[:] = 1
+    laplacian = sp.identity(count) - sp.diags(1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)) @ links
+    smooth = (laplacian.T @ laplacian).tocsr()
+    spots, normals = _surface(mesh, faces)
+    tree = cKDTree(np.concatenate([spots, _FACING / 2 * normals], axis=1))
+    drawn = ~np.isin(head.regions[:count], ("mouth_cavity", "eye_socket_left", "eye_socket_right", "neck", "neck_base"))
+    moved = np.zeros_like(skin)
+    for stiffness in STIFFNESS:
+        for _ in range(3):
+            now = skin + moved
+            facing = vertex_normals(now.astype(np.float32), head.skin_faces)
+            away, nearest = tree.query(np.concatenate([now, _FACING / 2 * facing], axis=1))
+            weight = (drawn & (away < 0.02)).astype(float)
+            solve = factorized((sp.diags(weight) + stiffness * smooth + 1e-6 * sp.identity(count)).tocsc())
+            wanted = weight[:, None] * (spots[nearest] - skin)
+            moved = np.stack([solve(column) for column in wanted.T], axis=1)
+    return skin + moved
+
+
+def _carried(head: Head, laid: np.ndarray, mesh: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, float]:
+    """(52, V, 3) deltas on the mesh beside our head, and the share of its vertices that none moves."""
+    triangles = head.skin_faces
+    shares = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4], [2, 2, 0], [0, 2, 2], [2, 0, 2], [1, 0, 0], [0, 1, 0], [0, 0, 1]], float)
+    shares /= shares.sum(1, keepdims=True)
+    points = np.einsum("sk,fkd->fsd", shares, laid[triangles]).reshape(-1, 3)
+    facing = np.einsum("sk,fkd->fsd", shares, vertex_normals(laid.astype(np.float32), triangles)[triangles]).reshape(-1, 3)
+    tree = cKDTree(np.concatenate([points, _FACING / 2 * facing], axis=1))
+    near, found = tree.query(np.concatenate([mesh, _FACING / 2 * normals], axis=1), k=4)
+    away = np.linalg.norm(points[found[:, 0]] - mesh, axis=1)
+    follows = np.clip(2 - 2 * away / _REACH, 0, 1)  # full within half the reach
+    blend = 1 / (near + 2e-4) ** 2
+    blend *= (follows / blend.sum(1))[:, None]
+    triangle, share = np.divmod(found, len(shares))
+    corner, weight = triangles[triangle], blend[..., None] * shares[share]  # (V, 4, 3)
+    rows = np.repeat(np.arange(len(mesh)), 12)
+    matrix = sp.csr_matrix((weight.ravel(), (rows, corner.ravel())), (len(mesh), head.skin_count))
+    turned = _turned(head, laid)
+    deltas = np.stack([matrix @ np.einsum("vij,vj->vi", turned, delta) for delta in head.blendshapes.astype(float)])
+    return deltas, float((follows == 0).mean())
+
+
+def _turned(head: Head, laid: np.ndarray) -> np.ndarray:
+    """(S, 3, 3) how the skin round each vertex was turned and scaled: the best similarity of its edges (Sumner & Popovic 2004 take all of the gradient)."""
+    skin, count = head.skin_template.astype(float), head.skin_count
+    edges = np.concatenate([head.skin_faces[:, [0, 1]], head.skin_faces[:, [1, 2]], head.skin_faces[:, [2, 0]]])
+    edges = np.concatenate([edges, edges[:, ::-1]])
+    before, after = skin[edges[:, 1]] - skin[edges[:, 0]], laid[edges[:, 1]] - laid[edges[:, 0]]
+    cross, squares = np.zeros((count, 3, 3)), np.zeros(count)
+    np.add.at(cross, edges[:, 0], after[:, :, None] * before[:, None])
+    np.add.at(squares, edges[:, 0], np.square(before).sum(1))
+    for _ in range(3):  # a wide look: single triangles are noisy
+        cross = _mean_of_neighbours(cross.reshape(count, 9), edges, count).reshape(count, 3, 3)
+        squares = _mean_of_neighbours(squares[:, None], edges, count)[:, 0]
+    u, s, vt = np.linalg.svd(cross)
+    u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]
+    scale = np.clip(s.sum(1) / np.maximum(squares, 1e-12), 0.5, 2)
+    return scale[:, None, None] * (u @ vt)
+
+
+def _mean_of_neighbours(values: np.ndarray, edges: np.ndarray, count: int) -> np.ndarray:
+    total, number = values.copy(), np.ones(count)
+    np.add.at(total, edges[:, 0], values[edges[:, 1]])
+    np.add.at(number, edges[:, 0], 1)
+    return total / number[:, None]

@@ -1,0 +1,124 @@
+"""An animation on heads of other topologies: by the names of their shapes, and by carrying ours over."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+import trimesh
+
+from emoface.cli import main
+from emoface.errors import EmoFaceError
+from emoface.export import load, save
+from emoface.export.curves import animation_from_weights
+from emoface.export.glb import pack_glb
+from emoface.export.registration import LANDMARKS, carry_shapes, our_landmarks
+from emoface.export.retarget import plain, retarget
+from emoface.head import load_head
+from tests.export.test_glb import header, node_package
+
+
+def bare_head(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(V, 3) skin of another person on another topology (four times the triangles, another order), (F, 3), and (52, V, 3) its own shapes."""
+    head = load_head(index)
+    seen = head.mask("visible_skin")[: head.skin_count]
+    faces = head.skin_faces[seen[head.skin_faces].all(1)]
+    used, place = np.unique(faces), np.zeros(head.skin_count, int)
+    place[used] = np.arange(len(used))
+    points, finer = trimesh.remesh.subdivide(head.skin_template[used], place[faces])
+    shapes = np.stack([trimesh.remesh.subdivide(head.skin_template[used] + delta[used], place[faces])[0] - points for delta in head.blendshapes])
+    order = np.random.default_rng(index).permutation(len(points))
+    return points[order], np.argsort(order)[finer], shapes[:, order]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index, turn", [(7, np.eye(3)), (16, [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]), (12, [[1, 0, 0], [0, 0, -1], [0, 1, 0]])])
+def test_shapes_are_carried_to_other_people_units_and_axes(index, turn):
+    points, faces, shapes = bare_head(index)
+    turn, unit = np.array(turn, float), 100.0
+    marks = {name: unit * turn @ place + [5, 3, 1] for name, place in our_landmarks(load_head(index)).items()}
+    found = carry_shapes(unit * points @ turn.T + [5, 3, 1], faces, marks)
+    assert found.mean_mm < 0.5 and found.p95_mm < 1 and found.still < 0.1
+    names = load_head(0).blendshape_names
+    carried = found.deltas @ turn / unit  # (rows, so this undoes the turn)
+    for name, most in (("jawOpen", 0.4), ("mouthSmileLeft", 0.3), ("browInnerUp", 0.35), ("mouthPucker", 0.3), ("eyeBlinkLeft", 0.4)):
+        real, moved = shapes[names.index(name)], carried[names.index(name)]
+        on = np.linalg.norm(real, axis=1) > 5e-4
+        error = np.linalg.norm(moved - real, axis=1)[on].mean() / np.linalg.norm(real, axis=1)[on].mean()
+        assert error < most, (name, error)
+        assert np.percentile(np.linalg.norm(moved, axis=1)[~on], 99) < 3e-3, "what is at rest stays"
+
+
+@pytest.mark.slow
+def test_an_obj_becomes_a_glb_that_opens_again(talking, tmp_path, capsys):
+    points, faces, _ = bare_head(7)
+    trimesh.Trimesh(100 * points, faces, process=False).export(tmp_path / "head.obj")
+    save(talking, tmp_path / "a.npz")
+    numbers = {name: int(np.linalg.norm(points - place, axis=1).argmin()) for name, place in our_landmarks(load_head(7)).items()}
+    (tmp_path / "marks.json").write_text(json.dumps(numbers))
+    command = ["retarget", str(tmp_path / "a.npz"), "--mesh", str(tmp_path / "head.obj"), "-o", str(tmp_path / "own.glb")]
+    assert main(command) == 2 and "--landmarks" in capsys.readouterr().err
+    assert main([*command, "--landmarks", str(tmp_path / "marks.json")]) == 0
+    told = capsys.readouterr().out
+    assert "51 shapes move" in told and "mm from the mesh" in told and "tongueOut" in told
+    document = header(tmp_path / "own.glb")
+    assert document["meshes"][0]["extras"]["targetNames"] == list(talking.blendshape_names)
+    back = load(tmp_path / "own.glb")
+    assert np.allclose(back.template, points, atol=1e-5), "centimetres are brought to metres"
+    assert np.array_equal(back.blendshapes, talking.blendshapes) and np.abs(back.vertices - back.template).max() > 2e-3
+
+
+def renamed(path, out, names: dict) -> None:
+    """A GLB whose shapes have other names."""
+    content, document = path.read_bytes(), header(path)
+    length = int.from_bytes(content[12:16], "little")
+    document["meshes"][0]["extras"] = {"targetNames": [names.get(name, name) for name in document["meshes"][0]["extras"]["targetNames"]]}
+    out.write_bytes(pack_glb(document, content[28 + length:]))
+
+
+def test_an_arkit_rig_gets_the_curves_by_name(talking, head, tmp_path):
+    rig = save(animation_from_weights(np.zeros((2, 52), np.float32), fps=24, head=5), tmp_path / "still.glb")
+    renamed(rig, tmp_path / "rig.glb", {"eyeBlinkLeft": "Face.eyeBlink_L", "jawOpen": "JawOpen", "tongueOut": "mine"})
+    done = retarget(talking, tmp_path / "rig.glb", tmp_path / "out.glb")
+    assert done.shapes == 51 and done.missing == ("tongueOut",) and done.mean_mm is None
+    before, after = header(tmp_path / "rig.glb"), header(tmp_path / "out.glb")
+    assert after["materials"] == before["materials"] and after["meshes"] == before["meshes"] and len(after["animations"]) == 1
+    accessor = after["accessors"][after["animations"][0]["samplers"][0]["output"]]
+    content = (tmp_path / "out.glb").read_bytes()
+    data = content[28 + int.from_bytes(content[12:16], "little"):]
+    curves = np.frombuffer(data, "<f4", accessor["count"], after["bufferViews"][accessor["bufferView"]]["byteOffset"]).reshape(12, 52)
+    expected = talking.blendshapes.copy()
+    expected[:, head.blendshape_names.index("tongueOut")] = 0
+    assert np.allclose(curves, expected)
+    package = node_package("gltf-validator")
+    code = ("const v = require(process.argv[1]), fs = require('fs'); v.validateBytes(new Uint8Array(fs.readFileSync(process.argv[2])))"
+            ".then(report => console.log(JSON.stringify(report.issues)))")
+    issues = json.loads(subprocess.run(["node", "-e", code, str(package), str(tmp_path / "out.glb")], capture_output=True, text=True, check=True, timeout=120).stdout)
+    assert issues["numErrors"] == 0 and {message["code"] for message in issues["messages"]} <= {"UNUSED_OBJECT"}, issues
+
+
+def test_names_that_rigs_write():
+    assert {plain(name) for name in ("eyeBlinkLeft", "EyeBlinkLeft", "eyeBlink_L", "eyeBlink.L", "Face.eyeBlink_L", "eye_blink_left")} == {"eyeblinkleft"}
+    assert plain("mouthLeft") != plain("mouthRight")
+
+
+def test_what_is_no_head_is_refused_in_a_sentence(talking, flame, tmp_path):
+    trimesh.creation.icosphere(subdivisions=4).export(tmp_path / "ball.obj")
+    (tmp_path / "text.obj").write_text("hello")
+    (tmp_path / "text.glb").write_bytes(b"glTF" + bytes(40))
+    marks = {name: place.tolist() for name, place in our_landmarks(load_head(0)).items()}
+    (tmp_path / "marks.json").write_text(json.dumps(marks))
+    (tmp_path / "few.json").write_text(json.dumps({"chin": 3}))
+    with pytest.raises(EmoFaceError, match="No face"):
+        retarget(talking, tmp_path / "ball.obj", tmp_path / "out.glb", landmarks=tmp_path / "marks.json")
+    with pytest.raises(EmoFaceError, match="lack eye_left_outer"):
+        retarget(talking, tmp_path / "ball.obj", tmp_path / "out.glb", landmarks=tmp_path / "few.json")
+    assert set(marks) == set(LANDMARKS)
+    for name, words in (("ball.obj", "landmarks"), ("text.obj", "text.obj"), ("text.glb", "text.glb"), ("gone.glb", "no mesh"), ("a.fbx", "a.fbx|no mesh")):
+        with pytest.raises(EmoFaceError, match=words):
+            retarget(talking, tmp_path / name, tmp_path / "out.glb")
+    with pytest.raises(EmoFaceError, match="written as .glb"):
+        retarget(talking, tmp_path / "ball.obj", tmp_path / "out.usd")
+    with pytest.raises(EmoFaceError, match="ARKit"):
+        retarget(flame, tmp_path / "ball.obj", tmp_path / "out.glb")
+    assert not (tmp_path / "out.glb").exists()
