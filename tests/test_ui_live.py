@@ -25,6 +25,8 @@ from .test_encoders import speechlike
 from .tiny_model import save_tiny_model
 
 RATE = 16000
+MANY_THREADS = 1e-6
+"""Metres. The server computes a visitor's face on one thread, a test on all: sums in another order round otherwise."""
 HELLO = {"rate": RATE, "feeling": {"happy": 1.0}, "head": 0, "idle": False, "level": "normal", "style": None, "resume": None}
 
 
@@ -127,7 +129,7 @@ def test_two_visitors_are_not_mixed_and_a_third_is_told_so(page, pipe, speak, ne
         np.testing.assert_allclose(shown, expected.vertices, atol=1.1 * STEP)
         assert done["type"] == "done"
         take = page.emoface.rooms.fetch(done["name"])
-        np.testing.assert_array_equal(take.vertices, expected.vertices)
+        np.testing.assert_allclose(take.vertices, expected.vertices, atol=MANY_THREADS)
         np.testing.assert_allclose(take.audio, samples, atol=1e-4)
         with pytest.raises(EmoFaceError, match="speak again"):
             page.emoface.rooms.fetch(done["name"])
@@ -147,7 +149,7 @@ def test_a_lost_connection_goes_on_where_it_broke(page, pipe, speak, never_late)
         again.send(block)
     again.send(json.dumps({"stop": True}))
     _, done = answers(again)
-    np.testing.assert_array_equal(page.emoface.rooms.fetch(done["name"]).vertices, alone(pipe, samples).vertices)
+    np.testing.assert_allclose(page.emoface.rooms.fetch(done["name"]).vertices, alone(pipe, samples).vertices, atol=MANY_THREADS)
     _, sorry = speak(resume="nobody's")
     assert "lost for too long" in sorry["message"]
 
