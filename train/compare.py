@@ -102,18 +102,20 @@ class Harness:
                 labels.setdefault((clips[i]["speaker"], clips[i]["emotion"], clips[i]["level"]), i)
         return {GRID: grid, RAVDESS: list(labels.values())[:: self.plan.ravdess_every]}
 
+    @property
+    def _all_clips(self) -> list[int]:
+        return [clip for of in self.clips.values() for clip in of]
+
     def write_sounds(self, folder: Path) -> int:
         """The measured recordings as ``folder/ID.wav``; returns how many."""
         folder.mkdir(parents=True, exist_ok=True)
-        clips = [clip for of in self.clips.values() for clip in of]
-        for clip in clips:
+        for clip in self._all_clips:
             shutil.copyfile(self.corpus.audio_path(clip), folder / f"{self.corpus.clips[clip]['id']}.wav")
-        return len(clips)
+        return len(self._all_clips)
 
     def outside(self, folder: Path) -> Callable[[int], np.ndarray]:
         """Answers read from another program's files."""
-        names = [self.corpus.clips[clip]["id"] for of in self.clips.values() for clip in of]
-        files = OutsideFolder(folder, names, self.face)
+        files = OutsideFolder(folder, [self.corpus.clips[clip]["id"] for clip in self._all_clips], self.face)
         return lambda clip: files.offsets(self.corpus.clips[clip]["id"], min(self.corpus.clips[clip]["frames"], LONGEST))
 
     def sampler(self, seed: int) -> OwnMotion:
@@ -350,13 +352,12 @@ def markdown(found: dict, judged: dict[str, dict[str, str]]) -> str:
         "*Target* is the motion on our head that the others are compared with: on GRID its aperture and width are not exactly the video's. *Static template*"
         " never moves; *mean motion* holds the mean pose of the training clips, *label mean* that of the clips with the same emotion and level.",
         "",
+        *_outside_said(found["rows"]),
         "## Against ours",
         "",
         "EmoFace at this scale against each method, paired by speaker: *better*, *worse*, or *open* (the interval of the difference holds 0).",
         "",
     ]
-    if outside := [name for name in found["rows"] if name not in METHODS and name not in FIXED]:
-        lines.insert(-4, f"{', '.join(_title(name) for name in outside)}: measured from files that another program, or our own at full size, made of these recordings.\n")
     if judged:
         keys = list(next(iter(judged.values())))
         heads = [f"{SETS[key.split()[0]].split()[0]} {MEASURES[key.split()[1]].title.split(',')[0]}" for key in keys]
@@ -379,6 +380,11 @@ def markdown(found: dict, judged: dict[str, dict[str, str]]) -> str:
         body = [[_title(name), *(" / ".join(_number(key.split()[1], x) for x in row["measures"][key]["per_seed"]) for key in keys)] for name, row in several.items()]
         lines += ["## Seeds", "", *_table(["method", *(f"{SETS[k.split()[0]].split()[0]} {MEASURES[k.split()[1]].title}" for k in keys)], body)]
     return "\n".join(lines)
+
+
+def _outside_said(rows: dict) -> list[str]:
+    outside = [name for name in rows if name not in METHODS and name not in FIXED]
+    return [f"{', '.join(outside)}: measured from files that another program, or our own at full size, made of these recordings.", ""] if outside else []
 
 
 def _title(name: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,15 @@ def at_level(target: np.ndarray, said: int, wanted: int) -> np.ndarray:
     return np.clip(target * (INTENSITY[wanted] / INTENSITY[said]), 0, 1)
 
 
+RAVDESS_NAME = re.compile(r"\d\d(-\d\d){6}")
+
+
+def silent_doubles(names: Iterable[str]) -> set[str]:
+    """Names of RAVDESS's silent videos (02-...) whose take is also there with sound (01-...): one performance must not count twice."""
+    takes = {name for name in names if RAVDESS_NAME.fullmatch(name)}
+    return {name for name in takes if name.startswith("02") and "01" + name[2:] in takes}
+
+
 def parse_ravdess_name(clip: str) -> dict:
     """Fields of ``MODALITY-CHANNEL-EMOTION-INTENSITY-STATEMENT-TAKE-ACTOR``; level 0 normal, 1 strong."""
     parts = [int(x) for x in clip.split("-")]
@@ -96,18 +107,13 @@ class EmotionTargets:
         self._units = units
         self._neutral = self._neutral_of_actors()
         self._weights = {clip: self._shape_weights(clip) for clip in units}
-        grouped: dict[tuple, list] = {}
-        for clip, weights in self._weights.items():
-            fields = parse_ravdess_name(clip)
-            if fields["actor"] in population_actors:
-                grouped.setdefault((fields["emotion"], fields["level"]), []).append(weights)
-        self._population = {key: np.mean(group, axis=0) for key, group in grouped.items()}
-        clips: dict[tuple, list[str]] = {}
+        population: dict[tuple[str, int], list[str]] = {}
         for clip in units:
             fields = parse_ravdess_name(clip)
             if fields["actor"] in population_actors:
-                clips.setdefault((fields["emotion"], fields["level"]), []).append(clip)
-        self._factors = {key: self._to_prototype(key, [self._shaped(clip) for clip in of]) for key, of in clips.items()}
+                population.setdefault((fields["emotion"], fields["level"]), []).append(clip)
+        self._population = {key: np.mean([self._weights[clip] for clip in clips], axis=0) for key, clips in population.items()}
+        self._factors = {key: self._to_prototype(key, [self._shaped(clip) for clip in clips]) for key, clips in population.items()}
 
     @classmethod
     def from_file(cls, path: Path, *, population_actors=range(1, 19)) -> EmotionTargets:

@@ -81,8 +81,8 @@ class ShownFace:
         frown of .15 between wide lips .06 are left. A model must not be blamed for that.
         """
         head = self.face.head
-        skin = head.contact.resolve((head.skin_template + self.face.offsets(weights)).astype(np.float32), np.asarray(weights, np.float32))
-        return self.face.read_back(skin - head.skin_template)
+        shown = head.assemble(self.face.offsets(weights), weights)
+        return self.face.read_back(shown[:, : head.skin_count] - head.skin_template)
 
     def of_weights(self, weights: np.ndarray) -> Shown:
         return self.of_offsets(self.face.offsets(weights))

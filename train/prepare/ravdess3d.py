@@ -25,7 +25,7 @@ from tqdm import tqdm
 from emoface.audio import load_audio
 from emoface.clock import frame_count, interpolate
 from emoface.errors import EmoFaceError
-from train.corpus.emotion import parse_ravdess_name
+from train.corpus.emotion import RAVDESS_NAME, parse_ravdess_name, silent_doubles
 from train.corpus.smoothing import fill_gaps, rts_smooth
 from train.corpus.speech import RAVDESS_TEXT
 
@@ -59,10 +59,9 @@ def prepare(
         raise EmoFaceError(f"--fix is {fix!r}; choose global, jaw or none.")
     videos = find_videos(source)
     model, rejected = _flame(flame), []
-    for name in sorted(videos):  # RAVDESS's silent videos (02-...) show the same takes as those with sound
-        if name.startswith("02") and "01" + name[2:] in videos:
-            del videos[name]
-            rejected.append(f"{name}: the same take is there as 01{name[2:]}")
+    for name in sorted(silent_doubles(videos)):
+        del videos[name]
+        rejected.append(f"{name}: the same take is there as 01{name[2:]}")
     sounds = {p.stem: p for p in sorted(audio.rglob("*")) if p.suffix.lower() in SOUND_SUFFIXES}
     codes: dict[str, Codes] = {}
     with ProcessPoolExecutor(processes) as pool:
@@ -214,7 +213,7 @@ def _sound_of(name: str, sounds: dict[str, Path]) -> Path | None:
 def _fields(name: str) -> dict:
     """What RAVDESS's file names tell: actors 1-20 train, 21-22 validate, 23-24 test. Other names: one speaker."""
     common = dict(motion="real", source="ravdess3d")
-    if not re.fullmatch(r"\d\d(-\d\d){6}", name):
+    if not RAVDESS_NAME.fullmatch(name):
         return dict(common, split="train", speaker="speaker", style="speaker", emotion="neutral", level=0, text="")
     fields = parse_ravdess_name(name)
     actor = fields["actor"]

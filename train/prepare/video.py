@@ -8,7 +8,6 @@ video counts as neutral speech of the speaker its folder is named after. ``train
 from __future__ import annotations
 
 import hashlib
-import re
 import urllib.request
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
@@ -24,7 +23,7 @@ from emoface.files import atomic_path
 from train.corpus.channels import FPS
 from train.corpus.clip import Clip
 from train.corpus.drive import CORNERS, INNER_LIPS, Capture, Rest, drive, lip_gap_mm, measured_closure, resting_face, to_our_order
-from train.corpus.emotion import parse_ravdess_name
+from train.corpus.emotion import RAVDESS_NAME, parse_ravdess_name, silent_doubles
 from train.corpus.envelope import accent_track, emotion_envelope, loudness_track, speech_activity, speech_interval
 from train.corpus.grid import silent_frames
 from train.corpus.lips import average_head_lips
@@ -40,7 +39,6 @@ LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0
 SUFFIXES = (".mp4", ".mov", ".mpg", ".mpeg", ".avi", ".mkv", ".webm", ".flv", ".m4v")
 LANDMARKS = (13, 14, 33, 263, *CORNERS)  # inner lips, outer eye corners, lip corners
 MOST_MISSING, WIDEST_YAW_DEGREES = 0.25, 25.0
-RAVDESS_NAME = re.compile(r"\d\d(-\d\d){6}")
 
 
 def prepare(
@@ -54,9 +52,9 @@ def prepare(
     for folder in ("captures", "audio", "parts"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     jobs = {identity_of(path, source): path for path in videos}
-    twice = silent_doubles(videos)
-    reasons = _measure_all({name: path for name, path in jobs.items() if path not in twice}, out, model, processes)
-    reasons |= {name: "the same take with sound (01-...) is there too" for name, path in jobs.items() if path in twice}
+    twice = silent_doubles(path.stem for path in videos)
+    reasons = _measure_all({name: path for name, path in jobs.items() if path.stem not in twice}, out, model, processes)
+    reasons |= {name: "the same take with sound (01-...) is there too" for name, path in jobs.items() if path.stem in twice}
     captures = {name: read_capture(_capture_path(out, name)) for name in jobs if name not in reasons}
     rests = _resting_faces(jobs, captures, max_seconds, reasons)
     done = [name for name in captures if name not in reasons]
@@ -84,12 +82,6 @@ def identity_of(path: Path, source: Path) -> str:
 
 def speaker_of(path: Path) -> str:
     return f"ravdess_{path.stem[-2:]}" if RAVDESS_NAME.fullmatch(path.stem) else path.parent.name
-
-
-def silent_doubles(videos: list[Path]) -> set[Path]:
-    """RAVDESS's silent videos (02-...) whose take is also there with sound (01-...): one performance must not count twice."""
-    sounding = {path.stem[2:] for path in videos if RAVDESS_NAME.fullmatch(path.stem) and path.stem.startswith("01")}
-    return {path for path in videos if RAVDESS_NAME.fullmatch(path.stem) and path.stem.startswith("02") and path.stem[2:] in sounding}
 
 
 def find_landmarker(path: Path | None, out: Path) -> Path:
