@@ -12,19 +12,20 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..animation import Animation
 from ..errors import Cancelled, EmoFaceError
 from ..files import atomic_path
-from ..head_motion import Neck, angles_of, quaternions
+from ..head_motion import angles_of, quaternions
 from ..reading import check_bytes, one_sentence, read_bytes
 from . import materials
 from .basis import Basis, find_basis, rebuild
 from .importing import animation_from_vertices
 from .shading import to_linear, to_srgb, unit, vertex_normals
-from .topology import find_head, find_look, part_names, texture_coordinates
+from .topology import find_head, find_look, find_neck, part_names, texture_coordinates
 
 _COMPONENT = {"float32": 5126, "uint32": 5125, "uint16": 5123}
 _TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
@@ -141,9 +142,10 @@ def _mesh(animation: Animation, shapes: Basis, detail: str) -> _Mesh:
         template = np.asarray(animation.template, np.float32)
         return _Mesh(template, materials.outward(template, np.asarray(animation.faces, np.int32)), animation.colors,
                      np.asarray(animation.regions), animation.skin_count, lambda number: shapes.deltas[number])
+    resting = look.folded(animation.template)[1]
     return _Mesh(look.vertices(animation.template), look.faces, look.colors, look.regions, look.skin_count,
                  lambda number: look.deltas(shapes.deltas[number]),
-                 lambda number: look.folded(animation.template + shapes.deltas[number])[1] - look.folded(animation.template)[1])
+                 lambda number: look.folded(animation.template + shapes.deltas[number])[1] - resting)
 
 
 def _target(buffer: _Buffer, delta: np.ndarray, turned: np.ndarray) -> dict[str, int]:
@@ -200,9 +202,9 @@ def _document(animation: Animation, shapes: Basis, mesh: _Mesh, buffer: _Buffer,
              "extras": {"targetNames": list(shapes.names), "emoface": about}}
     nodes: list[dict] = [{"name": "head", "mesh": 0}]
     samplers, channels, top = [sampler], [{"sampler": 0, "target": {"node": 0, "path": "weights"}}], 0
-    head = find_head(animation.template, animation.faces)
-    if animation.head_angles is not None and head is not None:
-        pivot = np.array(Neck.of(head).pivot)
+    neck = find_neck(animation)
+    if neck is not None:
+        pivot = np.array(neck.pivot)
         nodes = [{**nodes[0], "translation": (-pivot).tolist()}, {"name": "neck", "translation": pivot.tolist(), "children": [0]}]
         samplers.append({"input": sampler["input"], "interpolation": "LINEAR", "output": buffer.accessor(quaternions(animation.head_angles))})
         channels.append({"sampler": 1, "target": {"node": 1, "path": "rotation"}})
@@ -232,7 +234,7 @@ def load_glb(path: str | os.PathLike) -> Animation:
     """The animation in a GLB that ``save_glb`` wrote (without sound and emotion maps). EmoFaceError for any other."""
     name = Path(path).name
     with one_sentence(name, "a GLB written by EmoFace"):
-        return _animation(*_unpack(read_bytes(path)), name)
+        return _animation(*unpack_glb(read_bytes(path)), name)
 
 
 def _animation(document: dict, data: bytes, name: str) -> Animation:
@@ -283,12 +285,13 @@ def _in_order(template: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return head.faces
 
 
-def _unpack(content: bytes) -> tuple[dict, bytes]:
+def unpack_glb(content: bytes, *, most: int = _MAX_DOCUMENT_BYTES) -> tuple[Any, bytes]:
+    """The document, of ``most`` bytes, and the binary chunk of a .glb. Raises ValueError for other files."""
     magic, version, length = struct.unpack_from("<4sII", content)
     if magic != b"glTF" or version != 2 or length != len(content):
         raise ValueError("not a binary glTF 2.0")
     size, _ = struct.unpack_from("<I4s", content, 12)
-    if size > _MAX_DOCUMENT_BYTES:
+    if size > most:
         raise ValueError("a document that is no face's")
     return json.loads(content[20:20 + size]), content[28 + size:]
 

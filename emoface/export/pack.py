@@ -138,8 +138,8 @@ def write_pack(path: str | os.PathLike, *args, **kwargs) -> Path:
 
 
 def _turns(track: Track, frames: int) -> list[list[float]] | None:
-    """The nine numbers of each frame's rotation, row by row."""
-    return None if track.head_angles is None else rotations(track.head_angles[:frames]).reshape(-1, 9).round(5).tolist()
+    """The nine numbers of each frame's rotation, row by row; five places, of doubles, because those of floats become seventeen in JSON."""
+    return None if track.head_angles is None else rotations(track.head_angles[:frames].astype(float)).reshape(-1, 9).round(5).tolist()
 
 
 def _look(index: int) -> dict:

@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 
 from ..errors import EmoFaceError
 from ..head import Head, load_head
+from ..neighbours import neighbour_mean
 from .shading import vertex_normals
 
 LANDMARKS = ("eye_left_outer", "eye_left_inner", "eye_right_inner", "eye_right_outer", "nose_tip", "mouth_left", "mouth_right", "upper_lip", "lower_lip", "chin")
@@ -57,8 +58,8 @@ def carry_shapes(vertices: np.ndarray, faces: np.ndarray, landmarks: Mapping[str
     beside = lambda points: (np.asarray(points, float) - shift) @ rotation / scale  # beside our head, in metres
     ours, goal = beside(vertices), beside(theirs)
     warped = head.skin_template + RBFInterpolator(own, goal - own, kernel="thin_plate_spline", smoothing=1e-9)(head.skin_template.astype(float))
-    laid = _draw(head, warped, ours, faces)
     spots, normals = _surface(ours, faces)
+    laid = _draw(head, warped, spots, normals)
     face = np.isin(head.regions[: head.skin_count], _FACE)
     away = 1000 * cKDTree(spots).query(laid[face])[0]
     if away.mean() > MOST_MM:
@@ -106,22 +107,18 @@ def our_landmarks(head: Head) -> dict[str, np.ndarray]:
             "chin": chin[np.abs(chin[:, 0]) < 0.01][chin[np.abs(chin[:, 0]) < 0.01][:, 2].argmax()]}
 
 
-def _draw(head: Head, skin: np.ndarray, mesh: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(S, 3) our skin, which the landmarks have brought to its place, drawn onto the mesh beside it."""
-    count = head.skin_count
-    edges = np.concatenate([head.skin_faces[:, [0, 1]], head.skin_faces[:, [1, 2]], head.skin_faces[:, [2, 0]]])
-    links = sp.csr_matrix((np.ones(2 * len(edges)), (np.r_[edges[:, 0], edges[:, 1]], np.r_[edges[:, 1], edges[:, 0]])), (count, count))
-    links.data[:] = 1
-    laplacian = sp.identity(count) - sp.diags(1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)) @ links
+def _draw(head: Head, skin: np.ndarray, spots: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """(S, 3) our skin, which the landmarks have brought to its place, drawn onto the surface beside it: points and normals of :func:`_surface`."""
+    count, triangles = head.skin_count, head.skin_faces
+    laplacian = sp.identity(count) - neighbour_mean(triangles, count)
     smooth = (laplacian.T @ laplacian).tocsr()
-    spots, normals = _surface(mesh, faces)
     tree = cKDTree(np.concatenate([spots, _FACING / 2 * normals], axis=1))
     drawn = ~np.isin(head.regions[:count], ("mouth_cavity", "eye_socket_left", "eye_socket_right", "neck", "neck_base"))
     moved = np.zeros_like(skin)
     for stiffness in STIFFNESS:
         for _ in range(3):
             now = skin + moved
-            facing = vertex_normals(now.astype(np.float32), head.skin_faces)
+            facing = vertex_normals(now.astype(np.float32), triangles)
             away, nearest = tree.query(np.concatenate([now, _FACING / 2 * facing], axis=1))
             weight = (drawn & (away < 0.02)).astype(float)
             solve = factorized((sp.diags(weight) + stiffness * smooth + 1e-6 * sp.identity(count)).tocsc())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +14,13 @@ from ..errors import EmoFaceError
 from ..files import atomic_path
 from ..reading import MAX_TEXT_BYTES, one_sentence, read_bytes, read_json
 from .arkit import ARKIT_NAMES
-from .basis import Basis
+from .basis import Basis, rebuild
 from .engines import NAMES
-from .glb import pack_glb, save_glb
+from .glb import pack_glb, save_glb, unpack_glb
 from .importing import animation_from_vertices, read_mesh
 from .registration import LANDMARKS, carry_shapes
 from .topology import arkit_weights
+from .units import in_metres
 
 FEWEST = 10
 """ARKit names among a mesh's shapes, from which it counts as an ARKit rig."""
@@ -55,7 +54,7 @@ def retarget(animation: Animation, mesh: str | os.PathLike, out: str | os.PathLi
     with one_sentence(path.name, "a mesh"):
         content = read_bytes(path, MAX_TEXT_BYTES)
         if kind == ".glb":
-            document, data = _unpack(content)
+            document, data = _whole(content)
             if any(_known(shapes) for shapes in map(_shape_names, document.get("meshes", []))):
                 return _by_name(document, data, weights, animation.fps, out)
         vertices, faces = read_mesh(content, kind[1:], path.name)
@@ -85,15 +84,12 @@ def plain(name: str) -> str:
 _ARKIT = {plain(name): name for name in ARKIT_NAMES}
 
 
-def _unpack(content: bytes) -> tuple[dict, bytes]:
-    magic, version, length = struct.unpack_from("<4sII", content)
-    if magic != b"glTF" or version != 2 or length != len(content):
-        raise ValueError("not a binary glTF 2.0")
-    size = struct.unpack_from("<I", content, 12)[0]
-    document = json.loads(content[20:20 + size])
+def _whole(content: bytes) -> tuple[dict, bytes]:
+    """A .glb that needs no other file; whole scenes may have long documents."""
+    document, data = unpack_glb(content, most=MAX_TEXT_BYTES)
     if not isinstance(document, dict) or len(document.get("buffers", [])) > 1 or any("uri" in buffer for buffer in document.get("buffers", [])):
         raise ValueError("it names other files")
-    return document, content[28 + size:]
+    return document, data
 
 
 def _shape_names(mesh: Mapping) -> list[str]:
@@ -138,7 +134,6 @@ def _by_name(document: dict, data: bytes, weights: np.ndarray, fps: float, out: 
     nodes = {channel["target"]["node"] for channel in channels}
     others = [one for one in document.get("animations", []) if not any(c["target"].get("path") == "weights" and c["target"].get("node") in nodes for c in one["channels"])]
     document["animations"] = [{"name": "speech", "samplers": samplers, "channels": channels}, *others]
-    document["buffers"][0]["byteLength"] = len(blob)
     with atomic_path(out) as temporary:
         temporary.write_bytes(pack_glb(document, blob))
     return Retargeted(len(found), tuple(name for name in ARKIT_NAMES if name not in found))
@@ -146,10 +141,10 @@ def _by_name(document: dict, data: bytes, weights: np.ndarray, fps: float, out: 
 
 def _by_registration(vertices: np.ndarray, faces: np.ndarray, landmarks: Mapping, weights: np.ndarray, animation: Animation, out: str | os.PathLike) -> Retargeted:
     carried = carry_shapes(vertices, faces, landmarks)
-    still = animation_from_vertices(np.asarray(vertices, np.float32)[None], vertices, faces, fps=animation.fps)
-    # The importer brings heads to metres; what is carried follows.
-    deltas = carried.deltas * np.float32(np.ptp(still.template, axis=0).max() / np.ptp(vertices, axis=0).max())
-    moved = (weights @ deltas.reshape(len(deltas), -1)).reshape(len(weights), *still.template.shape) + still.template
-    moving = animation_from_vertices(moved, still.template, faces, fps=animation.fps, settings={**animation.settings, "fit_mm": carried.mean_mm})
-    save_glb(moving, out, basis=Basis(NAMES, deltas, weights, 0.0, 0.0))
-    return Retargeted(len(NAMES) - int((~deltas.any((1, 2))).sum()), tuple(name for name, delta in zip(NAMES, deltas) if not delta.any()), carried.mean_mm, carried.p95_mm)
+    template = in_metres(vertices[None], vertices)[1]
+    deltas = carried.deltas * np.float32(np.ptp(template, axis=0).max() / np.ptp(vertices, axis=0).max())
+    shapes = Basis(NAMES, deltas, weights, 0.0, 0.0)
+    moving = animation_from_vertices(rebuild(template, shapes), template, faces, fps=animation.fps, settings={**animation.settings, "fit_mm": carried.mean_mm})
+    save_glb(moving, out, basis=shapes)
+    missing = tuple(name for name, delta in zip(NAMES, deltas) if not delta.any())
+    return Retargeted(len(NAMES) - len(missing), missing, carried.mean_mm, carried.p95_mm)

@@ -15,7 +15,7 @@ import pytest
 
 from emoface.errors import EmoFaceError
 from emoface.export.basis import find_basis, rebuild
-from emoface.export.glb import _read, _unpack, load_glb, save_glb
+from emoface.export.glb import _read, load_glb, save_glb, unpack_glb
 from emoface.export.shading import vertex_normals
 from emoface.head import load_head
 from emoface.look import load_look
@@ -108,7 +108,7 @@ def test_the_look_is_written_and_read_back(fine_glb, talking):
 
 def test_normals_of_a_shape_lean_where_it_folds_the_skin(fine_glb, talking):
     """Colours cannot morph everywhere, so a GLB shows lines by its normals alone."""
-    document, data = _unpack(fine_glb.read_bytes())
+    document, data = unpack_glb(fine_glb.read_bytes())
     part = document["meshes"][0]["primitives"][0]
     mine = _read(document, data, part["attributes"]["_VERTEX"], None).astype(int)
     target = part["targets"][document["meshes"][0]["extras"]["targetNames"].index("browInnerUp")]
