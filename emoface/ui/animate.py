@@ -23,7 +23,7 @@ from .downloads import FORMATS, Downloads
 from .engine import CROSS_SECONDS, MAX_SECONDS, Stages, plain_errors, short_enough
 from .heads import NAMES, HeadPicker
 from .history import History, back_to, label_of, listed
-from .inputs import LEVEL_CHOICES, Note, action, emotion_choice, emotion_default, example_buttons, heading, need, recording, step
+from .inputs import Note, action, emotion_choice, emotion_default, example_buttons, heading, level_choice, need, recording, step
 from .player import FacePlayer
 from .sessions import Result, visitor
 from .several import MOST_FILES, animate_all
@@ -83,7 +83,7 @@ def build(context: Context) -> None:
                     bars = ChartView(opening.get("bars"), elem_id="emotion-bars")
                 with gr.Column(scale=3, min_width=300):
                     timeline = ChartView(opening.get("timeline"), elem_id="emotion-timeline")
-            with gr.Column(elem_classes="ef-card ef-take"):
+            with gr.Column(elem_classes="ef-card"):
                 downloads = Downloads("the animation that is shown", elem_id="download", share="Copy link")
                 echo = Note(opening.get("echo", ""), elem_id="echo")
         with gr.Column(scale=5, min_width=320, elem_classes="ef-side"):
@@ -111,7 +111,7 @@ def build(context: Context) -> None:
                 idle = gr.Checkbox(made.get("idle", True), label="Blinks and gaze", info="For life; they are not taken from the voice.", visible=context.heads)
                 nods = gr.Checkbox(made.get("nods", True), label="Head movement", info="Made up from how it is said.", elem_id="nods", visible=context.heads)
                 with gr.Accordion("More", open=False):
-                    level = gr.Radio(LEVEL_CHOICES, value=made.get("level", "normal"), label="Acted", info="As the actors did whom the model learned from.", elem_classes="ef-pills", elem_id="level")
+                    level = level_choice(made.get("level", "normal"), elem_id="level")
                     style = gr.Radio(list(context.styles), value=context.styles[0], label="Speaking style", elem_classes="ef-pills", visible=len(context.styles) > 1)
             with gr.Column(elem_classes="ef-card"), gr.Accordion("Several recordings at once", open=False):
                 gr.HTML(f'<p class="ef-hint">Up to {MOST_FILES} recordings, one after another, with the emotion and the face chosen above. You get one zip with all of them.</p>')

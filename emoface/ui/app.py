@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from . import animate, api, cross, importance, live
-from .context import EXAMPLES, Context
+from .context import Context
 from .engine import Engine
 from .header import device_name, header
 from .hosts import host_check
@@ -19,7 +19,7 @@ from .live_socket import live_route
 from .player import HERE, LOOK_URL, PLOTLY_3D_URL, static_url
 from .sessions import visitor
 from .share import look_files
-from .texts import LANGUAGES, about, texts_route, translate_script
+from .texts import LANGUAGES, about, language_css, texts_route, translate_script
 from .theme import CSS, theme
 
 UPLOAD_LIMIT = "200mb"
@@ -85,7 +85,7 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
 
                     build_study(study)
             with gr.Tab("About", id="about"):
-                for language in ("en", *LANGUAGES):  # the style sheet shows the one of the page's language
+                for language in ("en", *LANGUAGES):  # language_css shows the one of the page's language
                     gr.Markdown(about(language), elem_classes=["ef-about", f"ef-in-{language}"])
         api.build(context)
         page.load(_arrive(context), None, None, queue=False, show_progress="hidden", api_visibility="private")
@@ -112,13 +112,16 @@ def launch_options(page: gr.Blocks, *, study: bool = False) -> dict[str, Any]:
     """What belongs to ``launch`` of a page of :func:`build_app` in Gradio 6: looks, limits, the socket of the tab Live and the tools for agents.
     ``study``: raters come to this page."""
     # Gradio's check that the page answers gives up after 3 s, which a busy machine may need: _frontend=False leaves it out.
-    return dict(_frontend=False, theme=theme(), css=CSS, head=PRELOAD + (_opening() if page.emoface.opening else "") + translate_script() + RECORDING + (STUDY if study else ""), max_file_size=UPLOAD_LIMIT, state_session_capacity=SESSION_STATES,
+    return dict(_frontend=False, theme=theme(), css=CSS + language_css(), head=PRELOAD + (_opening() if page.emoface.opening else "") + translate_script() + RECORDING + (STUDY if study else ""), max_file_size=UPLOAD_LIMIT, state_session_capacity=SESSION_STATES,
                 enable_monitoring=False, app_kwargs={"middleware": host_check(), "routes": [live_route(page.emoface), texts_route()]},
                 mcp_server=find_spec("mcp") is not None, root_path=os.environ.get("GRADIO_ROOT_PATH") or None)
 
 
 def _opening() -> str:
     """The same for the face that the page opens with: else it is asked for only when Gradio has built the page."""
-    files = [EXAMPLES / "animate.efp", EXAMPLES / "narrator.wav"]
-    addresses = [*map(static_url, files), *(f"{LOOK_URL}{name}.efl" for name in look_files(files[0].read_bytes()))]
+    player = animate.load_opening("animate").get("player")
+    if player is None:
+        return ""
+    pack, sounds = Path(player["animation"]), map(Path, player["audio"].values())
+    addresses = [*map(static_url, (pack, *sounds)), *(f"{LOOK_URL}{name}.efl" for name in look_files(pack.read_bytes()))]
     return "".join(f'<link rel="preload" as="fetch" crossorigin href="{address.lstrip("/")}">' for address in addresses)

@@ -14,7 +14,7 @@ from .chart import ChartView
 from .context import SPEECH_EXAMPLES, Context
 from .engine import CROSS_SECONDS, Stages, plain_errors, short_enough
 from .heads import HeadPicker
-from .inputs import LEVEL_CHOICES, Note, action, need, recording, step
+from .inputs import Note, action, level_choice, need, recording, step
 from .player import FacePlayer
 from .sessions import visitor
 
@@ -43,7 +43,7 @@ def build(context: Context) -> None:
                 examples = gr.Button("Try a happy and an angry voice", size="sm", elem_id="cross-example")
             with gr.Column(elem_classes="ef-card"):
                 step(3, "Face")
-                level = gr.Radio(LEVEL_CHOICES, value="normal", label="Acted", info="As the actors did whom the model learned from.", elem_classes="ef-pills")
+                level = level_choice()
                 style = gr.Radio(list(context.styles), value=context.styles[0], label="Speaking style", elem_classes="ef-pills", visible=len(context.styles) > 1)
                 with gr.Accordion("Choose a head", open=False, visible=context.heads):
                     head = HeadPicker(0)

@@ -12,7 +12,7 @@ from .chart import ChartView
 from .context import SPEECH_EXAMPLES, Context
 from .engine import CROSS_SECONDS, Engine, Stages, plain_errors, short_enough
 from .heads import HeadPicker
-from .inputs import LEVEL_CHOICES, Note, action, emotion_choice, example_buttons, need, recording, step
+from .inputs import Note, action, emotion_choice, example_buttons, level_choice, need, recording, step
 from .player import FacePlayer
 from .sessions import visitor
 
@@ -40,7 +40,7 @@ def build(context: Context) -> None:
                 step(2, "Emotion")
                 source = gr.Radio([("From this speech", "speech"), ("A named emotion", "named")], value="speech", label="Where the emotion comes from", elem_classes="ef-pills")
                 named = emotion_choice(context, "angry")
-                level = gr.Radio(LEVEL_CHOICES, value="normal", label="Acted", info="As the actors did whom the model learned from.", elem_classes="ef-pills")
+                level = level_choice()
                 with gr.Accordion("Choose a head", open=False, visible=context.heads):
                     head = HeadPicker(0)
     with gr.Column(elem_classes="ef-wide"):

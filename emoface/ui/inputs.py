@@ -14,6 +14,11 @@ from .sessions import visitor
 LEVEL_CHOICES = [("Normally", "normal"), ("Strongly", "strong")]
 
 
+def level_choice(value: str = "normal", **options) -> gr.Radio:
+    """How strongly the actors played what the model learned from."""
+    return gr.Radio(LEVEL_CHOICES, value=value, label="Acted", info="As the actors did whom the model learned from.", elem_classes="ef-pills", **options)
+
+
 def step(number: int, title: str) -> gr.HTML:
     """A numbered heading of a card; for fixed texts only."""
     return gr.HTML(f'<h2 class="ef-step"><b>{number}</b>{title}</h2>')

@@ -17,7 +17,7 @@ from .context import Context
 from .downloads import Downloads
 from .engine import plain_errors
 from .heads import HeadPicker
-from .inputs import LEVEL_CHOICES, Note, emotion_choice, step
+from .inputs import Note, emotion_choice, level_choice, step
 from .player import HERE, FacePlayer, script
 from .rooms import ZERO_GPU
 from .sessions import visitor
@@ -67,7 +67,7 @@ def build(context: Context, tab: gr.Tab) -> None:
             player = FacePlayer(None, player_id=PLAYER, elem_id="live-player", empty="The face appears here.")
             speaker = Live(off=why_off(context), elem_id="live")
             felt = Note(elem_id="live-felt")
-            with gr.Column(elem_classes="ef-card ef-take"):
+            with gr.Column(elem_classes="ef-card"):
                 downloads = Downloads("your latest take", elem_id="live-download")
                 echo = Note(elem_id="live-echo")
         with gr.Column(scale=5, min_width=320, elem_classes="ef-side"):
@@ -83,7 +83,7 @@ def build(context: Context, tab: gr.Tab) -> None:
                 head = HeadPicker(0, elem_id="live-heads", visible=context.heads)
                 idle = gr.Checkbox(True, label="Blinks and gaze", info="For life; they are not taken from the voice.", visible=context.heads)
                 with gr.Accordion("More", open=False):
-                    level = gr.Radio(LEVEL_CHOICES, value="normal", label="Acted", info="As the actors did whom the model learned from.", elem_classes="ef-pills")
+                    level = level_choice()
 
     source.change(lambda chosen: (gr.update(visible=chosen != "speech"), gr.update(visible=chosen == "both")), source, [named, mix], queue=False,
                   show_progress="hidden", api_visibility="private")

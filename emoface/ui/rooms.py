@@ -41,7 +41,8 @@ def places() -> int:
 class Room:
     """One visitor's session."""
 
-    def __init__(self, build: Callable[[], Any], *, rate: int, limit: float):
+    def __init__(self, build: Callable[[], Any], *, rate: int, limit: float, warm: threading.Event):
+        """``warm`` is set when a session of this process has computed something."""
         self.name, self.rate, self.limit = secrets.token_urlsafe(24), rate, limit
         self.received = 0  # samples
         self.blocks: list[np.ndarray] = []  # not computed yet; they stay when the connection breaks
@@ -49,17 +50,19 @@ class Room:
         self.here: object | None = None  # the connection that serves it now
         self.left = time.monotonic()
         self.session: Any = None
-        self._build = build
+        self._build, self._warm = build, warm
         self._last: np.ndarray | None = None
 
     def open(self) -> None:
         """Make the session. Raises EmoFaceError for settings that do not exist.
 
-        Another one rehearses first: what the first frames load and compute once would make the first words late.
+        The first of all rehearses with another one: what the first frames load and compute once would make the first words late.
         """
         with self._turn:
             if self.session is None:
-                self._build().feed(np.zeros(self.rate // 2, np.float32), hurry=True)
+                if not self._warm.is_set():
+                    self._build().feed(np.zeros(self.rate // 2, np.float32), hurry=True)
+                    self._warm.set()
                 self.session = self._build()
 
     @property
@@ -121,6 +124,7 @@ class Rooms:
     def __init__(self, count: int | None = None):
         self.count = places() if count is None else count
         self.pool = ThreadPoolExecutor(max(1, usable_cores() // 2), thread_name_prefix="emoface-live", initializer=_on_one_core)
+        self.warm = threading.Event()
         self._rooms: dict[str, Room] = {}
         self._takes: dict[str, tuple[float, Animation]] = {}
         self._lock = threading.Lock()
@@ -131,7 +135,7 @@ class Rooms:
             self._tidy()
             if len(self._rooms) >= self.count:
                 raise EmoFaceError(FULL)
-            room = Room(build, rate=rate, limit=limit)
+            room = Room(build, rate=rate, limit=limit, warm=self.warm)
             self._rooms[room.name] = room
             return room
 

@@ -31,6 +31,11 @@ def about(language: str) -> str:
     return (FOLDER / f"about.{language}.md").read_text("utf-8")
 
 
+def language_css() -> str:
+    """Of a text that stands in all languages only the page's own is shown."""
+    return "".join(f"html:not(:lang({language})) .ef-in-{language} {{ display: none !important; }}\n" for language in ("en", *LANGUAGES))
+
+
 def texts_route() -> Any:
     """Where the browser finds a language's file."""
     from starlette.responses import JSONResponse, PlainTextResponse

@@ -4,8 +4,6 @@
   const emoface = (window.emoface ??= { libraries: {}, players: {}, faces: {} });
   const given = new URLSearchParams(location.search).get('lang'), known = ['en', ...LANGUAGES];
   const language = [given, ...navigator.languages].map(tag => (tag || '').slice(0, 2).toLowerCase()).find(tag => known.includes(tag)) || 'en';
-  emoface.language = language;
-  emoface.say = text => text;
   document.documentElement.lang = language;
   Object.defineProperty(navigator, 'language', { value: language === 'zh' ? 'zh-CN' : language, configurable: true });   // Gradio's own words follow it
   if (language === 'en') return;

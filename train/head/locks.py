@@ -18,6 +18,8 @@ CENTER = np.array([0.0, 42.0, -32.0])
 UP = np.array([0.0, 1.0, 0.0])
 LAMP = np.array([-0.24, 0.50, 0.83])
 """Halfway between the key light and a viewer in front of the head."""
+CONTRAST = 0.10
+"""Edges of a lock are darker and its ridge is lighter by about this share."""
 SHEEN = 0.55
 """How much brighter strands are where they mirror it; baked, for colours of vertices have no direction of view."""
 EARS = ("ear_left", "ear_right")
@@ -123,7 +125,7 @@ def _over(skull: Skull, points: np.ndarray, height, ears: bool) -> np.ndarray:
 
 
 def ribs(paths: np.ndarray, roots: np.ndarray, width: np.ndarray, thick: np.ndarray, rng: np.random.Generator, *,
-         start: float = 0.06, tip: float = 0.04, contrast: float = 0.10, closed: bool = True) -> Locks:
+         start: float = 0.06, tip: float = 0.04) -> Locks:
     """Locks along paths (n, k, 3): three vertices across (edge, ridge, edge), wide in the middle, thin at root and tip."""
     n, k, _ = paths.shape
     ahead = unit(np.gradient(paths, axis=1))
@@ -137,14 +139,11 @@ def ribs(paths: np.ndarray, roots: np.ndarray, width: np.ndarray, thick: np.ndar
     rows = np.stack([paths - wide * side - 0.35 * lift * out, paths + lift * out * 0.65, paths + wide * side - 0.35 * lift * out], 2)
     index = np.arange(n * k * 3).reshape(n, k, 3)
     faces = []
-    pairs = ((0, 1), (1, 2), (2, 0)) if closed else ((0, 1), (1, 2))
-    for a, b in pairs:
+    for a, b in ((0, 1), (1, 2)):
         p, q, r, t = index[:, :-1, a], index[:, :-1, b], index[:, 1:, b], index[:, 1:, a]
         faces += [np.stack([p, q, r], -1).reshape(-1, 3), np.stack([p, r, t], -1).reshape(-1, 3)]
-    if closed:
-        faces += [index[:, 0, ::-1].reshape(-1, 3), index[:, -1].reshape(-1, 3)]
     lock = rng.normal(1, 0.06, n)[:, None, None]
-    across = np.array([1 - contrast, 1 + 0.6 * contrast, 1 - contrast])[None, None]
+    across = np.array([1 - CONTRAST, 1 + 0.6 * CONTRAST, 1 - CONTRAST])[None, None]
     along = (0.72 + 0.28 * smoothstep(s, 0, 0.45) + 0.12 * smoothstep(s, 0.6, 1.0))[None, :, None]
     strand = 1 + 0.07 * noise(rows.reshape(-1, 3), 5.0, 21).reshape(n, k, 3)
     sheen = 1 + SHEEN * _anisotropic(ahead, out)[..., None] * rng.uniform(0.5, 1.2, n)[:, None, None] * np.array([0.6, 1.0, 0.6])
@@ -186,7 +185,7 @@ def _sides(skull: Skull, comb, seed: int, *, length: float = 17.0, spacing: floa
     paths = grow(skull, roots, length * (0.28 + 0.72 * thin) * rng.uniform(0.8, 1.2, len(roots)), height, lambda p: comb(p) + jitter, steps=2)
     free = ~skull.touches_ear(paths)
     paths, roots = paths[free], roots[free]
-    return ribs(paths, roots, 4.6 * rng.uniform(0.8, 1.2, len(roots)), np.full(len(roots), 0.45), rng, start=0.25, closed=False)
+    return ribs(paths, roots, 4.6 * rng.uniform(0.8, 1.2, len(roots)), np.full(len(roots), 0.45), rng, start=0.25)
 
 
 def short(skull: Skull) -> Locks:
@@ -211,7 +210,7 @@ def short(skull: Skull) -> Locks:
     rise = rng.uniform(0.5, 1.1, len(roots))
     height = lambda s: -0.4 + ((1.6 + 8.0 * top + 8.0 * front) * s**0.7) * rise * (1 - 0.25 * s * s)
     paths = grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=4)
-    upper = ribs(paths, roots, (5.0 + 2.2 * top) * rng.uniform(0.75, 1.25, len(roots)), 0.8 + 0.9 * top, rng, closed=False)
+    upper = ribs(paths, roots, (5.0 + 2.2 * top) * rng.uniform(0.75, 1.25, len(roots)), 0.8 + 0.9 * top, rng)
     return joined([upper, _sides(skull, comb, 11)])
 
 
@@ -236,7 +235,7 @@ def side_part(skull: Skull) -> Locks:
     rise = rng.uniform(0.6, 1.1, len(roots))
     height = lambda s: -0.4 + 1.2 * min(4 * s, 1) + (1.6 + 4.0 * top + 9.0 * over * np.sin(np.pi * min(s + 0.15, 1.0)) ** 0.7) * rise * (0.2 * min(4 * s, 1) + 0.8 * s**0.5)
     paths = grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=5)
-    upper = ribs(paths, roots, (6 + 3.4 * top) * rng.uniform(0.75, 1.25, len(roots)), 0.8 + 0.9 * top, rng, closed=False)
+    upper = ribs(paths, roots, (6 + 3.4 * top) * rng.uniform(0.75, 1.25, len(roots)), 0.8 + 0.9 * top, rng)
     return joined([upper, _sides(skull, comb, 12, length=22)])
 
 
@@ -254,7 +253,7 @@ def bun(skull: Skull) -> Locks:
     paths = grow(skull, roots, np.minimum(away * 1.08, 105), height, lambda p: unit(tie - p) + jitter, steps=6)
     free = ~skull.touches_ear(paths)
     paths, roots = paths[free], roots[free]
-    combed = ribs(paths, roots, 10.5 * rng.uniform(0.8, 1.2, len(roots)), np.full(len(roots), 1.3), rng, start=0.35, tip=0.45, closed=False)
+    combed = ribs(paths, roots, 10.5 * rng.uniform(0.8, 1.2, len(roots)), np.full(len(roots), 1.3), rng, start=0.35, tip=0.45)
     # the bun: locks wound round a ball
     axis = unit(tie - CENTER)
     first = unit(np.cross(axis, [1.0, 0, 0]))
@@ -267,7 +266,7 @@ def bun(skull: Skull) -> Locks:
         wound.append(ball + 25 * swell * (np.sin(polar)[:, None] * (np.cos(round_)[:, None] * first + np.sin(round_)[:, None] * second) * 1.08
                                           + np.cos(polar)[:, None] * axis * 0.86))
     wound = np.array(wound)
-    flat = ribs(wound, np.tile(tie, (len(wound), 1)), np.full(len(wound), 10.0), np.full(len(wound), 2.0), rng, start=0.9, tip=0.25, closed=False)
+    flat = ribs(wound, np.tile(tie, (len(wound), 1)), np.full(len(wound), 10.0), np.full(len(wound), 2.0), rng, start=0.9, tip=0.25)
     under = cap(skull, lambda p: 0.15 + 0 * p[:, 0], count=4200, shade=lambda p: 0.74 + 0.08 * noise(p, 2.5, 8))
     return joined([under, combed, flat])
 
@@ -300,7 +299,7 @@ def _hanging(skull: Skull, *, floor: float, seed: int, part: float, spacing: flo
     inward = unit((CENTER - cut) * [1, 0, 1])
     cut = cut + 9.0 * curl * inward * (1 if wave < 2 else 0)
     under = cap(skull, lambda p: 0.3 + 0 * p[:, 0], count=4200, shade=lambda p: 0.70 + 0.10 * noise(p, 2.5, 8), lowest=-36)
-    return joined([under, ribs(cut, roots, 11.5 * rng.uniform(0.75, 1.2, len(roots)), np.full(len(roots), 1.5), rng, start=0.10, tip=0.10, closed=False)])
+    return joined([under, ribs(cut, roots, 11.5 * rng.uniform(0.75, 1.2, len(roots)), np.full(len(roots), 1.5), rng, start=0.10, tip=0.10)])
 
 
 def bob(skull: Skull) -> Locks:
@@ -357,7 +356,7 @@ def _curls(skull: Skull, *, seed: int, spacing: float, volume: float, radius: fl
     far = np.linalg.norm(flat - CENTER, axis=1)
     paths = (CENTER + unit(flat - CENTER) * np.maximum(far, skull.radius(flat) + 1.0)[:, None]).reshape(paths.shape)
     hairs = ribs(paths, roots, np.full(len(roots), width) * rng.uniform(0.8, 1.2, len(roots)), np.full(len(roots), 0.3 * width), rng,
-                 start=0.5, tip=0.06, closed=False)
+                 start=0.5, tip=0.06)
     depth = smoothstep(np.linalg.norm(hairs.vertices - CENTER, axis=1) - skull.radius(hairs.vertices), 0.1 * volume, 0.8 * volume)
     return Locks(hairs.vertices, hairs.faces, hairs.roots, hairs.shade * (0.62 + 0.50 * depth))
 

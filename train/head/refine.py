@@ -45,14 +45,12 @@ def quads_of(faces: np.ndarray) -> np.ndarray:
 
 
 def catmull_clark(vertices: np.ndarray, quads: np.ndarray, *, refine: np.ndarray, fixed: set[int],
-                  again: Callable[[np.ndarray], np.ndarray] | None = None) -> Refined:
+                  again: Callable[[np.ndarray], np.ndarray]) -> Refined:
     """One step on the quads (Q, 4) where ``refine`` (Q,), and a second one where ``again`` says so of the corners
     (n, 4, 3) of their quarters. Vertices ``fixed`` keep their place, and an edge between two of them is a crease.
     """
     first = _step(len(vertices), quads, refine, fixed)
     fine = first.matrix @ vertices
-    if again is None:
-        return Refined(first.matrix, np.concatenate([_halves(fine, first.quads), _fans(first.rest)]))
     twice = again(fine[first.quads])
     border = {corner for outline in first.rest for corner in outline}
     twice &= ~np.isin(first.quads, list(border)).any(1)  # what stays must find its edges as they are

@@ -39,9 +39,9 @@ class Piece:
 class Heads:
     """The 24 heads and the refined skin they share."""
 
-    all: list[Head] = field(default_factory=lambda: [load_head(i) for i in range(HEAD_COUNT)])
-    room: Callable[[np.ndarray], np.ndarray] | None = None
+    room: Callable[[np.ndarray], np.ndarray]
     """Where the skin is refined twice, see ``refine.catmull_clark``."""
+    all: list[Head] = field(default_factory=lambda: [load_head(i) for i in range(HEAD_COUNT)])
 
     @property
     def average(self) -> Head:

@@ -145,11 +145,11 @@ def measure(name: str, seconds: float, *, threads: int, device: str, repeats: in
         path = Path(folder) / "speech.wav"
         soundfile.write(path, samples, 16000)
         pipeline((samples[: 2 * 16000], 16000))  # warm up: lazy imports, vertex term, memory pools
-        resting = _memory("VmRSS")
+        resting = memory_mb("VmRSS")
         _reset_peak()
         runs = [_timed(lambda: pipeline(path), pipeline.device) for _ in range(repeats)]
         whole, processor = min(run[0] for run in runs), min(run[1] for run in runs)
-        peak = _memory("VmHWM")
+        peak = memory_mb("VmHWM")
         answer_mb = sum(part.nbytes for part in vars(pipeline(path)).values() if isinstance(part, np.ndarray)) / 2**20
         bare = [_timed(lambda: pipeline.encode(pipeline.load(path)), pipeline.device) for _ in range(repeats)]
         floor, floor_processor = min(run[0] for run in bare), min(run[1] for run in bare)
@@ -319,7 +319,7 @@ def _parameters(pipeline) -> int:
     return sum(parameter.numel() for part in parts if part is not None for parameter in part.parameters())
 
 
-def _memory(key: str) -> float:
+def memory_mb(key: str) -> float:
     """Resident memory (``VmRSS``) or its peak (``VmHWM``) of this process, MB; nan where Linux does not tell."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():

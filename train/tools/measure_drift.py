@@ -16,12 +16,7 @@ import numpy as np
 from emoface import EmoFacePipeline, LiveSession
 from emoface.audio import load_audio
 from emoface.head import lip_aperture_mm, load_head
-
-
-def resident_mb() -> float:
-    """Memory of this process (Linux)."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(fields["VmRSS"].split()[0]) / 1024
+from train.tools.benchmark import memory_mb
 
 
 def main() -> None:
@@ -43,7 +38,7 @@ def main() -> None:
             told = int(session.seconds // 60)
             last = len(apertures) // again * again
             before, now = np.array(apertures[again : 2 * again]), np.array(apertures[last - again : last])
-            print(f"{told} min: {resident_mb():.0f} MB; {session.seconds - len(apertures) / 30:.2f} s not out yet; aperture r {np.corrcoef(before, now)[0, 1]:.3f}, "
+            print(f"{told} min: {memory_mb('VmRSS'):.0f} MB; {session.seconds - len(apertures) / 30:.2f} s not out yet; aperture r {np.corrcoef(before, now)[0, 1]:.3f}, "
                   f"difference {np.abs(before - now).mean():.2f} mm of {before.mean():.2f} mm", flush=True)
 
 
