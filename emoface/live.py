@@ -176,12 +176,14 @@ class LiveSession:
         )
         self.look_ahead, self.delay = self._listener.look_ahead, self._listener.delay
         # One row per face: neutral, the voice's own emotion, and every named one, whose features do not change.
+        rows = ("neutral", *self.names)
+        levels = [pipe.level_condition(name, level) for name in rows]
+        self._level = levels[rows.index("speech")]
         named = [pipe.chosen_emotion(name, None, level=level) for name in ("neutral", *self.names[1:])]
-        conditions = model.conditions(style=style, level=level, rows=len(named) + 1)
-        self._level = conditions["level"][:1]
         with torch.inference_mode():
-            self._named = [model.committed(features, self._level) for features in named]
-        self._generation = Generation(model, **conditions)
+            self._named = [model.committed(features, level_row) for features, level_row in zip(named, (levels[0], *levels[2:]))]
+        styles = model.conditions(style=style, level=level, rows=len(rows))["style"]
+        self._generation = Generation(model, style=styles, level=torch.cat(levels))
         self._mood, self._label = Mood(named[0], fps), Label(list(model.config.emotion_names).index("neutral"))
         self._words = Fade(fps, rise=_WORDS_IN, fall=_WORDS_OUT)
         self._feeling = Fade(fps, rise=_FEELING_IN, fall=_FEELING_OUT)

@@ -297,6 +297,10 @@ class EmoFaceModel(PreTrainedModel):
 
         return dict(style=one_hot(style, self.config.style_names), level=one_hot(level, self.config.level_names))
 
+    def level_of(self, emotion: str, level: str) -> str:
+        """The level at which a named emotion is shown: neutral has only the first one, as no recording is strongly neutral."""
+        return self.config.level_names[0] if emotion == "neutral" else level
+
     def branch_loop(self, *, style: Tensor, level: Tensor, initial_offset: Tensor | None = None) -> BranchLoop:
         """The free-running loop of both branches for R rows: style (R, n), level (R, 2), initial_offset (S, 3) or None."""
         decoders = [self.content_decoder, self.emotion_decoder]

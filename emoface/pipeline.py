@@ -214,7 +214,7 @@ class EmoFacePipeline:
         if neutral is not None:
             settings = [{**given, "reference": neutral.name} for given in settings]
         moved = self._decode(
-            decoded, outputs=outputs, style=style, level=level, initial_offset=initial_offset,
+            decoded, outputs=outputs, style=style, initial_offset=initial_offset,
             progress=lambda f: report("Moving the face", 0.35 + 0.45 * f), cancel=cancel,
         )
         animations: list[dict[str, Animation]] = [{} for _ in rows]
@@ -332,14 +332,21 @@ class EmoFacePipeline:
                 features = torch.lerp(model.emotion_track(own, rest=own_rest), features, mix)
                 whole = torch.lerp(model.emotion_vector(own, rest=own_rest), whole, mix)
         features = features.expand(-1, content.shape[1], -1)
+        shown_level = self.level_condition(emotion, level, mix=mix)
         return dict(
-            content=content, emotion=self._shown_emotion(features, speech, level=level), probabilities=model.classifier(whole)[0, 0].softmax(-1),
+            content=content, emotion=self._shown_emotion(features, speech, level=shown_level), level=shown_level, probabilities=model.classifier(whole)[0, 0].softmax(-1),
             track=model.classifier(features)[0].softmax(-1),
         )
 
-    def _shown_emotion(self, features: Tensor, speech: Audio, *, level: str) -> Tensor:
-        """What the emotion branch gets: F_e (1, T, C) on the speech's clock, and how the speech is said."""
-        features = self.model.committed(features, self.model.conditions(style=self.model.config.default_style, level=level)["level"])
+    def level_condition(self, emotion: Sound, level: str, *, mix: float = 1.0) -> Tensor:
+        """(1, 2) one-hot level at which an emotion is shown; between two levels where ``mix`` is between the speech's own emotion and neutral."""
+        chosen = self.model.level_of(emotion, level) if isinstance(emotion, str) else level
+        own_row, chosen_row = (self.model.conditions(style=self.model.config.default_style, level=name)["level"] for name in (level, chosen))
+        return torch.lerp(own_row, chosen_row, mix)
+
+    def _shown_emotion(self, features: Tensor, speech: Audio, *, level: Tensor) -> Tensor:
+        """What the emotion branch gets: F_e (1, T, C) on the speech's clock, and how the speech is said. ``level`` (1, 2)."""
+        features = self.model.committed(features, level)
         if self.model.prosody_in is None:
             return features
         said = on_mesh_clock(prosody(speech.samples), features.shape[1], self.model.config.fps)
@@ -350,7 +357,7 @@ class EmoFacePipeline:
         if not isinstance(emotion, str):
             return self.model.emotion_vector(frames, rest=rest)
         config = self.model.config
-        return self.model.named_emotion(config.emotion_names.index(emotion), config.level_names.index(level))
+        return self.model.named_emotion(config.emotion_names.index(emotion), config.level_names.index(self.model.level_of(emotion, level)))
 
     def describe(self, speech: str, emotion, *, mix: float, level: str, style: str, head: int, output: str, idle: bool, intensity: float = 1.0,
                  head_motion: float = 0.0) -> dict:
@@ -361,7 +368,7 @@ class EmoFacePipeline:
         )
 
     def _decode(
-        self, rows: list[dict], *, outputs: Sequence[str], style: str, level: str, initial_offset, progress, cancel
+        self, rows: list[dict], *, outputs: Sequence[str], style: str, initial_offset, progress, cancel
     ) -> dict[str, list[dict]]:
         """For every output the offsets and weights of every row, as numpy arrays cut to the row's own length."""
         config, count = self.model.config, len(rows)
@@ -379,8 +386,9 @@ class EmoFacePipeline:
             for t in (row["content"].shape[1] for row in rows)
         ]
         start = None if initial_offset is None else self._initial(initial_offset)
+        styles = self.model.conditions(style=style, level=config.level_names[0], rows=count)["style"]
         frames = self.model.generate(
-            together("content"), together("emotion"), **self.model.conditions(style=style, level=level, rows=count),
+            together("content"), together("emotion"), style=styles, level=torch.cat([row["level"] for row in rows]),
             initial_offset=start, chunk=max(64 // count, 16), cancel=cancel,
         )
         for part in frames:

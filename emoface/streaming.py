@@ -70,9 +70,8 @@ class EmoFaceStreamer:
         self._listener = Listener(
             pipe, sample_rate=sample_rate, windows=windows or Windows(), own=self._mix < 1.0, rest=None if lent else rest
         )
-        conditions = pipe.model.conditions(style=style, level=level)
-        self._level = conditions["level"]
-        self._generation = Generation(pipe.model, **conditions)
+        self._level = pipe.level_condition(emotion, level, mix=self._mix)
+        self._generation = Generation(pipe.model, style=pipe.model.conditions(style=style, level=level)["style"], level=self._level)
         self.look_ahead, self.delay = self._listener.look_ahead, self._listener.delay
 
     def feed(self, samples: np.ndarray) -> Animation | None:

@@ -54,6 +54,14 @@ def test_the_cut_does_not_matter_and_nothing_is_lost(pipe):
     assert np.ptp(one.blendshapes[:, [name.startswith("eyeLook") for name in one.blendshape_names]]) > 0, "gaze is alive"
 
 
+def test_neutral_has_one_level(pipe, always_open):
+    samples = speechlike(1.0).numpy()
+    normal, strong = (run(pipe, samples, feeling={"speech": 0.0}, level=level).vertices for level in ("normal", "strong"))
+    np.testing.assert_array_equal(normal, strong)
+    felt = run(pipe, samples, feeling={"angry": 1.0}, level="strong").vertices
+    assert np.abs(felt - run(pipe, samples, feeling={"angry": 1.0}).vertices).max() > 1e-5, "other feelings have two"
+
+
 def test_who_hurries_hears_many_hops_as_one_and_loses_nothing(pipe, monkeypatch):
     samples, windows = speechlike(5.0).numpy(), []
     original = WhisperStream.encode

@@ -44,6 +44,18 @@ def test_level_reaches_the_decoder_and_the_named_emotion(pipe, speech):
     assert np.abs(named[0].emotion_probabilities - named[1].emotion_probabilities).max() > 1e-3, "the stored features"
 
 
+def test_neutral_has_one_level(pipe, speech):
+    """Also as the face that intensity and curves start from, and at the end of a mix; at the mix's start is the strong voice."""
+    neutral, own = pipe(speech, emotion="neutral"), pipe(speech, level="strong")
+    strong = lambda **options: pipe(speech, **{"emotion": "neutral", "level": "strong", **options})
+    assert np.array_equal(strong().vertices, neutral.vertices)
+    assert moved_mm(own, neutral) > 0.01
+    assert np.array_equal(strong(mix=0.0).vertices, own.vertices)
+    assert moved_mm(strong(mix=0.5), own) > 1e-3 and moved_mm(strong(mix=0.5), neutral) > 1e-3
+    assert moved_mm(strong(emotion="angry", intensity=0.0), neutral) < 1e-3
+    assert moved_mm(strong(emotion=[(0, {"angry": 0.0})]), neutral) < 1e-3
+
+
 def test_style_reaches_the_decoder(pipe, speech):
     default, named, other = pipe(speech), pipe(speech, style="s1"), pipe(speech, style="actor01")
     assert np.array_equal(default.vertices, named.vertices) and moved_mm(named, other) > 0.01

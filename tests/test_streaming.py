@@ -77,6 +77,12 @@ def test_equals_the_pipeline_on_the_same_windows(pipe, monkeypatch, seconds):
     np.testing.assert_allclose(streamed["vertices"], expected.vertices, atol=2e-4)
 
 
+def test_neutral_has_one_level(pipe):
+    normal, strong = (stream(pipe, speechlike(1.0).numpy(), emotion="neutral", level=level) for level in ("normal", "strong"))
+    for name in FIELDS:
+        np.testing.assert_array_equal(normal[name], strong[name], err_msg=name)
+
+
 def test_short_clips_equal_the_one_shot_answer(pipe):
     """Within the first window nothing is cut but the loudness reference, and this clip is loud enough for it."""
     samples = speechlike(0.3).numpy()
