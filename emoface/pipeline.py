@@ -23,6 +23,7 @@ from .head import Head, fit_blendshapes, load_head
 from .head_motion import check_amount, head_angles
 from .modeling import EmoFaceModel, Frames, stretch
 from .prosody import on_mesh_clock, prosody
+from .skin import skin_bound
 
 Sound = Union[str, Path, tuple, Audio]
 Progress = Callable[[str, float], None]
@@ -447,6 +448,7 @@ class EmoFacePipeline:
             )
         offsets = motion["offsets"]
         weights = fit_blendshapes(offsets, head=load_head(0))
+        offsets = skin_bound()(offsets, weights)
         if idle is not None:
             from .idle import add_idle
 

@@ -40,8 +40,10 @@ def chromium():
 
 
 @pytest.fixture
-def without_contact(monkeypatch):
-    """What the network says, before lips and teeth are parted (which is not linear)."""
+def as_decoded(monkeypatch):
+    """What the network says, before torn skin is bounded and lips and teeth are parted (which is not linear)."""
     from emoface.contact import MouthContact
+    from emoface.skin import SkinBound
 
     monkeypatch.setattr(MouthContact, "resolve", lambda self, skin, weights: skin)
+    monkeypatch.setattr(SkinBound, "__call__", lambda self, offsets, weights: offsets)

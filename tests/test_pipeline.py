@@ -88,7 +88,7 @@ def test_levels_differ(pipe):
 
 
 @pytest.mark.parametrize("emotion", ["angry", "speech", OTHER])
-def test_intensity_is_the_line_from_neutral_through_the_expression(pipe, emotion, without_contact):
+def test_intensity_is_the_line_from_neutral_through_the_expression(pipe, emotion, as_decoded):
     neutral = pipe(SPEECH, emotion="neutral").vertices[:, :4326]
     full = pipe(SPEECH, emotion=emotion).vertices[:, :4326]
     for intensity in (0.0, 0.5, 1.5):
@@ -109,7 +109,7 @@ def test_mix_goes_from_own_to_chosen(pipe, animation):
     assert np.abs(half - own).max() > 1e-4 and np.abs(half - chosen).max() > 1e-4
 
 
-def test_outputs_are_the_branches_and_their_weighted_sum(pipe, without_contact):
+def test_outputs_are_the_branches_and_their_weighted_sum(pipe, as_decoded):
     fused, content, emotion = (pipe(SPEECH, output=o) for o in ("fused", "content", "emotion"))
     s = fused.skin_count
     w = fused.emotion_importance[..., None]

@@ -88,7 +88,7 @@ def test_cancel_reaches_the_decoding(pipe, speech):
     assert stages[-1] == "Feeling"
 
 
-def test_effect_is_in_millimetres_also_where_branches_are_added(folder, speech, without_contact):
+def test_effect_is_in_millimetres_also_where_branches_are_added(folder, speech, as_decoded):
     pipe = EmoFacePipeline.from_pretrained(save_tiny_model(folder / "added", fusion="add"), device="cpu")
     fused, emotion, content = (pipe(speech, output=output) for output in ("fused", "emotion", "content"))
     skin = fused.skin_count
