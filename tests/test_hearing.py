@@ -5,6 +5,8 @@ import pytest
 
 from emoface.encoders import SAMPLE_RATE, SpeechEncoder
 from emoface.hearing import BLOCK, TARGET, HighPass, StreamLevel, block_levels, condition, speech_level
+from emoface.pipeline import EmoFacePipeline
+from emoface.ui.context import SPEECH_EXAMPLES
 
 from .test_encoders import speechlike
 
@@ -83,3 +85,11 @@ def test_level_of_a_stream():
     assert StreamLevel().feed(np.full(SAMPLE_RATE, 1e-5)) == pytest.approx(TARGET * 10**-1.5)
     level.feed(np.full(SAMPLE_RATE, 0.9))
     assert level.feed(0.01 * np.ones(31 * SAMPLE_RATE)) == pytest.approx(0.01), "a shout is forgotten after half a minute"
+
+
+def test_the_examples_of_the_page_are_heard_as_what_they_are_called():
+    pipe = EmoFacePipeline.from_pretrained()
+    called = {"Narrator": "neutral", "Angry": "angry", "Disgusted": "disgust", "Sad": "sad", "Fearful": "fearful"}
+    heard = {example.label: pipe.hear(example.path) for example in SPEECH_EXAMPLES}
+    assert {label: pipe.model.config.emotion_names[p.argmax()] for label, p in heard.items()} == called
+    assert min(p.max() for p in heard.values()) > 0.55

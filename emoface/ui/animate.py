@@ -90,7 +90,7 @@ def build(context: Context) -> None:
             with gr.Column(elem_classes="ef-card ef-speech"):
                 step(1, "Speech")
                 speech = recording(context, "Speech to animate", elem_id="speech")
-                gr.HTML('<p class="ef-hint">Or one click animates a voice of ours:</p>')
+                gr.HTML('<p class="ef-hint">Or one click animates a voice of ours, with its own feeling:</p>')
                 examples = example_buttons()
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Emotion")
@@ -129,7 +129,8 @@ def build(context: Context) -> None:
     runs = [go.click(**job)]
     runs.append(history.chosen(back_to(context), history, [*result, history], show_progress_on=player, concurrency_limit=2, concurrency_id="history", api_visibility="private"))
     for button, example in zip(examples, SPEECH_EXAMPLES):
-        chosen = button.click(lambda path=example.path: path, None, speech, queue=False, show_progress="hidden", api_visibility="private")
+        # Who clicks *Angry* wants to see that voice's anger, whatever the page's first face was asked for.
+        chosen = button.click(lambda path=example.path: (path, "speech"), None, [speech, source], queue=False, show_progress="hidden", api_visibility="private")
         runs.append(chosen.then(**job))
     corrected = correction.input(lambda name: ("named", gr.update(value=name, visible=True), 1), correction, [source, named, mix], queue=False,
                                  show_progress="hidden", api_visibility="private")

@@ -291,6 +291,7 @@ def test_a_visitor_who_leaves_takes_nothing_of_the_app_or_of_others(open_page, o
     opening = run_of(third, "animate")
     third.get_by_role("button", name="Angry").first.click()
     wait_for_face(third, "animate", after=opening)
+    assert third.locator("#source").get_by_label("From this speech").is_checked(), "the first face was asked to be happy; this voice is not"
 
 
 @pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/build_examples.py)")
