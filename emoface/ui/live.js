@@ -5,6 +5,7 @@ const find = selector => element.querySelector(selector);
 const root = find('.efl'), button = find('.efl-go'), level = find('.efl-level i'), status = find('.efl-status');
 const KEPT_SECONDS = 14, RETRY_MS = 500;
 const SLACK_MS = 2000, CATCH_UP_MS = 700;   // how long the slowest frame is remembered; how fast a delay that is not needed any more goes
+const AT_ONCE = 4;   // frames that come together and may be left out without a jerk: a hop of the server, not what it computed late
 const LATE_MS = 1000, LATE_FRAMES = 15;   // later than this for so many frames is worth a sentence
 const WORKLET = `registerProcessor('emoface-blocks', class extends AudioWorkletProcessor {
   constructor() { super(); this.block = new Int16Array(Math.round(sampleRate / 50)); this.filled = 0; }
@@ -38,7 +39,7 @@ const player = () => emoface.players[props.player_id];
 async function speak() {
   state('waiting');
   live.latency.length = live.blocks = 0;
-  const mine = run = { blocks: [], samples: 0, frames: [], size: 0, last: null, name: null, ready: false, ended: false, heard: '', began: Infinity, head: null, arrivals: [], before: 0, shown: -1, late: 0, slow: false, news: '', chain: Promise.resolve() };
+  const mine = run = { blocks: [], samples: 0, frames: [], size: 0, last: null, name: null, ready: false, ended: false, heard: '', began: Infinity, head: null, arrivals: [], before: 0, together: 0, shown: -1, late: 0, slow: false, news: '', chain: Promise.resolve() };
   try {
     if (props.off) throw new Error(props.off);
     if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) throw new Error('This browser gives no microphone to this page: open it as https://… or on localhost.');
@@ -47,6 +48,9 @@ async function speak() {
       .catch(error => { throw new Error(error.name === 'NotFoundError' ? 'No microphone was found: connect one.' : 'The browser did not allow the microphone: allow it beside the address of this page.'); });
     await emoface.faces[props.player_id];
     if (!player()?.scene) throw new Error('The face is not there yet: wait until it is drawn.');
+    const { header } = player().scene;
+    Object.assign(mine, { fps: header.fps, size: 3 * header.vertices });
+    player().stream({ frame: (now, newest) => frameFor(mine, now, newest && mine.together <= AT_ONCE), drawn: now => drawn(mine, now - mine.began - mine.shown / mine.fps * 1000) });
     mine.context = new AudioContext({ latencyHint: 'interactive' });
     const module = URL.createObjectURL(new Blob([WORKLET], { type: 'text/javascript' }));
     await mine.context.audioWorklet.addModule(module).finally(() => URL.revokeObjectURL(module));
@@ -99,11 +103,6 @@ function told(mine, message) {
   if (message.type === 'ready') {
     mine.name = message.name;
     mine.limit = message.limit;
-    if (!mine.size) {
-      const { scene } = player();
-      Object.assign(mine, { fps: scene.header.fps, size: 3 * scene.header.vertices });
-      player().stream({ frame: now => frameFor(mine, now), drawn: now => drawn(mine, now - mine.began - mine.shown / mine.fps * 1000) });
-    }
     for (const { at, block } of mine.blocks) if (at >= message.received) tell(block);
     mine.ready = true;
     tell({ feeling: live.settings.feeling });
@@ -127,7 +126,10 @@ function told(mine, message) {
 /** Frames as rooms.py packs them: each becomes an array of its own, in the units of the player's track. */
 async function unpack(mine, data) {
   const [start, count, fresh] = new Uint32Array(data, 0, 3);
-  const bytes = new Uint8Array(await new Response(new Blob([data.slice(12)]).stream().pipeThrough(new DecompressionStream('deflate'))).arrayBuffer());
+  const inflating = new DecompressionStream('deflate'), writer = inflating.writable.getWriter();
+  writer.write(new Uint8Array(data, 12)).catch(() => {});   // what is wrong with it is found where it is read
+  writer.close().catch(() => {});
+  const bytes = new Uint8Array(await new Response(inflating.readable).arrayBuffer());
   const { size } = mine, half = count * size;
   let before = fresh ? new Int16Array(size) : mine.last;
   for (let t = 0; t < count; t++) {
@@ -137,6 +139,7 @@ async function unpack(mine, data) {
     before = frame;
   }
   mine.last = before;
+  mine.together = count;
   arrived(mine, start, performance.now());
 }
 
@@ -161,14 +164,14 @@ function drawn(mine, latency) {
   say(slow ? 'The face is more than a second late: this computer, the server or the connection is too slow. Close what else is open; your take will be complete.' : mine.news);
 }
 
-/** The newest frame that is due, or null. */
-function frameFor(mine, now) {
-  const due = Math.floor((now - mine.head) / 1000 * mine.fps);
-  let newest = null;
-  while (mine.frames.length && mine.frames[0].number <= due) newest = mine.frames.shift();
-  if (!newest) return null;
-  mine.shown = newest.number;
-  return newest.frame;
+/** The newest frame that is due, or the ``newest`` of all, or null. Where drawing is slower than frames come, waiting for their turn makes nothing smoother. */
+function frameFor(mine, now, newest) {
+  const due = newest ? Infinity : Math.floor((now - mine.head) / 1000 * mine.fps);
+  let next = null;
+  while (mine.frames.length && mine.frames[0].number <= due) next = mine.frames.shift();
+  if (!next) return null;
+  mine.shown = next.number;
+  return next.frame;
 }
 
 function stop() {

@@ -20,7 +20,7 @@ stage.dataset.count = props.count || 1;
 
 let sought = false;   // whether the sound is on its way to another time
 let zoom = 1;   // how many times the head is drawn larger than at first
-const DRAWING_SHARE = 0.5, LONGEST_PAUSE_MS = 200;
+const DRAWING_SHARE = 0.65, LONGEST_PAUSE_MS = 200;
 let stream = null;   // where the frames come from, while they are not those of the animation
 let Plotly = null, scene = null, generation = 0, building = 0, leader = null, camera = structuredClone(FRONT);
 const lateness = [];   // milliseconds between the frame on screen and the sound, one sample per browser frame while playing
@@ -351,14 +351,14 @@ function draw(t) {
   window.dispatchEvent(new CustomEvent('emoface:time', { detail: { id: props.player_id, seconds, duration: scene.duration } }));
 }
 
-/** Frames that come while they are shown (live.js): ``frame(now)`` gives the next one's positions or null, ``drawn(now)`` is told. Where the
- *  processor draws, the server may need the same one: then drawing takes half of the time at most, and frames are left out. */
+/** Frames that come while they are shown (live.js): ``frame(now, newest)`` gives the positions of the one that is due, or of the newest, or null; ``drawn(now)`` is
+ *  told. Where the processor draws, the server may need the same one: there the mesh is coarser, drawing takes two thirds of the time at most, and frames are left out. */
 function drawStream() {
   const now = performance.now();
   if (stream.began && drawing().slow) stream.next = stream.began + Math.min((now - stream.began) / DRAWING_SHARE, LONGEST_PAUSE_MS);
   stream.began = 0;
   if (now < stream.next) return;
-  const positions = stream.frame(now);
+  const positions = stream.frame(now, drawing().slow);
   if (positions) { scene.tracks[0].positions = positions; scene.dirty = true; }
   if (!scene.dirty) return;
   scene.dirty = false;
@@ -460,11 +460,24 @@ function clearPanels() {
   panelBox.replaceChildren();
 }
 
+function buffersFor({ count: D }) {
+  const V = scene.header.vertices, floats = size => new Float32Array(size);
+  return { coarse: floats(3 * V), heatColors: floats(3 * V), shown: floats(3 * D), normals: floats(3 * D), places: floats(3 * D),
+           colors: new Uint8Array(3 * D), taken: floats(D), seen: new Uint8Array(D), lit: new Uint8Array(4 * D) };
+}
+
+/** Show the face with another mesh that fits into what the panels have. */
+function exchange(mesh) {
+  scene.mesh = mesh;
+  for (const panel of scene.panels) Object.assign(panel, { buffers: buffersFor(mesh), painted: null, shares: null });
+  scene.dirty = true;
+}
+
 /** Boxes for all panels first (so that nothing moves later), then the plots, one after another. A newer build (or none) ends this one. */
 async function build(view) {
   clearPanels();
   const job = building;
-  const V = scene.header.vertices, D = scene.mesh.count, floats = size => new Float32Array(size), panels = [];
+  const panels = [];
   stage.dataset.count = view.panels.length;
   for (const spec of view.panels) {
     const box = document.createElement('figure'), plot = document.createElement('div'), caption = document.createElement('figcaption');
@@ -474,8 +487,7 @@ async function build(view) {
     bar.className = 'efp-scale';
     box.append(plot, caption, bar);
     panelBox.append(box);
-    panels.push({ plot, caption, bar, buffers: { coarse: floats(3 * V), heatColors: floats(3 * V), shown: floats(3 * D), normals: floats(3 * D), places: floats(3 * D),
-                  colors: new Uint8Array(3 * D), taken: new Float32Array(D), seen: new Uint8Array(D), lit: new Uint8Array(4 * D) } });
+    panels.push({ plot, caption, bar, buffers: buffersFor(scene.mesh) });
   }
   scene.panels = [];
   describe(panels, view);
@@ -798,8 +810,14 @@ emoface.players[props.player_id] = {
   },
   /** Show frames as they come, in place of the animation; null ends that. */
   stream(source) {
-    stream = source && { ...source, began: 0, next: 0 };
-    if (!source || !scene) return;
+    if (stream?.mesh) exchange(stream.mesh);
+    stream = source && { ...source, began: 0, next: 0, mesh: null };
+    if (!scene) return;
+    if (!source) return enable(true);
+    if (drawing().slow && scene.panels.every(panel => panel.fast)) {
+      stream.mesh = scene.mesh;
+      exchange(scene.mesh.coarser ??= coarser(scene.mesh, scene.panels[0].buffers.shown));
+    }
     audio.pause();
     enable(false);
     root.dataset.state = 'live';

@@ -24,7 +24,7 @@ def static_url(path: Path) -> str:
 
 PLOTLY_3D_URL = static_url(HERE / "plotly" / "plotly-gl3d.min.js")
 LOOK_URL = static_url(LOOKS) + "/"
-SCRIPTS = ("painter", "face_look", "player")
+SCRIPTS = ("painter", "face_look", "coarser", "player")
 """JavaScript of the player, in turn."""
 
 

@@ -62,8 +62,8 @@ def page(speaking, live_server):
       const player = emoface.players.live, original = player.stream;
       let before = null;
       window.moved = [];
-      player.stream = source => original(source && { drawn: source.drawn, frame: now => {
-        const positions = source.frame(now);
+      player.stream = source => original(source && { drawn: source.drawn, frame: (...when) => {
+        const positions = source.frame(...when);
         if (positions && before) moved.push(0.02 * positions.reduce((most, value, i) => Math.max(most, Math.abs(value - before[i])), 0));
         before = positions || before;
         return positions;
