@@ -105,7 +105,7 @@ class SpeechToSkin(nn.Module):
         model, config = pipe.model, pipe.model.config
         if pipe.content_encoder.kind != "whisper" or config.fusion != "mesh_attention" or not isinstance(model.mesh_attention.second, nn.Linear) or not config.prosody:
             raise EmoFaceError("Only models like the shipped one can be written as ONNX: with Whisper, prosody and a pointwise Mesh Attention.")
-        self.model, self.encoder = model.eval(), pipe.content_encoder.model.eval()
+        self.model, self.encoder = model, pipe.content_encoder.model
         self.log_mel = LogMel(self.encoder.config.num_mel_bins)
         self.names = model.named_emotions(config.level_names.index(level))
         conditions = model.conditions(style=config.default_style, level=level)
@@ -123,6 +123,7 @@ class SpeechToSkin(nn.Module):
             where[v, : end - begin], share[v, : end - begin] = half.indices[begin:end], half.data[begin:end]
         self.register_buffer("where", torch.from_numpy(where))
         self.register_buffer("share", torch.from_numpy(share))
+        self.eval()  # the exporter gives all parts back in the mode of the whole
 
     def forward(self, samples: Tensor, said: Tensor, emotion: Tensor) -> Tensor:
         model, frames = self.model, said.shape[0]
