@@ -5,7 +5,7 @@ same recordings that nothing was trained on. ``OUT`` and, beside it, the same as
 measured before is not trained again; one that was stopped goes on. Nothing is chosen on the measured clips: the last weights count.
 
 Programs from outside stand beside them by their own files: ``--sounds DIR`` writes the measured recordings, and ``--outside NAME=DIR`` measures what
-another program made of them (``train.evaluation.outside``).
+another program made of them (``train.evaluation.outside``). Which measures agree with people is asked by ``train.choices``.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ SETS = {GRID: "GRID (filmed, real)", RAVDESS: "RAVDESS (modelled)"}
 FIXED = ("static template", "mean motion", "label mean", "target")
 LONGEST = 100
 """Frames of a training item; measured clips are cut there too, so that all are equally far from what was trained."""
+
+
+SHOWN_CLIPS, SHOWN_FRAMES = 14, 6
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,20 @@ class Harness:
             "target": self.truth,
         }
 
+    @property
+    def shown_clips(self) -> list[int]:
+        """Strong clips of which every run keeps some faces, for people to choose between (``train.choices``)."""
+        strong = [clip for clip in self.clips[RAVDESS] if self.corpus.clips[clip]["level"] == 1]
+        return strong[:: max(len(strong) // SHOWN_CLIPS, 1)][:SHOWN_CLIPS]
+
+    def faces(self, answer: Callable[[int], np.ndarray]) -> dict[str, np.ndarray]:
+        """Clip's id -> offsets (SHOWN_FRAMES, S, 3) at moments spread over its middle."""
+        found = {}
+        for clip in self.shown_clips:
+            offsets = answer(clip)
+            found[self.corpus.clips[clip]["id"]] = offsets[np.linspace(0.2 * len(offsets), 0.8 * len(offsets), SHOWN_FRAMES).astype(int)].astype(np.float16)
+        return found
+
     # ---- measuring ---------------------------------------------------------------------------------------------------
 
     def measure(self, answer: Callable[[int], np.ndarray]) -> dict[str, list[dict]]:
@@ -242,7 +259,9 @@ def measured_run(harness: Harness, name: str, *, seed: int, folder: Path) -> dic
         network, sampler.batch, steps=harness.plan.steps, rate=method.rate, seed=seed, checkpoint=folder / "checkpoint.pt", report=report,
     )
     network.merge_heads()
-    clips = harness.measure(lambda clip: harness.animated(network, sampler, clip))
+    answer = lambda clip: harness.animated(network, sampler, clip)
+    clips = harness.measure(answer)
+    np.savez_compressed(folder / "faces.npz", **harness.faces(answer))
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(dict(settings=settings, parameters=learned, clips=clips)))
     (folder / "checkpoint.pt").unlink(missing_ok=True)
@@ -320,7 +339,7 @@ def verdicts(runs: dict[str, list[dict]], against: str = "emoface") -> dict[str,
 # ---- the page ----------------------------------------------------------------------------------------------------------
 
 
-def markdown(found: dict, judged: dict[str, dict[str, str]]) -> str:
+def markdown(found: dict, judged: dict[str, dict[str, str]], chosen: list[dict]) -> str:
     plan = found["plan"]
     lines = [
         "# Other methods on our data",
@@ -362,6 +381,7 @@ def markdown(found: dict, judged: dict[str, dict[str, str]]) -> str:
         keys = list(next(iter(judged.values())))
         heads = [f"{SETS[key.split()[0]].split()[0]} {MEASURES[key.split()[1]].title.split(',')[0]}" for key in keys]
         lines += _table(["method", *heads], [[_title(name), *(row[key] for key in keys)] for name, row in judged.items()])
+    lines += choices_said(chosen)
     lines += ["## Measures", "", *(f"* **{m.title}**: {m.definition}" for key, m in MEASURES.items()), ""]
     body = [
         [m.title, m.paper, m.told, f"{found['rows'][name]['parameters'] / 1e6:.2f} M" if name in found["rows"] else "-", json.dumps(m.small).strip("{}").replace('"', "") or "the paper's", m.licence]
@@ -385,6 +405,20 @@ def markdown(found: dict, judged: dict[str, dict[str, str]]) -> str:
 def _outside_said(rows: dict) -> list[str]:
     outside = [name for name in rows if name not in METHODS and name not in FIXED]
     return [f"{', '.join(outside)}: measured from files that another program, or our own at full size, made of these recordings.", ""] if outside else []
+
+
+def choices_said(chosen: list[dict]) -> list[str]:
+    """How often each measure prefers what people prefer; nothing where nobody was asked (``train.choices``)."""
+    if not chosen:
+        return []
+    body = [[MEASURES[row["measure"]].title, f"{row['agrees']:.0%} [{row['low']:.0%}, {row['high']:.0%}]", f"{row['r']:+.2f}", str(row["pairs"])] for row in chosen]
+    return [
+        "## Measures beside blind choices", "",
+        "Somebody who saw only two unlabelled rows of faces, of two methods and the same strong clip of RAVDESS, chose the one that speaks it better (`python -m train.choices`)."
+        " *Agrees*: share of these pairs in which the measure prefers the chosen row; one half is chance. *r*: of the choice with the measure's difference (its ranks). Pictures that stand still"
+        " show expression, not timing.", "",
+        *_table(["measure", "agrees", "r", "pairs"], body),
+    ]
 
 
 def _title(name: str) -> str:
@@ -440,10 +474,13 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{name}, from {outside[name]}", flush=True)
         runs[name] = [dict(clips=harness.measure(answer))]
 
+    agreement = options.runs / "agreement.json"
+    chosen = json.loads(agreement.read_text()) if agreement.exists() else []
+
     def write() -> str:
         found, judged = results(runs, plan, command), verdicts(runs)
-        page = markdown(found, judged)
-        for path, text in ((options.out, json.dumps(dict(found, against_ours=judged), indent=1) + "\n"), (options.out.with_suffix(".md"), page)):
+        page = markdown(found, judged, chosen)
+        for path, text in ((options.out, json.dumps(dict(found, against_ours=judged, choices=chosen), indent=1) + "\n"), (options.out.with_suffix(".md"), page)):
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(path) as temporary:
                 temporary.write_text(text)

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from emoface.errors import EmoFaceError
 from emoface.export import save
 from emoface.export.arkit import ARKIT_NAMES
 from emoface.export.curves import animation_from_weights
 from tests.toy_corpus import write_corpus
-from train import compare
+from train import choices, compare
 from train.compare import GRID, RAVDESS, by_speaker, over_speakers, verdicts
 from train.corpus.channels import NAMES
 
@@ -131,3 +132,21 @@ def test_verdicts_need_the_interval_over_speakers():
     }
     assert verdicts(runs([0.5, 0.6, 0.3], [0.4, 0.5, 0.5]))["voca"]["ravdess lve"] == "open"
     assert verdicts(runs([0.1, 0.2], [0.4, 0.5]))["voca"]["ravdess aperture_r"] == "worse"
+
+
+def test_people_choose_between_the_runs_and_the_page_says_which_measures_agree(table, options, corpus, tmp_path, monkeypatch):
+    runs = options[2].split("=")[1]
+    monkeypatch.setattr("sys.argv", ["choices", "write", "--runs", runs, "--corpus", str(corpus.folder), "--out", str(tmp_path), "--count", "6"])
+    choices.main()
+    key = json.loads((tmp_path / "key.json").read_text())
+    assert {side for pair in key.values() for side in (pair["A"], pair["B"])} == {"voca", "faceformer", "label mean", "target"}
+    picture = np.asarray(Image.open(tmp_path / "01.png"))
+    assert picture.shape == (2 * choices.SIZE + choices.GAP, 6 * choices.SIZE, 3)
+    assert np.abs(picture[: choices.SIZE].astype(int) - picture[-choices.SIZE :]).max() > 20, "two different answers"
+    assert (tmp_path / "questions.txt").read_text().count("strongly") == 6
+    (tmp_path / "answers.json").write_text(json.dumps(dict.fromkeys(key, "A")))
+    monkeypatch.setattr("sys.argv", ["choices", "score", "--runs", runs, "--out", str(tmp_path), "--answers", str(tmp_path / "answers.json")])
+    choices.main()
+    compare.main([*options, "--methods", "voca", "faceformer"])
+    page = Path(options[1].split("=")[1]).with_suffix(".md")
+    assert "## Measures beside blind choices" in page.read_text()
