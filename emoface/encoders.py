@@ -40,14 +40,14 @@ _RECEPTIVE = 400
 _WINDOW_SECONDS, _OVERLAP_SECONDS, _FADE_SECONDS = 29, 5, 1
 
 
-def resample_frames(features: Tensor, frames: int, fps: float = 30, *, rate: float = FRAME_RATE) -> Tensor:
-    """Linear interpolation of (..., T50, C) features at ``rate`` per second to (..., frames, C) at times ``t / fps``.
+def resample_frames(features: Tensor, frames: int, fps: float = 30, *, rate: float = FRAME_RATE, late: float = 0.0) -> Tensor:
+    """Linear interpolation of (..., T50, C) features at ``rate`` per second to (..., frames, C) at times ``late + t / fps`` seconds.
 
-    Times after the last feature frame hold it. Differentiable; any device and dtype.
+    Times before the first feature frame and after the last one hold it. Differentiable; any device and dtype.
     """
     last = features.shape[-2] - 1
-    position = torch.arange(frames, device=features.device, dtype=torch.float64) * (rate / fps)
-    position = position.clamp(max=last)
+    position = torch.arange(frames, device=features.device, dtype=torch.float64) * (rate / fps) + late * rate
+    position = position.clamp(0, last)
     left = position.floor().long()
     right = (left + 1).clamp(max=last)
     weight = (position - left).to(features.dtype).unsqueeze(-1)
@@ -266,9 +266,9 @@ class SpeechEncoder(nn.Module):
             return self._encode_windows(signal, self.frame_count(len(samples)), position, layers)
 
     def frame_features(
-        self, samples: Tensor, frames: int | None = None, *, fps: int = 30, position: int = 0, layers: int = 0
+        self, samples: Tensor, frames: int | None = None, *, fps: int = 30, position: int = 0, layers: int = 0, late: float = 0.0
     ) -> Tensor:
-        """Hidden states of a recording on the mesh's clock: (L + 1, frames, C) float32, frame t at time ``t / fps``.
+        """Hidden states of a recording on the mesh's clock: (L + 1, frames, C) float32, frame t at time ``late + t / fps`` seconds.
 
         Training features and the pipeline both come from here. The encoder hears the samples as
         :func:`emoface.hearing.condition` leaves them, so gain and offset (DC) of a recording change nothing.
@@ -282,7 +282,7 @@ class SpeechEncoder(nn.Module):
         states = self.hidden_states(heard, position=position, layers=layers).float()
         if frames is None:
             frames = frame_count(len(samples), fps)
-        return resample_frames(states, frames, fps, rate=self.frame_rate)
+        return resample_frames(states, frames, fps, rate=self.frame_rate, late=late)
 
     def _front_end(self, samples: Tensor, reference: float | None) -> Tensor:
         """What the windows are cut from: Whisper's log-mel (bands, m), or wav2vec 2.0's normalised samples (m,)."""

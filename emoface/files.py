@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import tempfile
@@ -66,3 +67,15 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike, text: str) -> Path:
+    """Write a text as UTF-8 with newlines as they are, completely or not at all; returns the path."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+    return Path(path)
+
+
+def write_json(path: str | os.PathLike, content: object) -> Path:
+    """:func:`write_text` of compact JSON."""
+    return write_text(path, json.dumps(content, separators=(",", ":")))

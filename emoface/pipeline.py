@@ -21,6 +21,7 @@ from .encoders import SpeechEncoder
 from .errors import Cancelled, EmoFaceError, ModelError
 from .head import Head, fit_blendshapes, load_head
 from .head_motion import check_amount, head_angles
+from .lead import Lead, approaching
 from .modeling import EmoFaceModel, Frames, stretch
 from .prosody import on_mesh_clock, prosody
 from .skin import skin_bound
@@ -191,30 +192,35 @@ class EmoFacePipeline:
         neutral = self.load_reference(reference)
         _stop_if(cancel)
         report("Listening", 0.05)
+        # A clip that does not start at rest starts where it starts.
+        leads = {id(sound): self.lead(sound) if initial_offset is None else Lead() for sound in speeches}
         heard: dict[int, tuple[Tensor, Tensor]] = {}
         for sound in [*speeches, *(e for e in emotions if isinstance(e, Audio))]:
             if id(sound) not in heard:
-                heard[id(sound)] = self._listen(*self.encode(sound))
+                heard[id(sound)] = self._listen(*self.encode(sound, leads.get(id(sound))))
                 _stop_if(cancel)
 
+        quiet = {id(sound): self._silence(sound, leads[id(sound)]) for sound in speeches}
         rest = None if neutral is None else self.rest_of(neutral)
 
         report("Feeling", 0.3)
-        feel = lambda sound, emotion: self._features(sound, emotion, heard, mix=mix, level=level, rest=rest)
+        feel = lambda sound, emotion, mix=mix, rest=rest: self._features(sound, emotion, heard, leads[id(sound)], mix=mix, level=level, rest=rest)
         # What each answer tells of the voice; a directed one tells what was heard, whatever it shows.
         rows = [feel(s, "speech" if isinstance(e, EmotionCurve) else e) for s, e in zip(speeches, emotions)]
         decoded: list[dict] = []
         for speech, emotion, row in zip(speeches, emotions, rows):
-            decoded += [feel(speech, name) for name in emotion.names] if isinstance(emotion, EmotionCurve) else [row]
+            felt = [feel(speech, name) for name in emotion.names] if isinstance(emotion, EmotionCurve) else [row]
             if isinstance(emotion, EmotionCurve) or intensity != 1.0:
-                decoded.append(self._features(speech, "neutral", heard, mix=1.0, level=level, rest=None))
+                felt.append(feel(speech, "neutral", mix=1.0, rest=None))
+            before = quiet[id(speech)]
+            decoded += [{**part, "silence": None if before is None else dict(content=before, emotion=part["emotion"][:, :1].expand(-1, before.shape[1], -1))} for part in felt]
         options: dict[str, Any] = dict(mix=mix, level=level, style=style, head=head, idle=idle, intensity=intensity)
         if head_motion and shown is not None:
             options["head_motion"] = head_motion
         settings = [{**self.describe(s.name, _echo(e), output=outputs[0], **options), **_about(s, e)} for s, e in zip(speeches, emotions)]
         if neutral is not None:
             settings = [{**given, "reference": neutral.name} for given in settings]
-        moved = self._decode(
+        moved = self._decode_whole(
             decoded, outputs=outputs, style=style, initial_offset=initial_offset,
             progress=lambda f: report("Moving the face", 0.35 + 0.45 * f), cancel=cancel,
         )
@@ -224,6 +230,7 @@ class EmoFacePipeline:
             for i, (speech, motion, row) in enumerate(zip(speeches, motions, rows)):
                 report("Finishing", 0.8 + 0.2 * (number * len(rows) + i) / (len(moved) * len(rows)))
                 _stop_if(cancel)
+                row = {**row, "track": held_before(row["track"], leads[id(speech)].frames)}
                 animation = self.assemble(speech, motion, row, shown, idle=self._idle(speech, motion, shown) if idle else None, settings={**settings[i], "output": output})
                 animations[i][output] = _with_head_motion(animation, speech.samples, head_motion) if head_motion and shown is not None else animation
         report("Done", 1.0)
@@ -278,15 +285,20 @@ class EmoFacePipeline:
             return None
         return load_head(index)
 
+    def lead(self, audio: Audio) -> Lead:
+        """The silence before the first sound of a recording."""
+        return Lead.of(audio.samples, fps=self.model.config.fps, rate=audio.sample_rate)
+
     @torch.inference_mode()
-    def encode(self, audio: Audio) -> tuple[Tensor, Tensor]:
-        """Encoder frames (1, T, L, C) for the content and the emotion branch."""
+    def encode(self, audio: Audio, lead: Lead | None = None) -> tuple[Tensor, Tensor]:
+        """Encoder frames (1, T, L, C) for the content and the emotion branch, without those of the ``lead`` (default: :meth:`lead`)."""
         config = self.model.config
-        samples = torch.from_numpy(audio.samples)
-        frames = frame_count(len(samples), config.fps, sample_rate=audio.sample_rate)
+        lead = self.lead(audio) if lead is None else lead
+        samples = torch.from_numpy(audio.samples[lead.samples :])
+        frames = frame_count(len(audio.samples), config.fps, sample_rate=audio.sample_rate) - lead.frames
 
         def run(encoder: SpeechEncoder) -> Tensor:
-            states = encoder.frame_features(samples, frames, fps=config.fps, layers=config.feature_layers)
+            states = encoder.frame_features(samples, frames, fps=config.fps, layers=config.feature_layers, late=lead.late)
             return states.transpose(0, 1).unsqueeze(0)
 
         content = run(self.content_encoder)
@@ -317,7 +329,15 @@ class EmoFacePipeline:
         return self.model.voice_rest(self.model.emotion_frames(self.encode(neutral)[1]))
 
     @torch.inference_mode()
-    def _features(self, speech: Audio, emotion: Audio | str, heard: dict, *, mix: float, level: str, rest: Tensor | None) -> dict:
+    def _silence(self, speech: Audio, lead: Lead) -> Tensor | None:
+        """F_c (1, t, C) of the frames before the first sound, if there are any."""
+        if not lead.frames:
+            return None
+        beginning = replace(speech, samples=speech.samples[: lead.samples + speech.sample_rate])  # mouths open before they are heard
+        return self.model.content_features(self.encode(beginning, Lead())[0])[:, : lead.frames]
+
+    @torch.inference_mode()
+    def _features(self, speech: Audio, emotion: Audio | str, heard: dict, lead: Lead, *, mix: float, level: str, rest: Tensor | None) -> dict:
         """F_c, F_e and what the emotion sounds like, for one job. ``rest`` is that of the voice that the emotion comes from."""
         model = self.model
         content, own = heard[id(speech)]
@@ -335,8 +355,8 @@ class EmoFacePipeline:
         features = features.expand(-1, content.shape[1], -1)
         shown_level = self.level_condition(emotion, level, mix=mix)
         return dict(
-            content=content, emotion=self._shown_emotion(features, speech, level=shown_level), level=shown_level, probabilities=model.classifier(whole)[0, 0].softmax(-1),
-            track=model.classifier(features)[0].softmax(-1),
+            content=content, emotion=self._shown_emotion(features, speech, lead, level=shown_level), level=shown_level,
+            probabilities=model.classifier(whole)[0, 0].softmax(-1), track=model.classifier(features)[0].softmax(-1),
         )
 
     def level_condition(self, emotion: Sound, level: str, *, mix: float = 1.0) -> Tensor:
@@ -345,12 +365,12 @@ class EmoFacePipeline:
         own_row, chosen_row = (self.model.conditions(style=self.model.config.default_style, level=name)["level"] for name in (level, chosen))
         return torch.lerp(own_row, chosen_row, mix)
 
-    def _shown_emotion(self, features: Tensor, speech: Audio, *, level: Tensor) -> Tensor:
+    def _shown_emotion(self, features: Tensor, speech: Audio, lead: Lead, *, level: Tensor) -> Tensor:
         """What the emotion branch gets: F_e (1, T, C) on the speech's clock, and how the speech is said. ``level`` (1, 2)."""
         features = self.model.committed(features, level)
         if self.model.prosody_in is None:
             return features
-        said = on_mesh_clock(prosody(speech.samples), features.shape[1], self.model.config.fps)
+        said = on_mesh_clock(prosody(speech.samples[lead.samples :]), features.shape[1], self.model.config.fps, late=lead.late)
         return self.model.with_prosody(features, torch.from_numpy(said)[None].to(features.device))
 
     def chosen_emotion(self, emotion: Audio | str, frames: Tensor | None, *, level: str, rest: Tensor | None = None) -> Tensor:
@@ -367,6 +387,18 @@ class EmoFacePipeline:
             model=self.name, speech=speech, emotion=emotion, mix=float(mix), level=level, style=style, head=int(head), output=output,
             idle=bool(idle), intensity=float(intensity), head_motion=float(head_motion),
         )
+
+    def _decode_whole(self, rows: list[dict], **options) -> dict[str, list[dict]]:
+        """:meth:`_decode` of every row with the silence before it, where there is some: a row of its own, in which the feeling is there already."""
+        late = [number for number, row in enumerate(rows) if row["silence"] is not None]
+        silent = [{**rows[i], **{key: approaching(quiet, rows[i][key]) for key, quiet in rows[i]["silence"].items()}} for i in late]
+        decoded = self._decode([*rows, *silent], **options)
+        for motions in decoded.values():
+            for i, before in zip(late, motions[len(rows) :]):
+                count = rows[i]["silence"]["content"].shape[1]
+                motions[i] = {key: np.concatenate([before[key][:count], values]) for key, values in motions[i].items()}
+            del motions[len(rows) :]
+        return decoded
 
     def _decode(
         self, rows: list[dict], *, outputs: Sequence[str], style: str, initial_offset, progress, cancel
@@ -461,6 +493,11 @@ class EmoFacePipeline:
             vertices=vertices, template=head.template, faces=head.faces, skin_count=head.skin_count, regions=head.regions,
             blendshapes=weights, blendshape_names=head.blendshape_names, colors=head.colors, **common,
         )
+
+
+def held_before(track: Tensor, frames: int) -> Tensor:
+    """(T, C) with its first row held for so many frames before it."""
+    return torch.cat([track[:1].expand(frames, -1), track])
 
 
 def _with_head_motion(animation: Animation, samples: np.ndarray, amount: float) -> Animation:

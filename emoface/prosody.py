@@ -83,9 +83,9 @@ def prosody(samples: np.ndarray) -> np.ndarray:
     return ProsodyStream().feed(samples, last=True)
 
 
-def on_mesh_clock(track: np.ndarray, frames: int, fps: float = 30.0) -> np.ndarray:
-    """(m, 3) at 50 per second -> (frames, 3) at times ``t / fps``."""
-    at, times = np.arange(frames) / fps, np.arange(len(track)) * HOP / RATE
+def on_mesh_clock(track: np.ndarray, frames: int, fps: float = 30.0, *, late: float = 0.0) -> np.ndarray:
+    """(m, 3) at 50 per second -> (frames, 3) at times ``late + t / fps`` seconds."""
+    at, times = late + np.arange(frames) / fps, np.arange(len(track)) * HOP / RATE
     return interpolate(at, times, track).astype(np.float32)
 
 

@@ -74,6 +74,16 @@ def test_animate_endpoint_returns_a_file_and_a_summary(client, sounds):
     assert sum(summary["probabilities"].values()) == pytest.approx(1, abs=1e-3)
 
 
+def test_the_animate_endpoint_turns_the_head_when_asked(client, sounds):
+    from gradio_client import handle_file
+
+    for amount, turns in ((0.5, True), (0, False)):
+        file, summary = client.predict(speech=handle_file(sounds / "3.wav"), head_motion=amount, format="npz", api_name="/animate")
+        with np.load(file, allow_pickle=False) as saved:
+            assert ("head_angles" in saved and bool(saved["head_angles"].any())) == turns
+        assert summary["settings"]["head_motion"] == amount
+
+
 def test_the_animate_endpoint_directs_a_feeling_over_time(client, sounds):
     from gradio_client import handle_file
 

@@ -66,13 +66,12 @@ def csv_curves(path):
     return header[2:], [[float(value) for value in row[2:]] for row in rows], rate
 
 
-def plain(name):
-    """A shape's name without what rigs write differently: eyeBlink_L, EyeBlinkLeft and eyeblinkleft are one."""
-    short = name.rsplit(".", 1)[-1] if name.rsplit(".", 1)[-1] not in ("L", "R") else name
+def plain(name: str) -> str:
+    """A shape's name without what rigs write differently: ``Face.eyeBlink_L``, ``EyeBlinkLeft`` and ``eyeblinkleft`` are one."""
     for end, side in (("_L", "left"), ("_R", "right"), (".L", "left"), (".R", "right")):
-        if short.endswith(end):
-            short = short[:-2] + side
-    return short.lower().replace("_", "").replace(" ", "")
+        if name.endswith(end):
+            name = name[: -len(end)] + side
+    return name.rsplit(".", 1)[-1].lower().replace("_", "").replace(" ", "")
 
 
 def fcurves_of(action):

@@ -53,7 +53,7 @@ def _animate(arguments: argparse.Namespace) -> None:
             raise EmoFaceError(f"{arguments.output.suffix} files hold no sound: write an .npz or a film, or leave --with-audio out.")
         options["audio"] = True
     chosen = {"size": arguments.size, "camera": arguments.camera, "background": arguments.background, "heat": arguments.heat,
-              "captions": arguments.caption, "codec": arguments.codec, "fps": arguments.fps, "target": arguments.target, "shapes": arguments.shapes}
+              "captions": arguments.caption, "codec": arguments.codec, "fps": arguments.fps, "target": arguments.target, "bone": arguments.bone, "shapes": arguments.shapes}
     options |= {name: value for name, value in chosen.items() if value is not None}
     check_options(arguments.output, options)
     if plays_sound(arguments.output) and Path(arguments.speech).is_file():

@@ -97,7 +97,7 @@ def _view(arguments: argparse.Namespace) -> None:
 
 def _render(arguments: argparse.Namespace) -> None:
     from ..audio.source import printable
-    from ..export import FORMATS, save, suffix_of
+    from ..export import FORMATS, check_options, save, suffix_of
     from ..export.video import save_video
 
     check_output(arguments.output, *arguments.files, arguments.template, arguments.audio)
@@ -107,7 +107,7 @@ def _render(arguments: argparse.Namespace) -> None:
     report = Progress(quiet=arguments.quiet)
     report("Reading", 0.0)
     animations = read_animations(arguments)
-    options = {name: getattr(arguments, name) for name in ("size", "camera", "background", "codec", "basis", "mesh", "detail", "target", "shapes")}
+    options = {name: getattr(arguments, name) for name in ("size", "camera", "background", "codec", "basis", "mesh", "detail", "target", "bone", "shapes")}
     options["fps"] = arguments.curve_fps
     options = {name: value for name, value in options.items() if value is not None}
     if arguments.audio and plays_sound(arguments.output):
@@ -115,8 +115,7 @@ def _render(arguments: argparse.Namespace) -> None:
     if is_film and len(animations) > 1:
         captions = arguments.caption or [printable(path.stem) for path in arguments.files]
         heat = [arguments.heat if animation.emotion_effect_mm.shape[1] else None for animation in animations]
-        if options.keys() & {"basis", "mesh", "target", "shapes"}:
-            raise EmoFaceError("Films have no --basis, --mesh, --target or --shapes.")
+        check_options(arguments.output, options)
         save_video(animations, arguments.output, captions=captions, heat=heat, progress=report, **options)
     else:
         options |= {} if arguments.heat is None else {"heat": arguments.heat}

@@ -65,7 +65,7 @@ def save(animation: Animation, path: str | os.PathLike, *, progress: Callable[[s
     """Writes an animation in the format of the path's suffix, one of ``FORMATS``; returns the path.
 
     ``options`` go to the format's own function, e.g. ``camera``, ``size``, ``heat`` for films, ``fps`` for CSV,
-    ``mesh`` for zip, ``basis`` for GLB and USD, ``target`` for Unity and Godot, ``shapes`` for VRM. ``progress(stage, fraction)`` reports work; if ``cancel()`` is true,
+    ``mesh`` for zip, ``basis`` for GLB and USD, ``target`` and ``bone`` for Unity and Godot, ``shapes`` for VRM. ``progress(stage, fraction)`` reports work; if ``cancel()`` is true,
     Cancelled is raised. Raises EmoFaceError for other suffixes, unknown options and folders that do not exist.
     """
     path = Path(path)

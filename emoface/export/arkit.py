@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 from ..animation import Animation
 from ..clock import interpolate
 from ..errors import EmoFaceError
-from ..files import atomic_path
+from ..files import write_json, write_text
 from ..reading import MAX_TEXT_BYTES, check_bytes, one_sentence, read_bytes, read_json
 from .checks import MAX_FPS
 from .topology import arkit_weights
@@ -70,9 +69,7 @@ def save_csv(animation: Animation, path: str | os.PathLike, *, fps: float | None
     lines = [HEADER]
     for frame, row in enumerate(np.concatenate([columns, turned], axis=1)):
         lines.append(f"{timecode(frame, fps)},{count}," + ",".join(f"{value:.10f}" for value in row))
-    with atomic_path(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
-    return Path(path)
+    return write_text(path, "\n".join(lines) + "\n")
 
 
 def save_json(animation: Animation, path: str | os.PathLike) -> Path:
@@ -83,9 +80,7 @@ def save_json(animation: Animation, path: str | os.PathLike) -> Path:
                "rotation": []} for frame, row in enumerate(weights)]
     content = {"names": list(ARKIT_NAMES), "metadata": {"fps": fps, "frame_count": len(frames),
                                                         "blendshape_names": list(ARKIT_NAMES)}, "frames": frames}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
-    return Path(path)
+    return write_json(path, content)
 
 
 def save_audio2face(animation: Animation, path: str | os.PathLike) -> Path:
@@ -94,9 +89,7 @@ def save_audio2face(animation: Animation, path: str | os.PathLike) -> Path:
     rows = np.round(weights[:, [names.index(name) for name in ARKIT_NAMES]].astype(float), 6).tolist()
     content = {"exportFps": float(animation.fps), "trackPath": str(animation.settings.get("speech", "")), "numPoses": len(ARKIT_NAMES), "numFrames": len(rows),
                "facsNames": list(ARKIT_NAMES), "weightMat": rows, "joints": [], "rotations": [], "translations": []}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
-    return Path(path)
+    return write_json(path, content)
 
 
 def load_csv(path: str | os.PathLike, *, fps: float | None = None) -> tuple[np.ndarray, float]:

@@ -10,11 +10,14 @@ import numpy as np
 
 from ..animation import Animation
 from ..errors import EmoFaceError
-from ..files import atomic_path
+from ..files import write_text
+from ..head_motion import quaternions
 from .engines import NAMES
 from .topology import arkit_weights
 
-_SKINNED_MESH_RENDERER = 137  # Unity's number of the component that has the blend shapes
+_SKINNED_MESH_RENDERER, _ANIMATOR = 137, 95  # Unity's numbers of the components that have the blend shapes, and the muscles
+_MUSCLES = ("Head Turn Left-Right", "Head Nod Down-Up", "Head Tilt Left-Right")  # of a humanoid avatar; -1 and 1 are ...
+_MUSCLE_RANGE = np.radians(40.0)  # ... this far, unless the avatar was set up otherwise
 _LINEAR = 69  # tangent mode of a key whose two sides are straight lines
 _UNITY_HEADER = """%YAML 1.1
 %TAG !u! tag:unity3d.com,2011:
@@ -29,7 +32,7 @@ AnimationClip:
   m_Legacy: 0
   m_Compressed: 0
   m_UseHighQualityCurve: 1
-  m_RotationCurves: []
+  m_RotationCurves:{rotations}
   m_CompressedRotationCurves: []
   m_EulerCurves: []
   m_PositionCurves: []
@@ -43,7 +46,7 @@ _UNITY_CURVE = """  - curve:
       m_PreInfinity: 2
       m_PostInfinity: 2
       m_RotationOrder: 4
-    attribute: blendShape.{shape}
+    attribute: {attribute}
     path: {path}
     classID: {kind}
     script: {{fileID: 0}}
@@ -57,6 +60,24 @@ _UNITY_KEY = """      - serializedVersion: 3
         weightedMode: 0
         inWeight: 0
         outWeight: 0"""
+_UNITY_ROTATION = """
+  - curve:
+      serializedVersion: 2
+      m_Curve:
+{keys}
+      m_PreInfinity: 2
+      m_PostInfinity: 2
+      m_RotationOrder: 4
+    path: {path}"""
+_UNITY_ROTATION_KEY = """      - serializedVersion: 3
+        time: {time:.6g}
+        value: {value}
+        inSlope: {before}
+        outSlope: {after}
+        tangentMode: 0
+        weightedMode: 0
+        inWeight: {{x: 0, y: 0, z: 0, w: 0}}
+        outWeight: {{x: 0, y: 0, z: 0, w: 0}}"""
 _UNITY_FOOTER = """  m_PPtrCurves: []
   m_SampleRate: {fps:g}
   m_WrapMode: 0
@@ -94,49 +115,80 @@ _UNITY_FOOTER = """  m_PPtrCurves: []
 """
 
 
-def save_anim(animation: Animation, path: str | os.PathLike, *, target: str = "head") -> Path:
-    """Writes a Unity AnimationClip: ``blendShape.NAME`` of the SkinnedMeshRenderer at ``target``, 0 to 100.
+def save_anim(animation: Animation, path: str | os.PathLike, *, target: str = "head", bone: str | None = None) -> Path:
+    """Writes a Unity AnimationClip: ``blendShape.NAME`` of the SkinnedMeshRenderer at ``target``, 0 to 100, and the head's angles where there are any.
 
-    ``target`` is the path of that object below the one with the Animator ("" is the same object). Raises EmoFaceError for meshes without ARKit shapes.
+    ``target`` is the path of that object below the one with the Animator ("" is the same object). ``bone`` is the path of a Transform that turns the head and is not turned at rest,
+    as the node ``neck`` of our GLB; None turns the head of a humanoid avatar by its muscles. Raises EmoFaceError for meshes without ARKit shapes.
     """
     curves, times = _curves(animation, target)
-    parts = [_UNITY_HEADER.format(name=json.dumps(Path(path).stem))]
-    for shape, (at, values) in curves.items():
-        slopes = np.diff(values) / np.diff(times[at]) if len(at) > 1 else np.zeros(0)
-        keys = [_UNITY_KEY.format(time=times[frame], value=value, before=before, after=after, mode=_LINEAR)
-                for frame, value, before, after in zip(at, values, np.r_[0, slopes], np.r_[slopes, 0])]
-        parts.append(_UNITY_CURVE.format(keys="\n".join(keys), shape=shape, path=json.dumps(target), kind=_SKINNED_MESH_RENDERER))
-    parts.append(_UNITY_FOOTER.format(fps=animation.fps, end=times[-1]))
-    return _write(path, "".join(parts))
+    floats = [_unity_curve(f"blendShape.{shape}", times[at], values, path=target, kind=_SKINNED_MESH_RENDERER) for shape, (at, values) in curves.items()]
+    rotations = " []"
+    if animation.head_angles is not None and bone is None:
+        muscles = -animation.head_angles.astype(float) / _MUSCLE_RANGE  # ours go to the person's left, down, left
+        floats += [_unity_curve(name, times, values, path="", kind=_ANIMATOR) for name, values in zip(_MUSCLES, muscles.T)]
+    elif animation.head_angles is not None:
+        rotations = _unity_rotation(quaternions(animation.head_angles), times, path=_checked_path(str(bone)))
+    return write_text(path, "".join([_UNITY_HEADER.format(name=json.dumps(Path(path).stem), rotations=rotations), *floats, _UNITY_FOOTER.format(fps=animation.fps, end=times[-1])]))
 
 
-def save_tres(animation: Animation, path: str | os.PathLike, *, target: str = "head") -> Path:
-    """Writes a Godot 4 Animation resource: one blend shape track for each ARKit shape of the node ``target``, seen from the AnimationPlayer's root node.
+def _unity_curve(attribute: str, times: np.ndarray, values: np.ndarray, *, path: str, kind: int) -> str:
+    """Straight lines between keys."""
+    slopes = np.diff(values) / np.diff(times) if len(times) > 1 else np.zeros(0)
+    keys = [_UNITY_KEY.format(time=time, value=value, before=before, after=after, mode=_LINEAR)
+            for time, value, before, after in zip(times, values, np.r_[0, slopes], np.r_[slopes, 0])]
+    return _UNITY_CURVE.format(keys="\n".join(keys), attribute=attribute, path=json.dumps(path), kind=kind)
+
+
+def _unity_rotation(turned: np.ndarray, times: np.ndarray, *, path: str) -> str:
+    """Quaternions (T, 4) of glTF's space; Unity's is its mirror image, x the other way."""
+    mirrored = turned.astype(float) * [1, -1, -1, 1]
+    slopes = np.diff(mirrored, axis=0) / np.diff(times)[:, None]
+    still = np.zeros((1, 4))
+    keys = [_UNITY_ROTATION_KEY.format(time=time, value=_xyzw(value), before=_xyzw(before), after=_xyzw(after))
+            for time, value, before, after in zip(times, mirrored, np.concatenate([still, slopes]), np.concatenate([slopes, still]))]
+    return _UNITY_ROTATION.format(keys="\n".join(keys), path=json.dumps(path))
+
+
+def _xyzw(values: np.ndarray) -> str:
+    return "{" + ", ".join(f"{name}: {value:.6g}" for name, value in zip("xyzw", values)) + "}"
+
+
+def save_tres(animation: Animation, path: str | os.PathLike, *, target: str = "head", bone: str = "neck") -> Path:
+    """Writes a Godot 4 Animation resource: one blend shape track for each ARKit shape of the node ``target``, seen from the AnimationPlayer's root node, and where the animation has
+    head angles a rotation track of ``bone`` (a Node3D as the ``neck`` of our GLB, or ``Skeleton3D:Head``; one that is not turned at rest).
 
     Raises EmoFaceError for meshes without ARKit shapes.
     """
     curves, times = _curves(animation, target)
+    tracks = []
+    for shape, (at, values) in curves.items():
+        tracks.append(("blend_shape", f"{target}:{shape}", [f"{times[frame]:.6g}, 1, {value / 100:.5g}" for frame, value in zip(at, values)]))
+    if animation.head_angles is not None:
+        node, _, joint = bone.partition(":")
+        turned = [", ".join(f"{value:.6g}" for value in row) for row in quaternions(animation.head_angles)]
+        tracks.append(("rotation_3d", ":".join(map(_checked_path, filter(None, (node, joint)))), [f"{time:.6g}, 1, {row}" for time, row in zip(times, turned)]))
     lines = ['[gd_resource type="Animation" format=3]', "", "[resource]", f"resource_name = {json.dumps(Path(path).stem)}", f"length = {animation.duration:.6g}",
              f"step = {1 / animation.fps:.6g}"]
-    for number, (shape, (at, values)) in enumerate(curves.items()):
-        keys = ", ".join(f"{times[frame]:.6g}, 1, {value / 100:.5g}" for frame, value in zip(at, values))
-        track = {"type": '"blend_shape"', "imported": "false", "enabled": "true", "path": f"NodePath({json.dumps(f'{target}:{shape}')})", "interp": "1",
-                 "loop_wrap": "false", "keys": f"PackedFloat32Array({keys})"}
+    for number, (kind, place, keys) in enumerate(tracks):
+        track = {"type": f'"{kind}"', "imported": "false", "enabled": "true", "path": f"NodePath({json.dumps(place)})", "interp": "1",
+                 "loop_wrap": "false", "keys": f"PackedFloat32Array({', '.join(keys)})"}
         lines += [f"tracks/{number}/{name} = {value}" for name, value in track.items()]
-    return _write(path, "\n".join(lines) + "\n")
+    return write_text(path, "\n".join(lines) + "\n")
+
+
+def _checked_path(path: str) -> str:
+    """The path of an object in a scene, as given. Raises EmoFaceError."""
+    if not path.isprintable() or ":" in path:
+        raise EmoFaceError(f"{path!r} is no path of an object in a scene: give names with / between them.")
+    return path
 
 
 def _curves(animation: Animation, target: str) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Shape -> (frames of its keys, values 0 to 100), and the times of all frames. A curve that does not move has a key at either end."""
-    if not target.isprintable() or ":" in target:
-        raise EmoFaceError(f"{target!r} is no path of an object in a scene: give names with / between them.")
+    _checked_path(target)
     weights = 100 * arkit_weights(animation).astype(float)
     every, ends = np.arange(len(weights)), np.unique([0, len(weights) - 1])
     frames = [every if np.ptp(column) > 1e-3 else ends for column in weights.T]
     return {name: (at, weights[at, i]) for i, (name, at) in enumerate(zip(NAMES, frames))}, every / animation.fps
 
-
-def _write(path: str | os.PathLike, text: str) -> Path:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-    return Path(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,17 @@ import numpy as np
 from ..animation import Animation
 from ..errors import EmoFaceError
 from ..files import atomic_path
+from ..head_motion import angles_of, quaternions
 from ..reading import MAX_BYTES, check_bytes, one_sentence
 from .basis import Basis, find_basis, rebuild
 from .materials import CLAY
 from .shading import to_linear, vertex_normals
+from .topology import find_neck
 
 
 def save_usd(animation: Animation, path: str | os.PathLike, *, basis: str = "auto") -> Path:
     """Writes .usd, .usdc or .usda in metres, y up: a mesh with normals and a UsdPreviewSurface of its vertex colours, sparse blend
-    shapes and their curves at the clip's rate.
+    shapes and their curves at the clip's rate. Where the animation has head angles the one joint turns the mesh as one piece, shoulders included.
 
     Raises EmoFaceError without usd-core (``pip install usd-core``). See ``find_basis`` for ``basis``.
     """
@@ -66,15 +69,19 @@ def save_usd(animation: Animation, path: str | os.PathLike, *, basis: str = "aut
             diffuse.ConnectToSource(reader.CreateOutput("result", Sdf.ValueTypeNames.Float3))
         material.CreateSurfaceOutput().ConnectToSource(surface.CreateOutput("surface", Sdf.ValueTypeNames.Token))
         UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
-        # UsdSkel animates shapes through a skeleton, so the head hangs on one joint that never moves.
-        skeleton, still = UsdSkel.Skeleton.Define(stage, "/Head/Skeleton"), Vt.Matrix4dArray([Gf.Matrix4d(1)])
+        # UsdSkel animates shapes through a skeleton, so the head hangs on one joint: where it turns, or where nothing does.
+        neck = find_neck(animation)
+        pivot = (0.0, 0.0, 0.0) if neck is None else neck.pivot
+        skeleton, still = UsdSkel.Skeleton.Define(stage, "/Head/Skeleton"), Vt.Matrix4dArray([Gf.Matrix4d(1).SetTranslate(Gf.Vec3d(*pivot))])
         skeleton.CreateJointsAttr(["root"])
         skeleton.CreateBindTransformsAttr(still)
         skeleton.CreateRestTransformsAttr(still)
         clip = UsdSkel.Animation.Define(stage, "/Head/Skeleton/Speech")
         clip.CreateJointsAttr(["root"])
-        clip.CreateTranslationsAttr([Gf.Vec3f(0)])
-        clip.CreateRotationsAttr([Gf.Quatf(1)])
+        clip.CreateTranslationsAttr([Gf.Vec3f(*pivot)])
+        rotation = clip.CreateRotationsAttr([Gf.Quatf(1)])
+        for frame, (x, y, z, w) in enumerate([] if neck is None else quaternions(animation.head_angles).tolist()):
+            rotation.Set(Vt.QuatfArray([Gf.Quatf(w, x, y, z)]), frame)
         clip.CreateScalesAttr(Vt.Vec3hArray([Gf.Vec3h(1)]))
         clip.CreateBlendShapesAttr(list(shapes.names))
         curve = clip.CreateBlendShapeWeightsAttr()
@@ -130,6 +137,11 @@ def load_usd(path: str | os.PathLike) -> Animation:
             shape = UsdSkel.BlendShape(stage.GetPrimAtPath(f"/Head/Mesh/{each}"))
             delta[np.array(shape.GetPointIndicesAttr().Get(), np.int64)] = np.array(shape.GetOffsetsAttr().Get(), np.float32)
         arkit = len(names) == 52 and "jawOpen" in names
-        return animation_from_vertices(rebuild(template, Basis(names, deltas, weights, 0, 0)), template, faces,
-                                       fps=stage.GetTimeCodesPerSecond(), blendshapes=weights if arkit else None,
-                                       blendshape_names=names if arkit else ())
+        animation = animation_from_vertices(rebuild(template, Basis(names, deltas, weights, 0, 0)), template, faces,
+                                            fps=stage.GetTimeCodesPerSecond(), blendshapes=weights if arkit else None,
+                                            blendshape_names=names if arkit else ())
+        rotation = clip.GetRotationsAttr()
+        if not rotation.GetTimeSamples():
+            return animation
+        turned = np.array([[*turn.GetImaginary(), turn.GetReal()] for turn in (rotation.Get(time)[0] for time in times)], float)
+        return replace(animation, head_angles=angles_of(turned))

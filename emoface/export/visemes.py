@@ -6,7 +6,6 @@ and what the tongue does is not said.
 
 from __future__ import annotations
 
-import json
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from ..animation import Animation
-from ..files import atomic_path
+from ..files import write_json, write_text
 from ..head import load_head
 from .topology import arkit_weights
 
@@ -67,9 +66,9 @@ def viseme_weights(animation: Animation) -> np.ndarray:
 
     Raises EmoFaceError for meshes without ARKit shapes.
     """
-    said, felt, root = _shapes()
+    said, felt, _ = _shapes()
+    lips = _lips(animation)
     shown = [number for number, name in enumerate(VISEMES) if number and name not in HIDDEN]
-    lips = np.pad(arkit_weights(animation) @ root.T, ((0, 0), (0, len(felt))))
     columns = np.concatenate([said[shown], felt]).T
     out = np.zeros((len(lips), len(VISEMES)), np.float32)
     for row, frame in zip(out, lips):
@@ -84,8 +83,8 @@ def viseme_cues(animation: Animation) -> list[Cue]:
 
     Raises EmoFaceError for meshes without ARKit shapes.
     """
-    said, felt, root = _shapes()
-    lips = np.pad(arkit_weights(animation) @ root.T, ((0, 0), (0, len(felt))))
+    said, felt, _ = _shapes()
+    lips = _lips(animation)
     told = [name for name in VISEMES if name == "DD" or name not in HIDDEN]
     distance = np.array([[nnls(felt.T, frame - said[list(VISEMES).index(name)])[1] for name in told] for frame in lips])
     shares = np.exp(-np.square(distance / _SPREAD))
@@ -107,27 +106,27 @@ def mouth_cues(animation: Animation) -> list[Cue]:
 def save_visemes(animation: Animation, path: str | os.PathLike) -> Path:
     """Writes ``{"names", "fps", "frames": [[15 weights], ...], "cues": [{"start", "end", "value"}, ...]}``, seconds."""
     frames = np.round(viseme_weights(animation).astype(float), 4).tolist()
-    return _write_json(path, {"names": list(VISEMES), "fps": float(animation.fps), "frames": frames, "cues": _as_dicts(viseme_cues(animation))})
+    return write_json(path, {"names": list(VISEMES), "fps": float(animation.fps), "frames": frames, "cues": _as_dicts(viseme_cues(animation))})
 
 
 def save_rhubarb_json(animation: Animation, path: str | os.PathLike) -> Path:
     """Writes what ``rhubarb -f json`` does: ``metadata`` and ``mouthCues``."""
     about = {"soundFile": str(animation.settings.get("speech", "")), "duration": round(animation.duration, 2)}
-    return _write_json(path, {"metadata": about, "mouthCues": _as_dicts(mouth_cues(animation))})
+    return write_json(path, {"metadata": about, "mouthCues": _as_dicts(mouth_cues(animation))})
 
 
 def save_rhubarb_tsv(animation: Animation, path: str | os.PathLike) -> Path:
     """Writes what ``rhubarb -f tsv`` does: the beginning and letter of every cue, and a last line with the end."""
     cues = mouth_cues(animation)
     lines = [f"{cue.start:.2f}\t{cue.value}" for cue in cues] + [f"{cues[-1].end:.2f}\tX"]
-    return _write(path, "\n".join(lines) + "\n")
+    return write_text(path, "\n".join(lines) + "\n")
 
 
 def save_srt(animation: Animation, path: str | os.PathLike) -> Path:
     """Writes the visemes as subtitles: one numbered block a cue, silence left out."""
     spoken = [cue for cue in viseme_cues(animation) if cue.value != "sil"]
     blocks = [f"{number}\n{_srt_time(cue.start)} --> {_srt_time(cue.end)}\n{cue.value}\n" for number, cue in enumerate(spoken, 1)]
-    return _write(path, "\n".join(blocks))
+    return write_text(path, "\n".join(blocks))
 
 
 @lru_cache(maxsize=1)
@@ -143,6 +142,12 @@ def _shapes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     felt = np.array([_weights({name: 1.0}) for name in _FELT]) @ root.T
     cost = _FELT_COST * np.linalg.norm(felt, axis=1)
     return np.pad(said, ((1, 0), (0, len(felt)))), np.concatenate([felt, np.diag(cost)], axis=1), root
+
+
+def _lips(animation: Animation) -> np.ndarray:
+    """(T, 52 + n) of the frames, as :func:`_shapes` has them."""
+    _, felt, root = _shapes()
+    return np.pad(arkit_weights(animation) @ root.T, ((0, 0), (0, len(felt))))
 
 
 def _weights(shape: dict[str, float]) -> np.ndarray:
@@ -180,12 +185,3 @@ def _srt_time(seconds: float) -> str:
     whole = round(1000 * seconds)
     return f"{whole // 3600000:02d}:{whole // 60000 % 60:02d}:{whole // 1000 % 60:02d},{whole % 1000:03d}"
 
-
-def _write_json(path: str | os.PathLike, content: dict) -> Path:
-    return _write(path, json.dumps(content, separators=(",", ":")))
-
-
-def _write(path: str | os.PathLike, text: str) -> Path:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-    return Path(path)

@@ -27,14 +27,14 @@ def build(context: Context) -> None:
         mix, head = gr.Number(1.0, label="mix"), gr.Number(0, precision=0, label="head")
         level = gr.Dropdown(list(LEVELS), value="normal", label="level")
         style = gr.Dropdown(list(context.styles), value=context.styles[0], label="style")
-        idle = gr.Checkbox(False, label="idle")
+        idle, head_motion = gr.Checkbox(False, label="idle"), gr.Number(0.0, label="head_motion")
         intensity, curve = gr.Number(1.0, label="intensity"), gr.JSON(label="emotion_curve")
         curve.api_info = lambda: {"type": "array", "items": {}}  # Gradio's own says {"type": {}}, which is no JSON schema
         format_ = gr.Dropdown(list(FORMATS), value="npz", label="format")
         file, files, summary = gr.File(label="file"), gr.File(label="files", file_count="multiple"), gr.JSON(label="summary")
         triggers = [gr.Button(visible=False) for _ in range(3)]
     limits = dict(concurrency_limit=1, concurrency_id="model")
-    triggers[0].click(_animate(context), [speech, emotion, other, mix, level, style, head, idle, format_, reference, intensity, curve], [file, summary], api_name="animate", **limits)
+    triggers[0].click(_animate(context), [speech, emotion, other, mix, level, style, head, idle, format_, reference, intensity, curve, head_motion], [file, summary], api_name="animate", **limits)
     triggers[1].click(_cross(context), [speech, other, level, style, head], [files, summary], api_name="cross_reconstruct", **limits)
     triggers[2].click(_importance(context), [speech, emotion, level, head], [file, summary], api_name="importance", **limits)
 
@@ -60,7 +60,7 @@ def _save(context: Context, request: gr.Request, animation: Animation, name: str
 def _animate(context: Context) -> Callable:
     def animate(speech: str, emotion: str = "speech", emotion_speech: str | None = None, mix: float = 1.0, level: str = "normal",
                 style: str | None = None, head: int = 0, idle: bool = False, format: str = "npz",
-                reference: str | None = None, intensity: float = 1.0, emotion_curve: list | None = None, request: gr.Request = None):
+                reference: str | None = None, intensity: float = 1.0, emotion_curve: list | None = None, head_motion: float = 0.0, request: gr.Request = None):
         """Turn a recording of speech into an animated 3D talking head.
 
         Args:
@@ -77,6 +77,7 @@ def _animate(context: Context) -> Callable:
             reference: A neutral recording of the person whose emotion is heard; the emotion is then told from that voice's own rest.
             intensity: How much of the expression is shown: 0 the same words without feeling, 1 all of it, up to 1.5.
             emotion_curve: The emotion over time in place of `emotion`: [[seconds, {"happy": 0.7}], ...], straight lines between the keys.
+            head_motion: How much the head turns and nods: 0 not at all, 1 as people do, up to 1.5. In npz, glb, mp4, csv, vrma, anim and tres; other formats hold the face alone.
 
         Returns:
             The file, and a summary: settings, length, and the probabilities of the emotions heard.
@@ -86,7 +87,7 @@ def _animate(context: Context) -> Callable:
             short_enough(need(speech, "Give a sound file as speech."), limit=MAX_SECONDS)
             animation = context.engine.run("__call__", speech, emotion=emotion_curve or emotion_speech or emotion, mix=mix, level=level, style=style,
                                            intensity=intensity,
-                                           head=int(head), idle=idle, reference=reference, stages=stages)
+                                           head=int(head), idle=idle, head_motion=head_motion, reference=reference, stages=stages)
             return _save(context, request, animation, "animation", format), describe(animation)
 
     return animate

@@ -155,14 +155,19 @@ def test_vrm_animation_is_read_by_pixivs_loader(talking, tmp_path):
     assert arkit["preset"] == {} and np.allclose(arkit["custom"]["jawOpen"], opened, atol=1e-5) and len(arkit["custom"]) == 52
 
 
-def test_khronos_validator_finds_nothing_in_a_vrma(talking, tmp_path):
+def validator_issues(path) -> set[str]:
+    """Codes of what Khronos' validator says; errors fail here."""
     package = node_package("gltf-validator")
-    path = save(talking, tmp_path / "a.vrma")
     code = ("const v = require(process.argv[1]), fs = require('fs'); v.validateBytes(new Uint8Array(fs.readFileSync(process.argv[2])))"
             ".then(report => console.log(JSON.stringify(report.issues)))")
     issues = json.loads(subprocess.run(["node", "-e", code, str(package), str(path)], capture_output=True, text=True, check=True, timeout=120).stdout)
-    told = {message["code"] for message in issues["messages"]}
-    assert issues["numErrors"] == 0 and told <= {"UNSUPPORTED_EXTENSION", "NODE_EMPTY"}, issues
+    assert issues["numErrors"] == 0, issues
+    return {message["code"] for message in issues["messages"]}
+
+
+def test_khronos_validator_finds_nothing_in_a_vrma(talking, tmp_path):
+    path = save(talking, tmp_path / "a.vrma")
+    assert validator_issues(path) <= {"UNSUPPORTED_EXTENSION", "NODE_EMPTY"}
     assert header(path)["extensions"]["VRMC_vrm_animation"]["specVersion"] == "1.0"
 
 

@@ -15,6 +15,7 @@ from emoface.head import load_head
 from emoface.head_motion import MOST, Neck, head_angles, quaternions, rotations
 from emoface.look import load_look
 from tests.export.conftest import animate, talking_weights
+from tests.export.test_clips import read_vrma, validator_issues
 from tests.export.test_glb import header
 
 FPS = 30
@@ -165,3 +166,78 @@ def test_the_players_file_says_how_the_head_turns(nodding, talking, tmp_path):
     assert turned["neck"] == vars(Neck.of(load_head(0))) | {"pivot": list(Neck.of(load_head(0)).pivot)}
     assert np.allclose(np.reshape(turned["tracks"][0]["turns"], (-1, 3, 3)), rotations(nodding.head_angles), atol=1e-5)
     assert still["neck"] is None and still["tracks"][0]["turns"] is None
+
+
+def turns_of(quaternions_) -> np.ndarray:
+    """(T, 3, 3) of quaternions x, y, z, w."""
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_quat(np.asarray(quaternions_, float)).as_matrix()
+
+
+@pytest.mark.parametrize("shapes", ["vrm", "arkit"])
+def test_vrm_avatars_turn_the_bone_head(nodding, talking, tmp_path, shapes):
+    told = read_vrma(save(nodding, tmp_path / "a.vrma", shapes=shapes), tmp_path)
+    assert list(told["bones"]) == ["head"]
+    turned = turns_of(np.reshape(told["bones"]["head"], (-1, 4)))
+    assert np.allclose(turned, rotations(nodding.head_angles), atol=1e-5)
+    assert told["preset" if shapes == "vrm" else "custom"] == read_vrma(save(talking, tmp_path / "b.vrma", shapes=shapes), tmp_path)["preset" if shapes == "vrm" else "custom"]
+    assert "humanoid" not in header(tmp_path / "b.vrma")["extensions"]["VRMC_vrm_animation"]
+    assert validator_issues(tmp_path / "a.vrma") <= {"UNSUPPORTED_EXTENSION", "NODE_EMPTY"}
+
+
+def test_unity_turns_a_humanoid_by_its_muscles_or_a_transform(nodding, talking, tmp_path):
+    UnityDocument = pytest.importorskip("unityparser").UnityDocument
+
+    def clip(animation, **options):
+        return UnityDocument.load_yaml(str(save(animation, tmp_path / "a.anim", **options))).get(class_name="AnimationClip")
+
+    def muscles(of) -> dict:
+        return {curve["attribute"]: np.array([float(key["value"]) for key in curve["curve"]["m_Curve"]]) for curve in of.m_FloatCurves if int(curve["classID"]) == 95}
+
+    found = muscles(clip(nodding))
+    yaw, pitch, roll = np.degrees(nodding.head_angles).T / -40
+    assert set(found) == {"Head Turn Left-Right", "Head Nod Down-Up", "Head Tilt Left-Right"}
+    assert np.allclose(found["Head Turn Left-Right"], yaw, atol=1e-4) and np.allclose(found["Head Nod Down-Up"], pitch, atol=1e-4) and np.allclose(found["Head Tilt Left-Right"], roll, atol=1e-4)
+    assert not muscles(clip(talking)) and not list(clip(talking).m_RotationCurves)
+    by_bone = clip(nodding, bone="Body/neck")
+    curve, = by_bone.m_RotationCurves
+    assert curve["path"] == "Body/neck" and not muscles(by_bone)
+    mirror = np.diag([-1.0, 1, 1])  # Unity's x goes the other way
+    turned = turns_of([[float(key["value"][axis]) for axis in "xyzw"] for key in curve["curve"]["m_Curve"]])
+    assert np.allclose(mirror @ turned @ mirror, rotations(nodding.head_angles), atol=1e-5)
+    with pytest.raises(EmoFaceError, match="path"):
+        clip(nodding, bone="a:b")
+
+
+def test_godot_turns_a_node_or_a_bone(nodding, talking, tmp_path):
+    read = pytest.importorskip("godot_parser").load
+
+    def turning(animation, **options):
+        resource, = (read(str(save(animation, tmp_path / "a.tres", **options))).get_sections("resource"))
+        return [(resource[key.replace("type", "path")].args[0], np.array(resource[key.replace("type", "keys")].args, float).reshape(-1, 6))
+                for key, value in resource.properties.items() if value == "rotation_3d"]
+
+    (path, keys), = turning(nodding)
+    assert path == "neck" and np.allclose(keys[:, 0], np.arange(12) / FPS, atol=1e-5) and (keys[:, 1] == 1).all()
+    assert np.allclose(turns_of(keys[:, 2:]), rotations(nodding.head_angles), atol=1e-5)
+    assert turning(nodding, bone="Skeleton3D:Head")[0][0] == "Skeleton3D:Head" and turning(talking) == []
+
+
+def test_a_usd_joint_turns_the_head(nodding, talking, tmp_path):
+    pytest.importorskip("pxr", reason="needs usd-core")
+    from pxr import Usd, UsdGeom, UsdSkel
+
+    def baked(path):
+        stage = Usd.Stage.Open(str(path))
+        assert UsdSkel.BakeSkinning(stage.Traverse())
+        mesh = UsdGeom.Mesh(stage.GetPrimAtPath("/Head/Mesh"))  # on one joint: baked into the shapes' points and one transform of the whole
+        placed = [np.array(mesh.ComputeLocalToWorldTransform(frame)) for frame in range(12)]
+        return np.array([np.array(mesh.GetPointsAttr().Get(frame)) @ place[:3, :3] + place[3, :3] for frame, place in enumerate(placed)])
+
+    turned, still = (baked(save(animation, tmp_path / f"{name}.usdc")) for name, animation in (("a", nodding), ("b", talking)))
+    pivot = np.array(Neck.of(load_head(0)).pivot)
+    wanted = np.einsum("tij,tvj->tvi", rotations(nodding.head_angles), still - pivot) + pivot
+    assert np.abs(turned - wanted).max() < 1e-5 and np.abs(turned - still).max() > 5e-3
+    back = load(tmp_path / "a.usdc")
+    assert np.allclose(back.head_angles, nodding.head_angles, atol=1e-5) and load(tmp_path / "b.usdc").head_angles is None

@@ -1,7 +1,10 @@
 """An animation on heads of other topologies: by the names of their shapes, and by carrying ours over."""
 
+import ast
+import inspect
 import json
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from emoface.export.glb import pack_glb
 from emoface.export.registration import LANDMARKS, carry_shapes, our_landmarks
 from emoface.export.retarget import plain, retarget
 from emoface.head import load_head
+from emoface.resources import ASSETS
 from tests.export.test_glb import header, node_package
 
 
@@ -100,6 +104,14 @@ def test_an_arkit_rig_gets_the_curves_by_name(talking, head, tmp_path):
 def test_names_that_rigs_write():
     assert {plain(name) for name in ("eyeBlinkLeft", "EyeBlinkLeft", "eyeBlink_L", "eyeBlink.L", "Face.eyeBlink_L", "eye_blink_left")} == {"eyeblinkleft"}
     assert plain("mouthLeft") != plain("mouthRight")
+
+
+def test_the_blender_add_on_reads_names_in_the_same_way():
+    """One file without imports of ours has a copy of the function; the two must not drift apart."""
+    def source(path) -> str:
+        return next(ast.unparse(node) for node in ast.parse(Path(path).read_text("utf-8")).body if isinstance(node, ast.FunctionDef) and node.name == "plain")
+
+    assert source(ASSETS / "blender" / "emoface-blender.py") == source(inspect.getsourcefile(plain))
 
 
 def test_what_is_no_head_is_refused_in_a_sentence(talking, flame, tmp_path):

@@ -1,7 +1,7 @@
 """Does the face stay the same when only the recording differs? ``python -m train.evaluation.invariance SOUND ... [--out docs/invariance.md]``
 
-Every recording is animated as it is and again with one thing changed: gain, offset (DC), sample rate, channel layout, codec,
-noise, people in the background, room. Reported per change: in how many recordings the emotion heard keeps its label, the mean correlation
+Every recording is animated as it is and again with one thing changed: gain, offset (DC), silence around it, sample rate, channel
+layout, codec, noise, people in the background, room. Reported per change: in how many recordings the emotion heard keeps its label, the mean correlation
 of the jaw's opening with that of the unchanged recording, and the mean lag. The recordings need no labels: nothing is
 measured against a truth, only against the answer to the same recording unchanged. Changes are made by ``train.sound`` and
 pass through ``load_audio`` like any file.
@@ -26,6 +26,8 @@ from train import sound
 
 Change = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, int]]
 """(n,) samples at 16 kHz, and where chance comes from -> what is brought instead: samples and their rate."""
+LATER = {"0.5 s of silence before": 0.5, "0.387 s of silence before": 0.387}
+"""By how many seconds a change moves the speech; its face is compared at the times of the words."""
 
 
 def changes(voices: Sequence[np.ndarray]) -> dict[str, Change]:
@@ -45,6 +47,8 @@ def changes(voices: Sequence[np.ndarray]) -> dict[str, Change]:
         "gain +20 dB (floats above 1)": same_rate(lambda x, rng: x * 10.0),
         "offset (DC) +0.1": same_rate(lambda x, rng: x + 0.1),
         "one absurd sample (3e4)": same_rate(_with_click),
+        **{name: same_rate(lambda x, rng, seconds=seconds: np.pad(x, (round(seconds * SAMPLE_RATE), 0))) for name, seconds in LATER.items()},
+        "0.5 s of silence after": same_rate(lambda x, rng: np.pad(x, (0, SAMPLE_RATE // 2))),
         "44.1 kHz": lambda x, rng: (soxr.resample(x, SAMPLE_RATE, 44100), 44100),
         "8 kHz": lambda x, rng: (soxr.resample(x, SAMPLE_RATE, 8000), 8000),
         "telephone band (300-3400 Hz)": same_rate(lambda x, rng: sound.band(x, 300, 3400)),
@@ -74,9 +78,11 @@ def _beside_music(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.stack([samples, music], 1)
 
 
-def jaw(animation: Animation) -> np.ndarray:
-    """(T,) how far the jaw is open."""
-    return animation.blendshapes[:, animation.blendshape_names.index("jawOpen")]
+def jaw(animation: Animation, *, later: float = 0.0) -> np.ndarray:
+    """(T,) how far the jaw is open in every frame from ``later`` seconds on."""
+    track = animation.blendshapes[:, animation.blendshape_names.index("jawOpen")]
+    times = np.arange(len(track)) / animation.fps
+    return np.interp(np.arange(len(track) - round(later * animation.fps)) / animation.fps + later, times, track)
 
 
 def lag_frames(track: np.ndarray, reference: np.ndarray, *, most: int = 6) -> int:
@@ -95,10 +101,11 @@ def measure(pipe: EmoFacePipeline, sounds: Sequence[Audio], voices: Sequence[np.
         same, r, lag = 0, [], []
         for audio, answer in zip(sounds, plain):
             changed = pipe(change(audio.samples, np.random.default_rng(zlib.crc32(f"{name}/{audio.name}".encode()))))
-            count = min(changed.frame_count, answer.frame_count)
+            track, wanted = jaw(changed, later=LATER.get(name, 0.0)), jaw(answer)
+            count = min(len(track), len(wanted))
             same += changed.emotion == answer.emotion
-            r.append(np.corrcoef(jaw(changed)[:count], jaw(answer)[:count])[0, 1])
-            lag.append(abs(lag_frames(jaw(changed), jaw(answer))) / answer.fps * 1e3)
+            r.append(np.corrcoef(track[:count], wanted[:count])[0, 1])
+            lag.append(abs(lag_frames(track, wanted)) / answer.fps * 1e3)
         rows.append((name, same, float(np.mean(r)), float(np.mean(lag))))
     return rows
 
