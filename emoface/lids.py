@@ -1,8 +1,9 @@
 """Lids that meet at one line and lie on the eye.
 
 Shapes add up: a smile lifts the lower lid, a blink lowers the upper one, and both together overlap by up to 6 mm, while a
-squeezed lid sinks into the eyeball. What is *shown* is settled first, on the head's own vertices, so that lashes and all that
-rides on the lids come along; network, curves and metrics keep the shapes as they add up.
+squeezed lid sinks into the eyeball. A broad smile alone would shut the eye to a line, for cheek and lid rise as one. What is *shown* is
+settled first, on the head's own vertices, so that lashes and all that rides on the lids come along; network, curves and metrics
+keep the shapes as they add up.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 UP = np.array([0.0, 1.0, 0.0], np.float32)
+LOWER_GIVE = 0.4
+"""Share of an overlap that the margin of the lower lid gives way to."""
+YIELD = 0.75
+"""Share that the lower lid gives back of what it rises above ``Lids.most``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +31,8 @@ class Lids:
     """(N,) in [0, 1] of the station after it."""
     give: np.ndarray
     """(N,) how much of an overlap a vertex gives way to: above 0 upward (the upper lid), below 0 downward."""
+    most: np.ndarray
+    """(2 Q,) height over the middle of the eye up to which the margin of the lower lid rises freely, metres."""
     ends: np.ndarray
     """(2, 2) foremost and hindmost vertex of each eyeball."""
     resting: np.ndarray
@@ -41,14 +48,17 @@ class Lids:
         up = turn @ UP
         middle = vertices[self.ends].mean(1)
         pairs = self.pairs.reshape(-1, 2)
-        overlap = np.maximum((vertices[pairs[:, 1]] - vertices[pairs[:, 0]]) @ up, 0)
+        upper, lower = vertices[pairs[:, 0]], vertices[pairs[:, 1]]
         count = self.pairs.shape[1]
+        sunken = YIELD * np.maximum((lower - middle.repeat(count, 0)) @ up - self.most, 0)
+        overlap = np.maximum((lower - upper) @ up - sunken, 0)
+        at = lambda values: values[self.station] * (1 - self.share) + values[self.station + 1] * self.share
+        by = at(overlap) * self.give + at(sunken) * np.minimum(self.give, 0) / LOWER_GIVE
         here = middle[self.station // count]
-        gap = overlap[self.station] * (1 - self.share) + overlap[self.station + 1] * self.share
         away = vertices[self.vertices] - here
-        moved = away + (gap * self.give)[:, None] * up
+        moved = away + by[:, None] * up
         moved *= (np.linalg.norm(away, axis=1) / np.linalg.norm(moved, axis=1))[:, None]  # round the eye, not through it
-        out[self.vertices] = np.where(gap[:, None] > 0, here + moved, vertices[self.vertices])
+        out[self.vertices] = np.where(by[:, None] != 0, here + moved, vertices[self.vertices])
         away = out[self.resting] - middle[self.side]
         far = np.linalg.norm(away, axis=1)
         sunk = far < self.least

@@ -143,7 +143,7 @@ def _creases(base: dict, own: dict) -> Creases:
 def _lids(base: dict, own: dict) -> Lids:
     index = lambda name: base[name].astype(np.int64)
     return Lids(pairs=index("lid_pairs").reshape(2, -1, 2), vertices=index("lid_vertices"), station=index("lid_station"), share=base["lid_share"],
-                give=base["lid_give"], ends=index("eye_ends"), resting=index("ball_vertices"), side=index("ball_side"), least=own["ball_least"])
+                give=base["lid_give"], most=own["lid_most"], ends=index("eye_ends"), resting=index("ball_vertices"), side=index("ball_side"), least=own["ball_least"])
 
 
 @cache

@@ -11,7 +11,7 @@ from .shading import vertex_normals
 CLAY = (205, 180, 165)
 """sRGB of heads without colours."""
 GLOSS = {"eye": 0.85, "teeth": 0.55, "tongue": 0.45, "lips": 0.35, "nose": 0.16, "forehead": 0.13,
-         "eyelid": 0.12, "eye_socket": 0.1, "mouth_cavity": 0.0, "brow_hair": 0.02, "lashes": 0.02, "hair": 0.04, "tears": 0.8,
+         "eyelid": 0.12, "eye_socket": 0.1, "mouth_cavity": 0.0, "brow_hair": 0.02, "lashes": 0.02, "hair": 0.02, "scalp": 0.03, "tears": 0.8,
          "shirt": 0.0}
 """By the beginning of the region's name, the longest that fits; all other skin has 0.1."""
 OPEN_AT_LEAST = {"eye_socket": 0.25, "eye": 0.62, "teeth": 0.5, "tongue": 0.4, "lips": 0.6, "mouth_cavity": 0.10,

@@ -112,7 +112,7 @@ def save_zip(animation: Animation, path: str | os.PathLike, *, mesh: str = "obj"
     faces, colors = (animation.faces, animation.colors) if look is None else (look.faces, look.colors)
 
     def content(vertices: np.ndarray) -> str | bytes:
-        shown = vertices if look is None else look.vertices(vertices)
+        shown = vertices if look is None else look.vertices(look.settled(vertices))  # lids meet, as in films and in the player
         model = trimesh.Trimesh(shown, faces, process=False, vertex_colors=colors)
         options = {"digits": 7, "header": None} if mesh == "obj" else {}
         return model.export(file_type=mesh, **options)

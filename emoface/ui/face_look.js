@@ -1,7 +1,7 @@
 // What the look of an embedded head adds to its matrix, frame by frame: lids that meet, and lines that come with an expression
 // (emoface/lids.py, emoface/creases.py, in the same order and with the same numbers). Vertices are planar, in units of the head's radius.
 
-const CREASE_TINT = [0.78, 1, 1];
+const CREASE_TINT = [0.78, 1, 1], LOWER_GIVE = 0.4, LID_YIELD = 0.75;
 
 /** Arrays of two files of the look, in units of the head's radius. */
 function movingParts(base, own, radius) {
@@ -12,7 +12,8 @@ function movingParts(base, own, radius) {
                tilt: Float32Array.from(base.crease_tilt, value => value / 160), pairs: base.crease_pairs, pairGroups: base.crease_pair_groups,
                weights: perRadius(base.crease_pair_weights, radius), rest: perRadius(own.crease_rest, 1 / radius), floor: own.crease_floor,
                strength: own.crease_strength, amounts: new Float64Array(low.length) },
-    lids: { pairs, stations, overlap: new Float64Array(2 * stations), vertices: base.lid_vertices, station: base.lid_station, share: base.lid_share,
+    lids: { pairs, stations, overlap: new Float64Array(2 * stations), sunken: new Float64Array(2 * stations), most: perRadius(own.lid_most, 1 / radius),
+            vertices: base.lid_vertices, station: base.lid_station, share: base.lid_share,
             give: base.lid_give, ends: base.eye_ends, resting: base.ball_vertices, side: base.ball_side, least: perRadius(own.ball_least, 1 / radius) },
   };
 }
@@ -26,20 +27,26 @@ function skullFrame({ anchors, inverse }, coarse) {
   return frame;
 }
 
-/** Lids that would overlap meet, and none sinks into its eye; changes ``coarse``. */
+/** Lids that would overlap meet, a lower lid rises less the higher it is, and none sinks into its eye; changes ``coarse``. */
 function settle({ lids, radius }, coarse, frame) {
-  const V = coarse.length / 3, { pairs, stations, overlap, vertices, station, share, give, ends, resting, side, least } = lids;
+  const V = coarse.length / 3, { pairs, stations, overlap, sunken, most, vertices, station, share, give, ends, resting, side, least } = lids;
   const up = [1, 4, 7].map(at => frame[at] * radius);
   const middle = [0, 1].map(eye => [0, V, 2 * V].map(axis => (coarse[axis + ends[2 * eye]] + coarse[axis + ends[2 * eye + 1]]) / 2));
   for (let p = 0; p < 2 * stations; p++) {
-    let high = 0;
-    for (let k = 0; k < 3; k++) high += (coarse[k * V + pairs[2 * p + 1]] - coarse[k * V + pairs[2 * p]]) * up[k];
-    overlap[p] = Math.max(high, 0);
+    let over = 0, high = 0;
+    for (let k = 0; k < 3; k++) {
+      const lower = coarse[k * V + pairs[2 * p + 1]];
+      over += (lower - coarse[k * V + pairs[2 * p]]) * up[k];
+      high += (lower - middle[p < stations ? 0 : 1][k]) * up[k];
+    }
+    sunken[p] = LID_YIELD * Math.max(high - most[p], 0);
+    overlap[p] = Math.max(over - sunken[p], 0);
   }
   for (let n = 0; n < vertices.length; n++) {
-    const at = station[n], gap = overlap[at] * (1 - share[n]) + overlap[at + 1] * share[n];
-    if (!gap) continue;
-    const [x, y, z] = middle[at < stations ? 0 : 1], v = vertices[n], by = gap * give[n];
+    const at = station[n], mix = values => values[at] * (1 - share[n]) + values[at + 1] * share[n];
+    const by = mix(overlap) * give[n] + mix(sunken) * Math.min(give[n], 0) / LOWER_GIVE;
+    if (!by) continue;
+    const [x, y, z] = middle[at < stations ? 0 : 1], v = vertices[n];
     const a = coarse[v] - x, b = coarse[V + v] - y, c = coarse[2 * V + v] - z, d = a + by * up[0], e = b + by * up[1], f = c + by * up[2];
     const scale = Math.sqrt((a * a + b * b + c * c) / (d * d + e * e + f * f));   // round the eye, not through it
     coarse[v] = x + d * scale; coarse[V + v] = y + e * scale; coarse[2 * V + v] = z + f * scale;

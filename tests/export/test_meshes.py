@@ -14,6 +14,8 @@ import pytest
 from emoface.animation import Animation
 from emoface.errors import Cancelled, EmoFaceError
 from emoface.export import FORMATS, load, save
+from emoface.head import load_head
+from emoface.look import load_look
 
 
 def same(first: Animation, second: Animation, skip=("audio", "sample_rate")) -> None:
@@ -105,6 +107,21 @@ def test_zip_of_meshes(tmp_path, talking, mesh):
         model = trimesh.load(io.BytesIO(file.read(names[7])), file_type=mesh, process=False, maintain_order=True)
     assert np.abs(model.vertices - talking.vertices[7]).max() < 1e-6 and np.array_equal(model.faces, talking.faces)
     assert steps[-1] == ("Writing meshes", 1.0) and len(steps) == 12
+
+
+def test_fine_meshes_show_lids_as_films_do(tmp_path, talking):
+    """A smile and a blink add up to lids that overlap by millimetres; what is shown meets."""
+    trimesh = pytest.importorskip("trimesh")
+    head, look = load_head(0), load_look(0)
+    weights = np.zeros((1, 52), np.float32)
+    for name in ("eyeBlink", "mouthSmile", "cheekSquint"):
+        weights[0, [head.blendshape_names.index(name + side) for side in ("Left", "Right")]] = 0.9
+    vertices = head.pose(weights).astype(np.float32)
+    path = save(replace(talking, vertices=np.repeat(vertices, talking.frame_count, 0)), tmp_path / "a.zip", detail="fine")
+    with zipfile.ZipFile(path) as file:
+        model = trimesh.load(io.BytesIO(file.read("frames/000003.obj")), file_type="obj", process=False, maintain_order=True)
+    assert np.abs(model.vertices - look.vertices(look.settled(vertices[0]))).max() < 1e-6
+    assert np.abs(model.vertices - look.vertices(vertices[0])).max() > 1e-3
 
 
 @pytest.mark.parametrize("suffix", [".usda", ".usdc"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
+from scipy.sparse import vstack
 
 from .people import PEOPLE
-from .shown import Heads, Piece, rows_of, smoothstep
+from .shown import Heads, Piece, smoothstep
 
-SECTORS = 84
 # Rings below the neck as shares of the way out to the shoulder; beyond 1 they go straight down (mm / 100).
 LEVELS = np.array([0, 0.05, 0.11, 0.17, 0.20, 0.215, 0.235, 0.30, 0.40, 0.50, 0.60, 0.70, 0.78, 0.85, 0.91, 0.96, 0.99, 1.0, 1.4, 2.0])
 HALF_WIDTH, HALF_DEPTH, MIDDLE = 205.0, 104.0, -50.0
@@ -15,52 +17,48 @@ COLLAR = 0.205
 
 
 def bust(heads: Heads) -> Piece:
-    """Rings from the open edge of the neck to a flat cut at the chest; the first ring is the edge itself."""
-    head = heads.average
-    loop = head.boundary
-    n = len(loop)
-    mm = head.template[loop] * 1e3
-    turn = np.arctan2(mm[:, 0], mm[:, 2] - mm[:, 2].mean())
-    order = np.argsort(turn)
-    loop, turn, mm = loop[order], turn[order], mm[order]
-    around = np.linspace(-np.pi, np.pi, SECTORS, endpoint=False)
-    at = np.searchsorted(turn, around) % n
-    before = (at - 1) % n
-    span = (turn[at] - turn[before]) % (2 * np.pi)
-    share = np.clip(((around - turn[before] + 1e-6) % (2 * np.pi)) / np.maximum(span, 1e-9), 0, 1)
-    rows0 = rows_of(np.column_stack([loop[before], loop[at]]), np.column_stack([1 - share, share]), len(head.template))
-    rings, rest = len(LEVELS), np.asarray(rows0 @ head.template) * 1e3
+    """Rings from the open edge of the neck to a flat cut at the chest. The first ring is the refined skin's own edge: no seam, in shape or in light."""
+    edge = _edge(heads)
+    rows = heads.refined.matrix.tocsr()[edge]
+    rows.resize(len(edge), len(heads.average.template))
+    mm = np.asarray(rows @ heads.average.template) * 1e3
+    around = np.arctan2(mm[:, 0], mm[:, 2] - mm[:, 2].mean())
     out = np.column_stack([np.sin(around), np.cos(around)])  # x, z
-    places = []
-    for one in heads.all:
-        edge = np.asarray(rows0 @ one.template) * 1e3
-        places.append(_rings(edge, out) * 1e-3)
-    # the first rings ride on the neck, the others stand still with the skull
-    indices = np.tile(np.column_stack([loop[before], loop[at]]), (rings, 1))
-    weights = np.tile(np.column_stack([1 - share, share]), (rings, 1))
-    rows = rows_of(indices, weights, len(head.template))
-    bottom = places[0].reshape(rings, SECTORS, 3)
-    index = np.arange(rings * SECTORS).reshape(rings, SECTORS)
+    places = [_rings(np.asarray(rows @ one.template) * 1e3, out)[len(edge):] * 1e-3 for one in heads.all]
+    count, rings = len(edge), len(LEVELS) - 1
+    index = np.concatenate([~edge[None], np.arange(rings * count).reshape(rings, count)])
     index = np.concatenate([index, index[:, :1]], 1)
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
     faces = np.stack([a, c, b, a, d, c], -1).reshape(-1, 3)
-    p = bottom.reshape(-1, 3)
+    p, own = places[0], faces[(faces >= 0).all(1)]
     outside = p - p.mean(0)
-    if (np.cross(p[faces[:, 1]] - p[faces[:, 0]], p[faces[:, 2]] - p[faces[:, 0]]) * outside[faces[:, 0]] * [1, 0, 1]).sum() < 0:
+    if (np.cross(p[own[:, 1]] - p[own[:, 0]], p[own[:, 2]] - p[own[:, 0]]) * outside[own[:, 0]] * [1, 0, 1]).sum() < 0:
         faces = faces[:, ::-1]
-    assert rest.shape == (SECTORS, 3)
-    cloth = np.repeat(LEVELS, SECTORS) > COLLAR
+    cloth = np.repeat(LEVELS[1:], count) > COLLAR
     colors = []
     for one, style in zip(heads.all, PEOPLE):
         tone = np.median(one.colors[: one.skin_count][heads.names == "neck"], axis=0).astype(float) * [1.02, 1.0, 0.985]
         shirt = np.array(style.shirt, float)
         colors.append(np.where(cloth[:, None], shirt, tone))
-    regions = np.where(cloth, "shirt", "bust")
-    return Piece(regions, rows, faces, colors, places)
+    return Piece(np.where(cloth, "shirt", "bust"), vstack([rows] * rings).tocsr(), faces, colors, places)
+
+
+def _edge(heads: Heads) -> np.ndarray:
+    """Vertices of the refined skin along the open edge of the neck, in order."""
+    edges = heads.refined.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+    pairs, uses = np.unique(np.sort(edges, axis=1), axis=0, return_counts=True)
+    beside: dict[int, list[int]] = defaultdict(list)
+    for a, b in pairs[uses == 1].tolist():
+        beside[a].append(b)
+        beside[b].append(a)
+    loop = [min(beside)]
+    while len(loop) < len(beside):
+        loop.append(next(v for v in beside[loop[-1]] if v not in loop))
+    return np.array(loop)
 
 
 def _rings(edge: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """(rings * SECTORS, 3) mm: from the neck over trapezius and chest to round shoulders."""
+    """(rings * len(edge), 3) mm: from the neck over trapezius and chest to round shoulders."""
     wide = np.sign(out) * np.abs(out) ** 0.80
     goal = np.column_stack([HALF_WIDTH * wide[:, 0] + edge[:, 0].mean(), edge[:, 1], HALF_DEPTH * wide[:, 1] + MIDDLE])
     side = np.abs(out[:, 0]) ** 1.6

@@ -35,6 +35,8 @@ def hollows(heads: Heads) -> np.ndarray:
     return np.clip((away * normals).sum(1) * 1e3 / 0.25, -1, 1)
 
 
+UNDER_HAIR = np.array([0.66, 0.60, 0.54])
+"""Brightness of the scalp under strands, as a share of the hair's colour: what is seen between them lies in their shade."""
 WING = np.array([(15.2, -2.5), (16.7, -5.5), (17.3, -9.5), (16.8, -13.5), (14.2, -16.5)])
 """Where the wing of the nose meets the cheek, (x, y) from the front, mm."""
 
@@ -114,9 +116,9 @@ def skin_colors(heads: Heads) -> list[np.ndarray]:
             cover = 0.84 * hair_cover(mm, 6) * (1 + 0.10 * fine + 0.10 * grain)
         else:
             cover = 0.93 * hair_cover(mm, 8)
-        behind = smoothstep(np.abs(mm[:, 0]), 60, 66) * 0  # the ear itself bears no hair
-        cover = np.clip(cover * (1 - ears) - behind, 0, 1)
-        colors = blend(colors, np.array(style.hair_color, float) * 0.9, cover)
+        cover = np.clip(cover * (1 - ears), 0, 1)  # the ear itself bears no hair
+        depth = 0.9 if style.hair in ("bald", "buzz") else UNDER_HAIR
+        colors = blend(colors, np.array(style.hair_color, float) * depth, cover)
         out.append(np.clip(colors, 0, 255))
     assert len(names) == len(mm)
     return out

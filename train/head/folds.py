@@ -17,9 +17,9 @@ from emoface.creases import SHADE_STEP, TILT_STEP
 from emoface.head import Head
 
 from .look_brows import LINE, Front
-from .shown import SIDES, Heads, Piece
+from .shown import SIDES, Heads, Piece, smoothstep
 
-SHADE_PER_MM = 0.62
+SHADE_PER_MM = 0.46
 """Share of the light that a groove of one millimetre takes."""
 ROOM, GRAIN = 3.2, 2.2
 """The skin is refined once more where it is nearer than ROOM to a line, mm in front view, and its quads are longer than GRAIN."""
@@ -37,6 +37,8 @@ class Line:
     """Standard deviation of its profile, mm."""
     bulge: float = 0.0
     """Height of the swelling beside it, as a share of the depth."""
+    step: bool = False
+    """Whether the skin swells on the outer side only, as a cheek does over its fold."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +55,23 @@ class Fold:
 
 
 FOLDS: dict[str, Fold] = {
-    "forehead_middle": Fold((Line(((0, 53), (8, 53.6), (16, 55), (23, 56)), (0.36, 0.40, 0.30, 0.0)),
-                             Line(((0, 63), (8, 63.4), (16, 64.4), (24, 65)), (0.42, 0.44, 0.30, 0.0)),
-                             Line(((0, 73.5), (8, 73.7), (16, 74), (23, 73.6)), (0.24, 0.26, 0.18, 0.0))),
+    "forehead_middle": Fold((Line(((0, 53), (8, 53.6), (16, 55), (23, 56)), (0.42, 0.46, 0.34, 0.0)),
+                             Line(((0, 63), (8, 63.4), (16, 64.4), (24, 65)), (0.48, 0.50, 0.34, 0.0)),
+                             Line(((0, 73.5), (8, 73.7), (16, 74), (23, 73.6)), (0.28, 0.30, 0.20, 0.0))),
                             (((13, 39), (12, 88), -0.5), ((-13, 39), (-12, 88), -0.5)), 0.02, 0.14, old=0.22),
-    "forehead_side": Fold((Line(((9, 53.7), (18, 55.3), (28, 56.2), (38, 54.5), (45, 51)), (0.0, 0.36, 0.42, 0.30, 0.0)),
-                           Line(((9, 63.5), (18, 64.6), (28, 64.6), (38, 61.5), (45, 57.5)), (0.0, 0.40, 0.44, 0.30, 0.0)),
-                           Line(((9, 73.7), (18, 74), (28, 72.4), (38, 68)), (0.0, 0.24, 0.24, 0.0))),
+    "forehead_side": Fold((Line(((9, 53.7), (18, 55.3), (28, 56.2), (38, 54.5), (45, 51)), (0.0, 0.41, 0.48, 0.34, 0.0)),
+                           Line(((9, 63.5), (18, 64.6), (28, 64.6), (38, 61.5), (45, 57.5)), (0.0, 0.45, 0.50, 0.34, 0.0)),
+                           Line(((9, 73.7), (18, 74), (28, 72.4), (38, 68)), (0.0, 0.27, 0.27, 0.0))),
                           (((28, 42), (28, 86), -0.6), ((46, 39), (46, 70), -0.4)), 0.06, 0.22, old=0.22, sided=True),
-    "frown": Fold((Line(((6.6, 31.5), (5.6, 37), (5.4, 43), (6.4, 50.5)), (0.0, 0.62, 0.62, 0.0), 1.25, 0.25),
-                   Line(((12.5, 42), (11.0, 46.5), (11.5, 51)), (0.0, 0.20, 0.0), 1.3)),
+    "frown": Fold((Line(((7.2, 30.5), (5.8, 36), (5.3, 42), (5.8, 47), (7.4, 54)), (0.0, 0.46, 0.60, 0.38, 0.0), 1.75, 0.30),
+                   Line(((13.0, 41), (11.4, 46), (12.2, 52)), (0.0, 0.16, 0.0), 1.9)),
                   (((13, 39), (-13, 39), -1.4), ((13, 39), (12, 88), -0.3), ((-13, 39), (-12, 88), -0.3)), 0.04, 0.36, old=0.15),
-    "nose_root": Fold((Line(((0, 26.5), (4, 27), (9.5, 29)), (0.5, 0.45, 0.0), 1.2, 0.2),
-                       Line(((0, 21), (4, 21.4), (8, 22.5)), (0.30, 0.26, 0.0), 1.0)),
+    "nose_root": Fold((Line(((0, 26.5), (4, 27), (9.5, 29)), (0.42, 0.36, 0.0), 1.5, 0.2),
+                       Line(((0, 21), (4, 21.4), (8, 22.5)), (0.24, 0.20, 0.0), 1.3)),
                       (((0, 20), (0, 5), -1),), 0.05, 0.16, old=0.05),
-    "nose_side": Fold((Line(((3.5, 17), (7, 14.2), (11.5, 9.5)), (0.0, 0.34, 0.0), 1.0),
-                       Line(((3.5, 11.5), (7.5, 8.6), (12.5, 3.5)), (0.0, 0.36, 0.0), 1.0),
-                       Line(((4.5, 5.5), (8.5, 3.2), (12.5, -1)), (0.0, 0.22, 0.0), 1.0)),
+    "nose_side": Fold((Line(((3.5, 17), (7, 14.2), (11.5, 9.5)), (0.0, 0.28, 0.0), 1.3),
+                       Line(((3.5, 11.5), (7.5, 8.6), (12.5, 3.5)), (0.0, 0.28, 0.0), 1.3),
+                       Line(((4.5, 5.5), (8.5, 3.2), (12.5, -1)), (0.0, 0.16, 0.0), 1.3)),
                       (((17, -8), (0, 20), -1),), 0.09, 0.27, sided=True),
     "crow": Fold((Line(((45.5, 25.3), (49, 27.6), (53, 30)), (0.08, 0.28, 0.0), 1.1),
                   Line(((46.5, 22), (52, 22.8), (58, 23.5)), (0.15, 0.38, 0.0), 1.1),
@@ -78,12 +80,12 @@ FOLDS: dict[str, Fold] = {
     "under_eye": Fold((Line(((16.5, 15.5), (21, 12.2), (28, 10.6), (35, 11), (42, 14.2)), (0.0, 0.30, 0.34, 0.30, 0.0), 1.5, 0.3),),
                       (((31, 16), (33, 2), -1),), 0.08, 0.36, old=0.30, sided=True),
     "nasolabial": Fold((Line(((16.8, -4), (19.4, -9), (22.8, -17), (27, -27), (31, -37), (33.5, -46), (33.5, -54)),
-                             (0.25, 0.50, 0.58, 0.55, 0.48, 0.30, 0.0), 1.55, 0.35),),
+                             (0.10, 0.40, 0.54, 0.50, 0.34, 0.14, 0.0), 2.5, 0.42, step=True),),
                        (((40, -10), (31, 16), -1),), 0.04, 0.20, old=0.36, sided=True),
-    "marionette": Fold((Line(((24.5, -43.5), (26.6, -48), (28.4, -54), (28.8, -62)), (0.35, 0.42, 0.30, 0.0), 1.4, 0.2),),
+    "marionette": Fold((Line(((24.5, -43.5), (26.6, -48), (28.4, -54), (28.8, -62)), (0.20, 0.30, 0.20, 0.0), 2.0, 0.2),),
                        (((25, -42), (40, -60), -1), ((25, -42), (17, -8), 0.6)), 0.12, 0.34, old=0.25, sided=True),
 }
-MOUTH = {"teeth": 0.45, "tongue": 0.62, "mouth_cavity": 0.80}
+MOUTH = {"teeth": 0.32, "tongue": 0.62, "mouth_cavity": 0.80}
 """Share of the light that nearly shut lips take from what is behind them, by the beginning of the region."""
 OPEN_MM = 9.0
 """Gap of the lips from which on the mouth is lit as it was painted."""
@@ -103,6 +105,10 @@ def room(corners: np.ndarray) -> np.ndarray:
     return (away < ROOM) & (size > GRAIN) & (mm[:, 2] > 15)
 
 
+ASYMMETRY = {1: (1.0, 0.0, 0.0), -1: (0.80, 0.9, -1.6)}
+"""By side of the face (1: its left): share of a line's depth, and how far it lies outwards and up, mm. No face folds alike on both sides."""
+
+
 def _sampled(line: Line) -> tuple[np.ndarray, np.ndarray]:
     """(200, 2) points along a line and (200,) its depth there."""
     path = np.array(line.path, float)
@@ -116,13 +122,19 @@ def heights(front: Front, fold: Fold, side: str | None) -> np.ndarray:
     skin = front.skin * 1e3
     out = np.zeros(len(skin))
     for sign in (1, -1) if side is None else (1 if side == "left" else -1,):
+        share, outwards, up = ASYMMETRY[sign]
         deepest, highest = np.zeros(len(skin)), np.zeros(len(skin))
         for line in fold.lines:
             points, depth = _sampled(line)
-            on, shares = front.hit(points * [sign * 1e-3, 1e-3])
-            distance, near = cKDTree((front.skin[on] * shares[..., None]).sum(1) * 1e3).query(skin)
+            moved = points + np.outer(smoothstep(points[:, 0], 0.5, 4), [outwards, up])  # lines that cross the middle stay whole
+            on, shares = front.hit(moved * [sign * 1e-3, 1e-3])
+            path = (front.skin[on] * shares[..., None]).sum(1) * 1e3
+            distance, near = cKDTree(path).query(skin)
+            depth = depth * (1 + (share - 1) * smoothstep(points[:, 0], 0.5, 4))
             deepest = np.maximum(deepest, depth[near] * np.exp(-0.5 * (distance / line.width) ** 2))
             beside = np.exp(-0.5 * ((distance - 2.6 * line.width) / (1.1 * line.width)) ** 2)
+            if line.step:
+                beside *= smoothstep(sign * (skin[:, 0] - path[near, 0]), 0, 2 * line.width)
             highest = np.maximum(highest, line.bulge * depth[near] * beside)
         out = np.where(np.abs(deepest) + np.abs(highest) > np.abs(out), highest - deepest, out)
     return out

@@ -6,13 +6,16 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from emoface.head import Head
+from emoface.lids import LOWER_GIVE
 
 from .shown import SIDES, Heads, smoothstep
 
 REACH = {True: 11.0, False: 9.0}
 """mm from the margin over which the skin of the upper (True) and the lower lid gives way."""
-GIVE = {True: 0.6, False: -0.4}
+GIVE = {True: 1 - LOWER_GIVE, False: -LOWER_GIVE}
 """Share of an overlap that each takes."""
+RISE = 0.25
+"""Share of the open slit that the lower lid may rise before it gives way; where the slit is narrow, of half its widest."""
 NEAR, CLEAR = 7.0, 0.9
 """Skin that rests within NEAR mm of the eyeball keeps CLEAR mm away from it, or what it has at rest."""
 
@@ -48,11 +51,14 @@ def arrays(heads: Heads) -> dict[str, np.ndarray]:
 
 
 def of_person(head: Head, base: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """How near the skin of a head may come to its eyes."""
+    """How near the skin of a head may come to its eyes, and how high its lower lids rise freely."""
     middle = head.template[base["eye_ends"].astype(int)].mean(1)[base["ball_side"]]
     rest = np.linalg.norm(head.template[base["ball_vertices"]] - middle, axis=1)
     clear = np.array([_radius(head, n) for n in range(2)])[base["ball_side"]] + CLEAR * 1e-3
-    return {"ball_least": np.minimum(rest - 2e-5, clear).astype(np.float32)}
+    upper, lower = head.template[base["lid_pairs"].astype(int)].reshape(2, -1, 2, 3)[..., 1].transpose(2, 0, 1)  # heights, (2, Q) each
+    open_ = np.maximum(upper - lower, 0.5 * (upper - lower).max(1, keepdims=True))
+    most = lower - head.template[base["eye_ends"].astype(int)].mean(1)[:, None, 1] + RISE * open_
+    return {"ball_least": np.minimum(rest - 2e-5, clear).astype(np.float32), "lid_most": most.ravel().astype(np.float32)}
 
 
 def _along(head: Head, pairs: np.ndarray) -> np.ndarray:

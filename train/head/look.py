@@ -25,12 +25,12 @@ from emoface.head import ASSET  # noqa: E402
 from emoface.look import FOLDER, OFFSET_STEP, topology, write_arrays  # noqa: E402
 from train.head import bust, complexion, folds, lids, locks, look_brows, look_eyes  # noqa: E402
 from train.head.people import PEOPLE  # noqa: E402
-from train.head.shown import HIDDEN, Heads, Piece, rows_of  # noqa: E402
+from train.head.shown import HIDDEN, Heads, Piece, blend, rows_of  # noqa: E402
 
 REPLACED = ("eye_left", "eye_right", "brow_hair_left", "brow_hair_right", "lashes_left", "lashes_right", "neck_base")
 """Parts of the coarse head that the look draws in its own way; all others are shown as they are."""
-TEETH = 0.72
-"""Exponent that lifts the darks of the teeth: between and behind them it is red, and as dark as the lips' shadow makes it."""
+TEETH, ENAMEL = 0.8, np.array([255.0, 250, 236])
+"""Exponent that lifts the darks of the teeth, and their colour: a warm white, since the fill light is cool and teeth let light through."""
 DIRECTIONS, PIXELS, BIAS = 96, 512, 1.8e-3
 NEVER_HIDDEN = ("eye", "lips", "teeth", "tongue", "mouth", "gum", "lashes", "brow", "tears", "bust", "shirt", "neck_")
 
@@ -55,13 +55,18 @@ def mouth_piece(heads: Heads) -> Piece:
 
 
 def _lifted(colors: np.ndarray) -> np.ndarray:
-    """Paint of teeth (n, 3) with lighter, warmer darks."""
-    colors = 255 * (colors / 255) ** TEETH
-    dark = 1 - np.clip(colors.mean(1, keepdims=True) / 215, 0, 1)
-    return colors * (1 - dark * np.array([0.15, 0.55, 0.60]))
+    """Paint of teeth and gums (n, 3), lighter; what is dark between and behind teeth is warm, not grey."""
+    bright = (colors.mean(1, keepdims=True) / 255) ** TEETH
+    white = ENAMEL * bright ** np.array([1.0, 1.25, 1.45])
+    gum = np.clip((colors[:, :1] - colors[:, 1:2]) / np.maximum(colors[:, :1], 1) / 0.3, 0, 1)
+    return white * (1 - gum) + 255 * (colors / 255) ** 0.72 * gum
 
 
-def hair_piece(heads: Heads, style: str, hair: locks.Locks, anchors: np.ndarray) -> Piece:
+WARM = np.array([1.05, 1.0, 0.90])
+"""Exponents of the brightness of a strand in the three channels: light strands are warmer."""
+
+
+def hair_piece(heads: Heads, style: str, hair: locks.Locks, anchors: np.ndarray, skin: Piece) -> Piece:
     """Locks stand still on the skull. Each head's are moved by how its scalp differs from the average one at the root,
     and, for ends far from it, by how the skin beside them differs."""
     base = heads.average.skin_template
@@ -76,7 +81,9 @@ def hair_piece(heads: Heads, style: str, hair: locks.Locks, anchors: np.ndarray)
     share = np.clip(np.linalg.norm(hair.vertices - hair.roots, axis=1) / 90, 0, 1)[:, None]
     places = {head.index: hair.vertices * 1e-3 + a * (1 - share) + b * share for head, a, b in zip(wearers, root, beside)}
     rows = rows_of(np.full((len(hair.roots), 1), anchors[0]), np.ones((len(hair.roots), 1)), len(heads.average.template))
-    colors = [np.clip(np.outer(hair.shade, person.hair_color), 0, 255) for person in PEOPLE]
+    under = cKDTree(heads.skin(heads.average)).query(hair.vertices * 1e-3)[1] if len(hair.roots) else np.zeros(0, int)
+    colors = [np.clip(blend(hair.shade[:, None] ** WARM * person.hair_color, painted[under], hair.fade), 0, 255)
+              for person, painted in zip(PEOPLE, skin.colors)]
     return Piece(np.full(len(hair.roots), "hair"), rows, hair.faces, colors, places)
 
 
@@ -125,7 +132,7 @@ def openness(vertices: np.ndarray, faces: np.ndarray, *, two_sided: np.ndarray) 
     return reached / np.maximum(total, 1e-6), seen > 0
 
 
-LEAST = {"eye_socket": 0.20, "eye_": 0.45, "teeth": 0.72, "tongue": 0.62, "lips": 0.55, "mouth_cavity": 0.20,
+LEAST = {"eye_socket": 0.20, "eye_": 0.45, "teeth": 0.72, "tongue": 0.62, "lips": 0.55, "mouth_cavity": 0.30,
          "brow_hair": 0.75, "lashes": 0.8, "tears": 0.9, "eyelid": 0.45, "hair": 0.22}
 """Occlusion is baked at rest, with closed lips and open eyes: what motion uncovers must not stay black.
 What is inside the mouth is painted as lit by open lips; shut ones take the light again (``folds.MOUTH``)."""
@@ -140,13 +147,13 @@ def build(folder: Path = FOLDER, only: list[int] | None = None) -> None:
     pieces = [skin_piece(heads), *look_eyes.eyeballs(heads), *look_eyes.lashes(heads), *look_eyes.tear_lines(heads),
               *look_brows.brows(heads, front), mouth_piece(heads), bust.bust(heads)]
     skull = locks.Skull(heads)
-    hairs = {name: hair_piece(heads, name, locks.STYLES[name](skull), anchors) for name in sorted({s.hair for s in PEOPLE})
+    hairs = {name: hair_piece(heads, name, locks.STYLES[name](skull), anchors, pieces[0]) for name in sorted({s.hair for s in PEOPLE})
              if only is None or any(PEOPLE[i].hair == name for i in only)}
     folder.mkdir(parents=True, exist_ok=True)
     regions = np.concatenate([p.regions for p in pieces])
     names = sorted({*regions})
     starts = np.cumsum([0] + [len(p.regions) for p in pieces])
-    faces = np.concatenate([p.faces + at for p, at in zip(pieces, starts)])
+    faces = np.concatenate([p.faces_from(at) for p, at in zip(pieces, starts)])
     base = vstack([p.rows for p in pieces]).tocsr()
     creases, about_creases = folds.arrays(heads, front, pieces)
     settling = lids.arrays(heads)

@@ -75,8 +75,10 @@ def lashes(heads: Heads) -> list[Piece]:
     return [piece for side in SIDES for piece in (_lash_line(heads, side, True), _lash_row(heads, side), _lash_line(heads, side, False))]
 
 
-LASHES, LENGTH, WIDE = 42, 5.0, 0.62
-"""Number of the upper lashes, their length in mm and width as a share of the distance."""
+LASHES, LENGTH, WIDE = 58, 3.4, 1.0
+"""Number of the upper lashes, their length in mm and the width of their roots as a share of the distance: roots are one line."""
+TIP = 0.85
+"""Share of skin in the colour of a lash's tip: a tip is too thin to be dark."""
 PALE = {True: 0.10, False: 0.55}
 """Share of skin in the colour of the upper (True) and the lower lashes."""
 FOLLOW = 1.6
@@ -98,14 +100,14 @@ def _lash_line(heads: Heads, side: str, upper: bool) -> Piece:
     rings = [heads.lid_line(side, ring, upper) for ring in (1, 2, 3)]
     n = len(rings[0])
     reach = np.sin(np.pi * np.clip((np.arange(n) + (0.2 if upper else -2)) / (n - (0.8 if upper else 3)), 0, 1)) ** 0.6  # narrow at its ends
-    low, high = (0.30, 0.22) if upper else (0.10, 0.16)
+    low, high = (0.30, 0.55) if upper else (0.10, 0.16)
     shares = [np.column_stack([low * reach, 1 - low * reach, 0 * reach]), np.column_stack([0 * reach, 1 - high * reach, high * reach])]
     rows = rows_of(np.tile(np.column_stack(rings), (2, 1)), np.concatenate(shares), len(heads.average.template))
     away = np.outer(np.tile(reach, 2), [0, 0.04, 0.16] if upper else [0, 0, 0.02]) * 1e-3
     a = np.arange(n - 1)
     faces = np.concatenate([np.stack([a, a + 1, a + n + 1], 1), np.stack([a, a + n + 1, a + n], 1)])
     faces = np.concatenate([faces, faces[:, ::-1]])
-    colors = _lash_colors(heads, upper, np.repeat([0.0, 0.45], n) if upper else np.repeat([0.15, 0.6], n))
+    colors = _lash_colors(heads, upper, np.repeat([0.0, 0.80], n) if upper else np.repeat([0.35, 0.75], n))
     return Piece(np.full(2 * n, f"lashes_{side}"), rows, faces, colors, [np.asarray(rows @ h.template) + away for h in heads.all])
 
 
@@ -121,12 +123,12 @@ def _lash_row(heads: Heads, side: str) -> Piece:
     indices, weights, roots, grown, faces, along = [], [], [], [], [], []
     rng = np.random.default_rng(13)
     for number, s in enumerate(stations):
-        fan = 0.95 * (s - 0.40) + 0.16 * (1 - number % 3) + rng.normal(0, 0.07)  # tips of three lean together
-        grow = np.array([sign * fan, 0.30, 0.90])
+        fan = 0.95 * (s - 0.40) + 0.20 * (1 - number % 3) + rng.normal(0, 0.10)  # tips of three lean together
+        grow = np.array([sign * fan, 0.20, 0.94])
         grow /= np.linalg.norm(grow)
-        curl = np.array([sign * 0.12 * fan, 0.55, -0.16])
-        reach = LENGTH * (0.35 + 0.65 * np.sin(np.pi * min(s, 0.999) ** 1.25)) * rng.uniform(0.70, 1.08)
-        for at, out in ((s - half, 0.0), (s + half, 0.0), (s - half * 0.7, 0.5), (s + half * 0.7, 0.5), (s, 1.0)):
+        curl = np.array([sign * 0.12 * fan, 0.50, -0.14])
+        reach = LENGTH * (0.30 + 0.70 * np.sin(np.pi * min(s, 0.999) ** 1.25)) * rng.uniform(0.60, 1.08)
+        for at, out in ((s - half, 0.0), (s + half, 0.0), (s - half * 0.55, 0.5), (s + half * 0.55, 0.5), (s, 1.0)):
             k = int(np.clip(np.searchsorted(walked, at) - 1, 0, len(line) - 2))
             share = np.clip((at - walked[k]) / (walked[k + 1] - walked[k]), 0, 1)
             root = np.outer([0.6, 0.4], [1 - share, share]).ravel()
@@ -141,8 +143,8 @@ def _lash_row(heads: Heads, side: str) -> Piece:
         faces += [blade, blade[:, ::-1]]
     rows, lid = (rows_of(np.array(indices), np.array(each), len(head.template)) for each in (weights, roots))
     along, grown = np.array(along), np.array(grown)
-    places = [lid @ h.template + [0, 0, 0.15e-3] + grown * (1.0 if h.index % 2 else 0.72) for h in heads.all]  # women have odd numbers
-    colors = _lash_colors(heads, True, 0.35 * along**2)
+    places = [lid @ h.template + [0, 0, 0.15e-3] + grown * (1.0 if h.index % 2 else 0.6) for h in heads.all]  # women have odd numbers
+    colors = _lash_colors(heads, True, TIP * along)
     return Piece(np.full(len(along), f"lashes_{side}"), rows, np.concatenate(faces), colors, places)
 
 

@@ -30,7 +30,7 @@ class _Step:
     quads: np.ndarray
     """(4 n, 4) the quarters of what was refined."""
     rest: list[list[int]]
-    """Outlines of the quads that stay, with the corners where a refined neighbour has split their edges."""
+    """Outlines of the quads that stay, with the corners where a refined neighbour has split their edges; one of those comes first."""
 
 
 def quads_of(faces: np.ndarray) -> np.ndarray:
@@ -106,7 +106,9 @@ def _parts(quads: np.ndarray, refine: np.ndarray, center: dict, split: dict) -> 
             for at, here in enumerate(quad):
                 small.append([here, half(here, quad[(at + 1) % 4]), center[face], half(quad[at - 1], here)])
         else:
-            rest.append([v for a, b in zip(quad, quad[1:] + quad[:1]) for v in (a, half(a, b)) if v is not None])
+            outline = [v for a, b in zip(quad, quad[1:] + quad[:1]) for v in (a, half(a, b)) if v is not None]
+            first = outline.index(max(outline)) if len(outline) > 4 else 0  # the middle of an edge: see ``_fans``
+            rest.append(outline[first:] + outline[:first])
     return np.array(small, int).reshape(-1, 4), rest
 
 
@@ -118,6 +120,8 @@ def _halves(fine: np.ndarray, quads: np.ndarray) -> np.ndarray:
 
 
 def _fans(outlines: list[list[int]]) -> np.ndarray:
+    """Triangles round the first vertex of each outline. From a corner, one of them would lie flat along a split edge and leave the
+    neighbour's middle vertex without a partner: a crack that lets single pixels of the background through."""
     return np.array([[outline[0], b, c] for outline in outlines for b, c in zip(outline[1:], outline[2:])], int).reshape(-1, 3)
 
 

@@ -26,10 +26,15 @@ class Piece:
     """(n,) names."""
     rows: csr_matrix
     faces: np.ndarray
+    """(F, 3) of this piece's vertices; a corner c below 0 is vertex ~c of the refined skin, which the piece is sewn to."""
     colors: list[np.ndarray]
     """Per head (n, 3) sRGB 0..255, before ambient occlusion."""
     places: list[np.ndarray] | dict[int, np.ndarray] | None = None
     """By head (n, 3) metres; None: exactly ``rows @ template``."""
+
+    def faces_from(self, start: int) -> np.ndarray:
+        """(F, 3) in a mesh that begins with the refined skin, where this piece begins at ``start``."""
+        return np.where(self.faces < 0, ~self.faces, self.faces + start)
 
     def place(self, head: Head) -> np.ndarray:
         return np.asarray(self.rows @ head.template) if self.places is None else self.places[head.index]
