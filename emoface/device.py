@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import torch
@@ -47,6 +48,20 @@ def limit_threads() -> None:
     """
     if torch.get_num_threads() > usable_cores():
         torch.set_num_threads(usable_cores())
+
+
+def on_one_core() -> int:
+    """From now on torch uses no helpers in this thread: a hop of a live face is too small to share, and on busy cores helpers that wait for each other cost
+    half as much again. Returns how many threads there were.
+
+    torch gives the number that was set last to threads that come later: another thread puts it back.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    back = threading.Thread(target=torch.set_num_threads, args=(before,))
+    back.start()
+    back.join()
+    return before
 
 
 def _quota() -> int | None:

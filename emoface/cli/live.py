@@ -70,10 +70,14 @@ def _live(arguments: argparse.Namespace) -> None:
             senders.append(sender(address))
             opened.callback(senders[-1].close)
         report("Loading the model", 0.0)
+        import torch
+
+        from ..device import on_one_core
         from ..live import LiveSession
         from ..pipeline import EmoFacePipeline
 
         pipe = EmoFacePipeline.from_pretrained(arguments.model, revision=arguments.revision, device=arguments.device)
+        opened.callback(torch.set_num_threads, on_one_core())
         rate, blocks = source
         session = LiveSession(pipe, sample_rate=rate, feeling=weights, level=arguments.level, style=arguments.style,
                               reference=arguments.reference, idle=not arguments.no_idle, keep=False)

@@ -6,6 +6,7 @@ const root = find('.efl'), button = find('.efl-go'), level = find('.efl-level i'
 const KEPT_SECONDS = 14, RETRY_MS = 500;
 const SLACK_MS = 2000, CATCH_UP_MS = 700;   // how long the slowest frame is remembered; how fast a delay that is not needed any more goes
 const AT_ONCE = 4;   // frames that come together and may be left out without a jerk: a hop of the server, not what it computed late
+const METER_MS = 250;   // how long the level stands still while no face is drawn
 const LATE_MS = 1000, LATE_FRAMES = 15;   // later than this for so many frames is worth a sentence
 const WORKLET = `registerProcessor('emoface-blocks', class extends AudioWorkletProcessor {
   constructor() { super(); this.block = new Int16Array(Math.round(sampleRate / 50)); this.filled = 0; }
@@ -39,7 +40,7 @@ const player = () => emoface.players[props.player_id];
 async function speak() {
   state('waiting');
   live.latency.length = live.blocks = 0;
-  const mine = run = { blocks: [], samples: 0, frames: [], size: 0, last: null, name: null, ready: false, ended: false, heard: '', began: Infinity, head: null, arrivals: [], before: 0, together: 0, shown: -1, late: 0, slow: false, news: '', chain: Promise.resolve() };
+  const mine = run = { blocks: [], samples: 0, frames: [], size: 0, last: null, name: null, ready: false, ended: false, heard: '', began: Infinity, head: null, arrivals: [], before: 0, together: 0, peak: 0, metered: 0, shown: -1, late: 0, slow: false, news: '', chain: Promise.resolve() };
   try {
     if (props.off) throw new Error(props.off);
     if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) throw new Error('This browser gives no microphone to this page: open it as https://… or on localhost.');
@@ -74,9 +75,15 @@ function heardBlock(mine, block) {
   while (mine.samples - mine.blocks[0].at > KEPT_SECONDS * mine.rate) mine.blocks.shift();
   if (mine.ready) tell(block);
   live.blocks++;
-  let peak = 0;
-  for (const sample of block) peak = Math.max(peak, Math.abs(sample));
-  level.style.width = Math.min(100, 300 * peak / 32768) + '%';
+  for (const sample of block) mine.peak = Math.max(mine.peak, Math.abs(sample));
+  if (performance.now() - mine.metered > METER_MS) meter(mine);
+}
+
+/** The level is changed together with the face: where a processor draws, every change on the page costs as much as half a face, also such a small one. */
+function meter(mine) {
+  level.style.width = Math.min(100, 300 * mine.peak / 32768) + '%';
+  mine.peak = 0;
+  mine.metered = performance.now();
 }
 
 function connect(mine) {
@@ -157,6 +164,7 @@ function arrived(mine, start, now) {
 /** A frame is on the screen, so many milliseconds after its sound; who sees a face that stays far behind is told so. */
 function drawn(mine, latency) {
   live.latency.push(latency);
+  meter(mine);
   mine.late = Math.max(0, Math.min(LATE_FRAMES, mine.late + (latency > LATE_MS ? 1 : -1)));
   const slow = mine.slow ? mine.late > 0 : mine.late === LATE_FRAMES;
   if (slow === mine.slow || mine.stopping) return;

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..animation import Animation
-from ..device import usable_cores
+from ..device import on_one_core, usable_cores
 from ..errors import EmoFaceError
 from ..export.pack import STEP
 
@@ -104,26 +104,12 @@ def steps(vertices: np.ndarray, template: np.ndarray) -> np.ndarray:
     return np.rint(np.clip((vertices - centre) / np.float32(STEP), -32768, 32767)).astype(np.int16).transpose(0, 2, 1)
 
 
-def _on_one_core() -> None:
-    """This thread's torch uses no helpers: a hop is too small to share, and on busy cores helpers that wait for each other cost half as much again.
-
-    torch gives the number that was set last to threads that come later: another thread puts it back.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    back = threading.Thread(target=torch.set_num_threads, args=(before,))
-    back.start()
-    back.join()
-
-
 class Rooms:
     """Thread-safe. ``pool`` computes for all: one block of one visitor after the other, so everybody gets an equal share."""
 
     def __init__(self, count: int | None = None):
         self.count = places() if count is None else count
-        self.pool = ThreadPoolExecutor(max(1, usable_cores() // 2), thread_name_prefix="emoface-live", initializer=_on_one_core)
+        self.pool = ThreadPoolExecutor(max(1, usable_cores() // 2), thread_name_prefix="emoface-live", initializer=on_one_core)
         self.warm = threading.Event()
         self._rooms: dict[str, Room] = {}
         self._takes: dict[str, tuple[float, Animation]] = {}

@@ -77,6 +77,10 @@ def page(speaking, live_server):
 def test_speak_and_the_face_speaks_then_rests_then_is_replayed(page, live_server):
     page.locator("#live-source label", has_text="A named emotion").click()
     page.get_by_label("Blinks and gaze").locator("visible=true").uncheck()
+    page.evaluate("""() => {
+      window.changes = 0;
+      new MutationObserver(list => { changes += list.length; }).observe(document.querySelector('.efl-level i'), { attributes: true });
+    }""")
     page.locator("#live .efl-go").click()
     page.wait_for_function("() => moved.length > 3 && Math.max(...moved) > 0.1")
     # The file's silence is 8 s: within it, the face becomes still.
@@ -85,7 +89,8 @@ def test_speak_and_the_face_speaks_then_rests_then_is_replayed(page, live_server
     page.wait_for_function("() => emoface.live.run?.socket !== broken && emoface.live.run?.ready")
     page.evaluate("() => { moved.length = 0; }")
     page.wait_for_function("() => moved.length > 3 && Math.max(...moved) > 0.1")
-    assert page.evaluate("() => emoface.live.latency.length") > 10
+    changes, drawn, seconds = page.evaluate("() => [changes, emoface.live.latency.length, emoface.live.blocks / 50]")
+    assert drawn > 10 and 3 < changes <= drawn + 4 * seconds + 4, "the level costs no pictures of its own"
     page.locator("#live .efl-go").click()
     page.wait_for_function("() => emoface.players.live.scene?.header.frames > 60 && emoface.players.live.scene.panels.length && !emoface.live.run")
     take, blocks = page.evaluate("() => [emoface.players.live.scene.header.frames, emoface.live.blocks]")

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from emoface.audio import load_audio
 from emoface.cli import main
@@ -114,6 +115,20 @@ def test_a_recording_reaches_three_engines_at_the_pace_of_speech(files, udp, cap
     assert np.ptp([frame["weights"] for frame in frames], axis=0).max() > 0.01, "it moves"
     assert frames[-1]["emotions"]["happy"] >= 0 and set(frames[-1]["emotions"]) >= {"happy", "sad"}
     assert "45 frames sent" in capsys.readouterr().out
+
+
+def test_the_command_computes_on_one_core_while_it_speaks(files, udp, monkeypatch):
+    from emoface.live import LiveSession
+
+    model, speech = files
+    original, seen, before = LiveSession.feed, set(), torch.get_num_threads()
+    monkeypatch.setattr(LiveSession, "feed", lambda self, samples, **options: seen.add(torch.get_num_threads()) or original(self, samples, **options))
+    torch.set_num_threads(2)
+    try:
+        assert main(["live", speech, "--model", model, "--to", f"livelink://127.0.0.1:{udp.getsockname()[1]}", "--seconds", "0.3", "--quiet"]) == 0
+        assert seen == {1} and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_what_cannot_be_sent_or_heard_is_one_sentence(files, capsys, monkeypatch):
