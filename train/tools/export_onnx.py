@@ -5,7 +5,7 @@
 Needs the packages onnx and onnxruntime. The graph takes what :func:`inputs_of` makes from a recording and gives ``offsets`` (T, S, 3), metres from the
 template, for a named emotion:
 
-    samples   (n,) float32, 16 kHz, as :func:`emoface.hearing.condition` leaves them, a multiple of 320, at most 28 s
+    samples   (n,) float32, 16 kHz, from the first sound on, as :func:`emoface.hearing.condition` leaves them, a multiple of 320, at most 28 s
     prosody   (T, 3) float32, :mod:`emoface.prosody` on the mesh's clock
     emotion   () int64, one of the names in the file's metadata
 
@@ -35,6 +35,7 @@ from emoface.decoder import bias_slopes, periodic_encoding
 from emoface.encoders import SAMPLES_PER_FRAME, _mel_filters, resample_frames
 from emoface.errors import EmoFaceError
 from emoface.hearing import condition
+from emoface.lead import Lead
 from emoface.neighbours import neighbour_mean
 from emoface.prosody import on_mesh_clock, prosody
 from emoface.whisper_stream import block
@@ -168,11 +169,12 @@ class SpeechToSkin(nn.Module):
 
 
 def inputs_of(audio: Audio, *, fps: int = 30) -> dict[str, np.ndarray]:
-    """``samples`` and ``prosody`` of a recording. Raises EmoFaceError where it is too long for one pass."""
+    """``samples`` and ``prosody`` of a recording; frame 0 is its first sound (:mod:`emoface.lead`). Raises EmoFaceError where it is too long for one pass."""
     if audio.seconds > 28:
         raise EmoFaceError(f"The recording lasts {audio.seconds:.0f} s: one pass hears 28 s at most, cut it.")
-    heard = condition(audio.samples).astype(np.float32)
-    said = on_mesh_clock(prosody(audio.samples), frame_count(len(audio.samples), fps, sample_rate=audio.sample_rate), fps)
+    sound = audio.samples[Lead.of(audio.samples, fps=fps, rate=audio.sample_rate).samples :]
+    heard = condition(sound).astype(np.float32)
+    said = on_mesh_clock(prosody(sound), frame_count(len(sound), fps, sample_rate=audio.sample_rate), fps)
     return {"samples": np.pad(heard, (0, -len(heard) % SAMPLES_PER_FRAME)), "prosody": said}
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from emoface import EmoFacePipeline
 from emoface.audio import Audio, load_audio
 from emoface.errors import EmoFaceError
-from emoface.head import fit_blendshapes, load_head
+from emoface.head import load_head
 
 onnx = pytest.importorskip("onnx", reason="needs the packages onnx and onnxruntime")
 pytest.importorskip("onnxruntime", reason="needs the packages onnx and onnxruntime")
@@ -37,14 +38,16 @@ def test_the_file_gives_the_pipelines_face(pipe, exported, emotion, seconds):
     from train.tools.export_onnx import inputs_of, session
 
     path, names = exported
-    audio = load_audio(EXAMPLE)
-    if seconds is not None:
-        audio = Audio(audio.samples[: round(seconds * audio.sample_rate)], audio.sample_rate, "start")
+    audio, head = load_audio(EXAMPLE), load_head(0)
+    stop = None if seconds is None else round(seconds * audio.sample_rate)
+    audio = Audio(audio.samples[pipe.lead(audio).samples :][:stop], audio.sample_rate, "from the first sound")
     offsets = session(path, threads=1).run(None, {**inputs_of(audio), "emotion": np.array(names.index(emotion))})[0]
-    wanted, head = pipe(audio, emotion=emotion), load_head(0)
+    wanted = pipe(audio, emotion=emotion)
     assert offsets.shape == (wanted.frame_count, head.skin_count, 3)
-    found = head.assemble(offsets, fit_blendshapes(offsets, head=head))[:, : head.skin_count]
-    assert np.abs(found - wanted.vertices[:, : head.skin_count]).max() < CLOSE
+    still = np.zeros(offsets.shape[:2], np.float32)
+    row = {"probabilities": torch.zeros(8), "track": torch.zeros(len(offsets), 8)}
+    found = pipe.assemble(audio, {"offsets": offsets.copy(), "weight": still, "effect": still}, row, head, settings={})
+    assert np.abs(found.vertices - wanted.vertices).max() < CLOSE
     assert np.abs(offsets).max() > 20 * CLOSE
 
 
@@ -60,3 +63,11 @@ def test_a_recording_too_long_for_one_pass_is_refused():
 
     with pytest.raises(EmoFaceError, match="28 s"):
         inputs_of(Audio(np.zeros(29 * 16000, np.float32), 16000, "long"))
+
+
+def test_silence_before_the_first_sound_changes_no_input():
+    from train.tools.export_onnx import inputs_of
+
+    samples = np.random.default_rng(0).standard_normal(8000).astype(np.float32) * 0.1
+    plain, late = (inputs_of(Audio(np.concatenate([np.zeros(n, np.float32), samples]), 16000, "noise")) for n in (0, 5000))
+    assert all(np.array_equal(plain[name], late[name]) for name in ("samples", "prosody"))
