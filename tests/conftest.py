@@ -1,9 +1,13 @@
-"""What several packages of tests share: one real Chromium for the whole run (only one Playwright may run at a time)."""
+"""What several packages of tests share: one real Chromium for the whole run (only one Playwright may run at a time), and how the tests are
+divided among processes (``pytest -n 2``)."""
 
 import os
 import shutil
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: processes that share the cores need no threads on top
 
 CHROMIUM_FLAGS = [
     "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--autoplay-policy=no-user-gesture-required",
@@ -11,11 +15,20 @@ CHROMIUM_FLAGS = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Whatever asks for Chromium drives a real browser; ``slow`` stands at the tests themselves."""
+    """Whatever asks for Chromium drives a real browser; ``slow`` stands at the tests themselves.
+
+    A file stays in one process, which makes its fixtures once. All files with browser tests stay in the same one and come first: two
+    browsers that draw in software at once would slow each other down, and what takes longest should not begin last.
+    """
     for item in items:
         if "chromium" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
+    drawing = {item.path for item in items if item.get_closest_marker("browser")}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("browser" if item.path in drawing else item.nodeid.split("::")[0]))
+    items.sort(key=lambda item: item.path not in drawing)
 
 
 def missing(message: str) -> None:

@@ -4,9 +4,11 @@ import io
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -30,6 +32,29 @@ for path in sys.argv[2:]:
     except AudioError as error:
         words = str(error)
     print(json.dumps([megabytes("VmHWM:") - before, words]))
+"""
+
+AT_ONCE_MB = 600
+"""Two checks of ``LIMIT_MB``, which is what may run at the same time."""
+_SERVE = """
+import json, sys
+from emoface.audio import load_audio
+from emoface.ui.app import build_app, launch_options
+from tests.puppet import Puppeteer
+
+def megabytes(key):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key)) / 1024
+
+load_audio(sys.argv[1])  # what the libraries need once
+page = build_app(pipeline=Puppeteer, opening=False)
+page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(page), "mcp_server": False})
+print(json.dumps([page.local_url, next(number for number, function in page.fns.items() if function.name == "arrived")]), flush=True)
+sys.stdin.readline()  # all have uploaded
+open("/proc/self/clear_refs", "w").write("5")
+before = megabytes("VmRSS:")
+print("ready", flush=True)
+sys.stdin.readline()  # all have their answer
+print(megabytes("VmHWM:") - before, flush=True)
 """
 
 
@@ -92,3 +117,47 @@ def test_no_small_file_takes_much_memory(bombs, tmp_path):
         print(f"{name:14s} {next(path for path in bombs if path.name == name).stat().st_size / 1e3:9.0f} kB  {megabytes:6.0f} MB  {words}")
     assert max(megabytes for megabytes, _ in measured.values()) < LIMIT_MB
     assert "32 channels" in measured["channels.ogg"][1] and "9 channels" in measured["planes.ogg"][1] and "longer" in measured["hours.flac"][1] and measured["sixteen.wav"][1] == "119.0 s"
+
+
+def upload(address: str, path: Path) -> str:
+    """Where the server keeps it."""
+    with path.open("rb") as file:
+        return httpx.post(f"{address}gradio_api/upload", files={"files": (path.name, file)}, timeout=300).raise_for_status().json()[0]
+
+
+def check_on_arrival(address: str, function: int, visit: str, stored: str) -> str:
+    """What the page says of an upload, asked as a browser asks."""
+    data = {"data": [{"path": stored, "meta": {"_type": "gradio.FileData"}}], "fn_index": function, "session_hash": visit}
+    httpx.post(f"{address}gradio_api/queue/join", json=data, timeout=300).raise_for_status()
+    with httpx.stream("GET", f"{address}gradio_api/queue/data", params={"session_hash": visit}, timeout=300) as events:
+        for line in events.iter_lines():
+            if line.startswith("data:") and (event := json.loads(line[5:]))["msg"] == "process_completed":
+                assert event["success"], event
+                return event["output"]["data"][0]
+    raise AssertionError("no answer")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is measured as Linux tells it")
+def test_twenty_visitors_with_bombs_at_once_take_no_more_than_two_checks(bombs, tmp_path):
+    soundfile.write(tmp_path / "plain.wav", 0.1 * np.sin(np.arange(16000) / 8), 16000)
+    server = subprocess.Popen([sys.executable, "-c", _SERVE, str(tmp_path / "plain.wav")], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        address, function = json.loads(server.stdout.readline())
+        stored = {path.name: upload(address, path) for path in bombs}
+        sent = [*list(stored) * 2, "sixteen.wav", "sixteen.wav"]  # twenty; the largest four times
+        server.stdin.write("uploaded\n")
+        server.stdin.flush()
+        assert server.stdout.readline() == "ready\n"
+        with ThreadPoolExecutor(len(sent)) as pool:
+            said = list(pool.map(lambda job: check_on_arrival(address, function, f"visit{job[0]}", stored[job[1]]), enumerate(sent)))
+        server.stdin.write("answered\n")
+        server.stdin.flush()
+        peak = float(server.stdout.readline())
+    finally:
+        server.kill()
+        server.wait()
+    print(f"{len(sent)} at once {peak:6.0f} MB")
+    answers = dict(zip(sent, said))
+    assert len(sent) == 20 and "119.0 seconds" in answers["sixteen.wav"] and "32 channels" in answers["channels.ogg"]
+    assert peak < AT_ONCE_MB

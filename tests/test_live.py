@@ -63,7 +63,7 @@ def test_neutral_has_one_level(pipe, always_open):
 
 
 def test_who_hurries_hears_many_hops_as_one_and_loses_nothing(pipe, monkeypatch):
-    samples, windows = speechlike(5.0).numpy(), []
+    samples, windows = speechlike(3.0).numpy(), []
     original = WhisperStream.encode
 
     def encode(self, samples, begin, lead, kept):
@@ -79,7 +79,7 @@ def test_who_hurries_hears_many_hops_as_one_and_loses_nothing(pipe, monkeypatch)
     assert len(windows) < 6
     calm, hurried = run(pipe, samples, windows=LIVE), session.take()
     np.testing.assert_array_equal(hurried.audio, samples)
-    assert hurried.frame_count == calm.frame_count == 150
+    assert hurried.frame_count == calm.frame_count == 90
     skin = slice(0, calm.skin_count)
     away = np.linalg.norm(hurried.vertices[:, skin] - calm.vertices[:, skin], axis=-1).mean()
     moved = np.linalg.norm(calm.vertices[:, skin] - calm.template[skin], axis=-1).mean()
@@ -90,10 +90,10 @@ def test_a_machine_too_slow_for_every_hop_stays_close_to_the_voice(pipe, monkeyp
     """A window takes twice the hop's time here, however long it is, by a clock that only computation and speech move."""
     windows, original = [], WhisperStream.encode
     monkeypatch.setattr(WhisperStream, "encode", lambda self, *arguments: windows.append(1) or original(self, *arguments))
-    samples = speechlike(8.0).numpy()
+    samples = speechlike(4.0).numpy()
 
     def latest(hurry: bool) -> float:
-        """How late the last frames of eight seconds are."""
+        """How late the last frames of four seconds are."""
         session, clock, fed, late = LiveSession(pipe, idle=False, keep=False), 0.0, 0, 0.0
         while fed < len(samples):
             clock = max(clock, (fed + 320) / 16000)  # there is nothing to do before the next block
@@ -104,7 +104,7 @@ def test_a_machine_too_slow_for_every_hop_stays_close_to_the_voice(pipe, monkeyp
             late = late if piece is None else clock - piece.settings["start"] / 30
         return late
 
-    assert latest(hurry=False) > 3.0, "hop by hop it falls ever farther behind"
+    assert latest(hurry=False) > 1.5, "hop by hop it falls ever farther behind"
     assert latest(hurry=True) < 0.8
 
 

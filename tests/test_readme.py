@@ -47,7 +47,7 @@ def test_commands_in_order(folder):
 def test_the_two_commands_are_there():
     text = (ROOT / "README.md").read_text()
     assert "pip install -r requirements.txt && python app.py" in text
-    assert "pip install -r requirements.txt -r tests/requirements.txt && pytest" in text
+    assert "pip install -r requirements.txt -r tests/requirements.txt && pytest -n 2" in text
     assert "2408.11518" in text and "2407.12501" in text
 
 
@@ -58,4 +58,4 @@ def test_links_lead_somewhere():
 
 def test_ci_runs_the_readmes_test_command():
     script = (ROOT / ".ci" / "run").read_text()
-    assert "requirements.txt -r tests/requirements.txt" in script and re.search(r"^pytest$", script, flags=re.M)
+    assert "requirements.txt -r tests/requirements.txt" in script and re.search(r"^pytest -n 2$", script, flags=re.M)

@@ -30,6 +30,8 @@ _REACH = 0.015
 """Metres on our head from which a vertex follows nothing (hair, clothes)."""
 _FACING = 0.01
 """Metres that opposite normals count in the search for the nearest place: the two lips touch, but face each other."""
+_DRAWN_WITHIN = 0.02
+"""Metres within which our skin is drawn to the other mesh."""
 _FACE = ("lips_upper", "lips_lower", "mouth_ring", "nose", "cheek_left", "cheek_right", "chin", "forehead", "eyelid_left", "eyelid_right", "brow_left", "brow_right", "jaw")
 
 
@@ -119,10 +121,11 @@ def _draw(head: Head, skin: np.ndarray, spots: np.ndarray, normals: np.ndarray) 
         for _ in range(3):
             now = skin + moved
             facing = vertex_normals(now.astype(np.float32), triangles)
-            away, nearest = tree.query(np.concatenate([now, _FACING / 2 * facing], axis=1))
-            weight = (drawn & (away < 0.02)).astype(float)
+            # Bounded, as a search from the middle of something large and round visits all of it.
+            away, nearest = tree.query(np.concatenate([now, _FACING / 2 * facing], axis=1), distance_upper_bound=_DRAWN_WITHIN)
+            weight = (drawn & np.isfinite(away)).astype(float)
             solve = factorized((sp.diags(weight) + stiffness * smooth + 1e-6 * sp.identity(count)).tocsc())
-            wanted = weight[:, None] * (spots[nearest] - skin)
+            wanted = weight[:, None] * (spots[np.minimum(nearest, len(spots) - 1)] - skin)
             moved = np.stack([solve(column) for column in wanted.T], axis=1)
     return skin + moved
 

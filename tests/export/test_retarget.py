@@ -115,7 +115,7 @@ def test_the_blender_add_on_reads_names_in_the_same_way():
 
 
 def test_what_is_no_head_is_refused_in_a_sentence(talking, flame, tmp_path):
-    trimesh.creation.icosphere(subdivisions=4).export(tmp_path / "ball.obj")
+    trimesh.creation.icosphere(subdivisions=2).export(tmp_path / "ball.obj")
     (tmp_path / "text.obj").write_text("hello")
     (tmp_path / "text.glb").write_bytes(b"glTF" + bytes(40))
     marks = {name: place.tolist() for name, place in our_landmarks(load_head(0)).items()}
