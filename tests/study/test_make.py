@@ -221,7 +221,7 @@ def test_the_playback_check_beeps_as_often_as_it_says(tmp_path):
     assert np.abs(shown[60] - draw_card(["37"], size=SIZE, text_size=SIZE // 3)).mean() < 6
 
 
-@pytest.mark.parametrize("language", [file.stem for file in FOLDER.glob("*.yaml")])
+@pytest.mark.parametrize("language", [file.stem for file in sorted(FOLDER.glob("*.yaml"))])
 def test_cards_have_every_letter_of_every_language(language):
     pytest.importorskip("matplotlib", reason="without matplotlib only English cards can be drawn")
     load_font(load_texts(language)["attention"] + "".join(LABELS.get(language, ())).replace(SOFT_HYPHEN, ""), 20)
