@@ -89,8 +89,10 @@ async function dressed(header) {
   for (let f = 0; f < base.faces.length / 3; f++) {
     if (own.shown[f >> 3] & 128 >> (f & 7)) faces.push(base.faces[3 * f], base.faces[3 * f + 1], base.faces[3 * f + 2]);
   }
+  const oneSided = locks.about.both_sides ? faces.length : Infinity;
   for (const corner of locks.faces) faces.push(corner + base.counts.length);
-  const look = { counts: join(Uint8Array, base.counts, locks.counts), indices: join(Uint16Array, base.indices, locks.indices),
+  const look = { oneSided, hair: base.counts.length,   // number of corners that count only from outside; first vertex of the hair
+                 counts: join(Uint8Array, base.counts, locks.counts), indices: join(Uint16Array, base.indices, locks.indices),
                  weights: join(Float32Array, base.weights, locks.weights), offset: Float32Array.from(own.offset, value => value * 1e-5),
                  anchors: base.about.anchors, inverse, radius: header.radius, ...movingParts(base, own, header.radius) };
   return { count, skin: base.about.skin_count, faces: Uint32Array.from(faces), colors: own.colors,
@@ -136,7 +138,8 @@ function smoothNormals(faces, shown, normals) {
 }
 
 /** Corners of the triangles that face the viewer go into ``indices``, and 1 into ``seen`` for their vertices; returns how many. What is turned away is
- *  hidden by what is not, which halves the work of a processor that has to draw; a mesh without a look may be open, so all of it counts. */
+ *  hidden by what is not, which halves the work of a processor that has to draw; hanging hair is seen from inside, too, and a mesh without a look may
+ *  be open, so all of these count. */
 function findFacing({ faces, look }, shown, [px, py, pz], indices, seen) {
   if (!look) { indices.set(faces); seen.fill(1); return faces.length; }
   const D = shown.length / 3;
@@ -146,7 +149,7 @@ function findFacing({ faces, look }, shown, [px, py, pz], indices, seen) {
     const a = faces[f], b = faces[f + 1], c = faces[f + 2];
     const ux = shown[b] - shown[a], uy = shown[D + b] - shown[D + a], uz = shown[2 * D + b] - shown[2 * D + a];
     const vx = shown[c] - shown[a], vy = shown[D + c] - shown[D + a], vz = shown[2 * D + c] - shown[2 * D + a];
-    if ((uy * vz - uz * vy) * px + (uz * vx - ux * vz) * py + (ux * vy - uy * vx) * pz <= 0) continue;
+    if ((uy * vz - uz * vy) * px + (uz * vx - ux * vz) * py + (ux * vy - uy * vx) * pz <= 0 && f < look.oneSided) continue;
     indices[used] = a; indices[used + 1] = b; indices[used + 2] = c;
     seen[a] = seen[b] = seen[c] = 1;
     used += 3;
@@ -169,15 +172,18 @@ const toned = value => srgbByte[(value > 0.75 ? 1 - 0.25 * Math.exp((0.75 - valu
 /** Light the vertices that are ``seen`` as the films do (export/shading.py: one studio that travels with the camera); ``props.light`` are its LIGHTS.
  *  ``colors`` (sRGB bytes, 3 each) before light, of which folds have ``taken`` their share -> ``lit`` (4 each). On ``painted`` skin, colours that stand for numbers are those of the bar, in no
  *  light; grey ones, which stand for none, keep the light that shows the shape. */
-function light({ gloss, skin }, normals, colors, taken, seen, axes, painted, lit) {
+function light({ gloss, skin, look }, normals, colors, taken, seen, axes, painted, lit) {
   const [key, keyColor, fill, fillColor, rim, rimColor, half, sky, ground, wrap, [highlight], spark] = props.light;
   const turned = direction => [0, 1, 2].map(k => direction[0] * axes[0][k] + direction[1] * axes[1][k] + direction[2] * axes[2][k]);
   const [kx, ky, kz] = turned(key), [fx, fy, fz] = turned(fill), [rx, ry, rz] = turned(rim), [hx, hy, hz] = turned(half), [sx, sy, sz] = turned(spark), [ux, uy, uz] = axes[1], [vx, vy, vz] = axes[2];
   const [w0, w1, w2] = wrap, [k0, k1, k2] = keyColor.map((value, k) => value / (1 + wrap[k])), [f0, f1, f2] = fillColor.map((value, k) => value / (1 + wrap[k]));
   const [m0, m1, m2] = ground.map((value, k) => (value + sky[k]) / 2), [d0, d1, d2] = ground.map((value, k) => (sky[k] - value) / 2), [r0, r1, r2] = rimColor;
+  const hair = look ? look.hair : Infinity;
   for (let i = 0, p = 0, q = 0; i < seen.length; i++, p += 3, q += 4) {
     if (!seen[i]) continue;
-    const x = normals[p], y = normals[p + 1], z = normals[p + 2], shine = gloss[i] * gloss[i];
+    let x = normals[p], y = normals[p + 1], z = normals[p + 2];
+    if (i >= hair && x * vx + y * vy + z * vz < 0) { x = -x; y = -y; z = -z; }   // the back of a strand
+    const shine = gloss[i] * gloss[i];
     const atKey = x * kx + y * ky + z * kz, atFill = x * fx + y * fy + z * fz, up = x * ux + y * uy + z * uz;
     const away = Math.min(Math.max(1 - (x * vx + y * vy + z * vz), 0), 1), edge = away * away * Math.max(x * rx + y * ry + z * rz + 0.25, 0);
     const atHalf = gloss[i] > SPARKLING ? x * sx + y * sy + z * sz : x * hx + y * hy + z * hz;

@@ -189,7 +189,7 @@ def _sides(skull: Skull, comb, seed: int, *, length: float = 17.0, spacing: floa
     rng = np.random.default_rng(seed)
     roots = skull.roots(lambda p: spacing + 0 * p[:, 0], seed)
     burns = (roots[:, 2] > -30) & (roots[:, 1] < 0)
-    roots = roots[(_across(roots) < rng.uniform(0.45, 0.95, len(roots))) & (roots[:, 1] > -51) & ~burns]
+    roots = roots[(_across(roots) < rng.uniform(0.45, 0.95, len(roots))) & (roots[:, 1] > -46) & ~burns]
     jitter = rng.normal(0, 0.13, roots.shape)
     rise = rng.uniform(0.5, 1.0, len(roots))
     thin = smoothstep(roots[:, 1], -48, 20)
@@ -406,3 +406,5 @@ STYLES: dict[str, Callable[[Skull], Locks]] = {
     "coils": coils,
 }
 """Bald and buzz are painted on the skin."""
+HANGING = ("bob", "long")
+"""Seen from the inside, too, beside the neck; of all others the player draws only what faces the viewer."""

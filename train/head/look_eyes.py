@@ -124,9 +124,9 @@ def _lash_row(heads: Heads, side: str) -> Piece:
     rng = np.random.default_rng(13)
     for number, s in enumerate(stations):
         fan = 0.95 * (s - 0.40) + 0.20 * (1 - number % 3) + rng.normal(0, 0.10)  # tips of three lean together
-        grow = np.array([sign * fan, 0.20, 0.94])
+        grow = np.array([sign * fan, 0.08, 0.95])
         grow /= np.linalg.norm(grow)
-        curl = np.array([sign * 0.12 * fan, 0.50, -0.14])
+        curl = np.array([sign * 0.12 * fan, 0.44, -0.10])
         reach = LENGTH * (0.30 + 0.70 * np.sin(np.pi * min(s, 0.999) ** 1.25)) * rng.uniform(0.60, 1.08)
         for at, out in ((s - half, 0.0), (s + half, 0.0), (s - half * 0.55, 0.5), (s + half * 0.55, 0.5), (s, 1.0)):
             k = int(np.clip(np.searchsorted(walked, at) - 1, 0, len(line) - 2))

@@ -20,10 +20,12 @@ from emoface.export.basis import find_basis
 from emoface.export.render import Renderer
 from emoface.export.topology import find_look
 from emoface.head import HEAD_COUNT, lip_aperture_mm, load_head
+from emoface.look import load_look
 
 from ..corpus.channels import vector
 from ..corpus.coarticulation import Phone
 from ..corpus.compose import compose
+from ..corpus.emotion import PROTOTYPES
 from ..corpus.lips import average_head_lips
 from ..corpus.phones import Aligner
 from ..corpus.reader import Corpus
@@ -38,17 +40,22 @@ PER_SOURCE = 40
 
 
 def measure_head() -> None:
-    poses = np.stack([vector(p) for p in ({}, VISEMES["PP"], {"jawOpen": 0.4}, {"eyeBlink": 1})])
+    poses = np.stack([vector(p) for p in ({}, VISEMES["PP"], {"jawOpen": 0.4}, {"eyeBlink": 1}, PROTOTYPES["happy"])])
+    smiling = []
     print("head | aperture at rest | in PP | at jawOpen 0.4 | slit in PP | lids open | blink")
     for index in range(HEAD_COUNT):
         head = load_head(index)
-        skins = head.pose(poses)[:, : head.skin_count]
+        posed = head.pose(poses)
+        skins = posed[:, : head.skin_count]
+        shown = load_look(index).settled(posed[4])[: head.skin_count]
+        smiling.append([lid_gaps_mm(head, skin).max() / lid_gaps_mm(head, skins[0]).max() for skin in (skins[4], shown)])
         rest, pressed, opened = lip_aperture_mm(skins[:3], head)
         blink = lid_gaps_mm(head, skins[3])
         print(
             f"{index} {head.name} | {rest:.2f} | {pressed:.2f} | {opened:.1f} | {lip_gaps_mm(head, skins[1]).max():.2f} | "
             f"{lid_gaps_mm(head, skins[0]).max():.1f} | {blink.min():.1f} .. {blink.max():.2f}"
         )
+    print("lids in a strong smile, share of open ones, mean of all heads: {:.2f} as shapes add up, {:.2f} as shown".format(*np.mean(smiling, axis=0)))
 
 
 def measure_corpus(folder: Path) -> None:
