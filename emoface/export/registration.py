@@ -2,7 +2,8 @@
 
 Ten landmarks, which a person gives, place the face (a similarity, then a thin-plate spline): nearness alone lets a mouth slide to a chin. Then its skin is drawn to the
 nearest places of the other mesh while the displacement stays smooth (Laplacian non-rigid ICP, stiffness falling step by step). Shapes travel with the skin: every vertex of the
-other mesh takes the motion of the place of our skin that lies nearest and faces the same way, turned and scaled as the skin was.
+other mesh takes the motion of the place of our skin that lies nearest and faces the same way, turned and scaled as the whole head was. (Turned place by place, as the skin was, they are
+farther from the shapes of three embedded people. That says little of most shapes, which these people share with our head by their making; but blinks are their own, and came nearer, too.)
 """
 
 from __future__ import annotations
@@ -147,31 +148,5 @@ def _carried(head: Head, laid: np.ndarray, mesh: np.ndarray, normals: np.ndarray
     corner, weight = triangles[triangle], blend[..., None] * shares[share]  # (V, 4, 3)
     rows = np.repeat(np.arange(len(mesh)), 12)
     matrix = sp.csr_matrix((weight.ravel(), (rows, corner.ravel())), (len(mesh), head.skin_count))
-    turned = _turned(head, laid)
-    deltas = np.stack([matrix @ np.einsum("vij,vj->vi", turned, delta) for delta in head.blendshapes.astype(float)])
+    deltas = np.stack([matrix @ delta for delta in head.blendshapes.astype(float)])
     return deltas, float((follows == 0).mean())
-
-
-def _turned(head: Head, laid: np.ndarray) -> np.ndarray:
-    """(S, 3, 3) how the skin round each vertex was turned and scaled: the best similarity of its edges (Sumner & Popovic 2004 take all of the gradient)."""
-    skin, count = head.skin_template.astype(float), head.skin_count
-    edges = np.concatenate([head.skin_faces[:, [0, 1]], head.skin_faces[:, [1, 2]], head.skin_faces[:, [2, 0]]])
-    edges = np.concatenate([edges, edges[:, ::-1]])
-    before, after = skin[edges[:, 1]] - skin[edges[:, 0]], laid[edges[:, 1]] - laid[edges[:, 0]]
-    cross, squares = np.zeros((count, 3, 3)), np.zeros(count)
-    np.add.at(cross, edges[:, 0], after[:, :, None] * before[:, None])
-    np.add.at(squares, edges[:, 0], np.square(before).sum(1))
-    for _ in range(3):  # a wide look: single triangles are noisy
-        cross = _mean_of_neighbours(cross.reshape(count, 9), edges, count).reshape(count, 3, 3)
-        squares = _mean_of_neighbours(squares[:, None], edges, count)[:, 0]
-    u, s, vt = np.linalg.svd(cross)
-    u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]
-    scale = np.clip(s.sum(1) / np.maximum(squares, 1e-12), 0.5, 2)
-    return scale[:, None, None] * (u @ vt)
-
-
-def _mean_of_neighbours(values: np.ndarray, edges: np.ndarray, count: int) -> np.ndarray:
-    total, number = values.copy(), np.ones(count)
-    np.add.at(total, edges[:, 0], values[edges[:, 1]])
-    np.add.at(number, edges[:, 0], 1)
-    return total / number[:, None]

@@ -35,8 +35,12 @@ def bare_head(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return points[order], np.argsort(order)[finer], shapes[:, order]
 
 
+PEOPLE = [(7, np.eye(3)), (16, [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]), (12, [[1, 0, 0], [0, 0, -1], [0, 1, 0]]), (3, np.eye(3)), (21, [[0, 0, 1], [1, 0, 0], [0, 1, 0]])]
+"""Five of the embedded people (MakeHuman's identities, CC0: assets/head/CREDITS.md), and how their meshes are turned."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("index, turn", [(7, np.eye(3)), (16, [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]), (12, [[1, 0, 0], [0, 0, -1], [0, 1, 0]])])
+@pytest.mark.parametrize("index, turn", PEOPLE)
 def test_shapes_are_carried_to_other_people_units_and_axes(index, turn):
     points, faces, shapes = bare_head(index)
     turn, unit = np.array(turn, float), 100.0
@@ -45,12 +49,15 @@ def test_shapes_are_carried_to_other_people_units_and_axes(index, turn):
     assert found.mean_mm < 0.5 and found.p95_mm < 1 and found.still < 0.1
     names = load_head(0).blendshape_names
     carried = found.deltas @ turn / unit  # (rows, so this undoes the turn)
-    for name, most in (("jawOpen", 0.4), ("mouthSmileLeft", 0.3), ("browInnerUp", 0.35), ("mouthPucker", 0.3), ("eyeBlinkLeft", 0.4)):
+    off = {}
+    for name, most in (("jawOpen", 0.25), ("mouthSmileLeft", 0.2), ("browInnerUp", 0.25), ("mouthPucker", 0.2), ("eyeBlinkLeft", 0.3)):
         real, moved = shapes[names.index(name)], carried[names.index(name)]
         on = np.linalg.norm(real, axis=1) > 5e-4
         error = np.linalg.norm(moved - real, axis=1)[on].mean() / np.linalg.norm(real, axis=1)[on].mean()
+        off[name] = round(float(error), 3)
         assert error < most, (name, error)
         assert np.percentile(np.linalg.norm(moved, axis=1)[~on], 99) < 3e-3, "what is at rest stays"
+    print(f"head {index}: face {found.mean_mm:.2f} mm from the mesh (p95 {found.p95_mm:.2f}); off by, of their movement: {off}")
 
 
 @pytest.mark.slow
