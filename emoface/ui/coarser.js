@@ -1,24 +1,34 @@
 // A mesh of fewer triangles for where a processor has to draw frames as they come. It is part of the finer mesh: some vertices are left out,
 // the others stay what they are. A vertex goes where the skin around it is smooth, of one colour and without lines, so lips, lids and brows keep theirs.
 
-const SMOOTH = 0.94, ONE_COLOR = 14, ONE_FOLD = 0.08, COARSER_PASSES = 6;   // cosine between a triangle and what it becomes; sRGB bytes; share of the light
+const SMOOTH = 0.94, ONE_COLOR = 14, FLAT = 0.05, COARSER_PASSES = 6;   // cosine between a triangle and what it becomes; sRGB bytes; depth of a line
 
 /** ``shown``: the face at rest (planar). The coarser mesh has what a mesh has (player.js). */
 function coarser(mesh, shown) {
-  const folds = new Float32Array(mesh.count);
-  mesh.look?.creases.vertices.forEach((v, n) => { folds[v] = Math.max(folds[v], Math.abs(mesh.look.creases.shade[n])); });
+  const lined = nearLines(mesh);
   let faces = mesh.faces;
-  for (let pass = 0; pass < COARSER_PASSES; pass++) faces = thinned(faces, shown, (u, v) => alike(mesh.colors, folds, u, v));
+  for (let pass = 0; pass < COARSER_PASSES; pass++) faces = thinned(faces, shown, mesh.colors, lined);
   return part(mesh, faces);
 }
 
-const alike = (colors, folds, u, v) => Math.abs(folds[u] - folds[v]) < ONE_FOLD && [0, 1, 2].every(k => Math.abs(colors[3 * u + k] - colors[3 * v + k]) <= ONE_COLOR);
+/** 1 for vertices of triangles that a line touches: a larger triangle would smear it. */
+function nearLines({ count, faces, look }) {
+  const deep = new Uint8Array(count), near = new Uint8Array(count);
+  look?.creases.vertices.forEach((v, n) => {
+    const { shade, tilt } = look.creases;
+    if (Math.max(Math.abs(shade[n]), Math.hypot(tilt[3 * n], tilt[3 * n + 1], tilt[3 * n + 2])) > FLAT) deep[v] = 1;
+  });
+  for (let f = 0; f < faces.length; f += 3) if (deep[faces[f]] || deep[faces[f + 1]] || deep[faces[f + 2]]) for (let c = 0; c < 3; c++) near[faces[f + c]] = 1;
+  return near;
+}
+
+const oneColor = (colors, u, v) => [0, 1, 2].every(k => Math.abs(colors[3 * u + k] - colors[3 * v + k]) <= ONE_COLOR);
 
 /** One pass: every vertex that may go is drawn into a neighbour; what was near it is left alone for this pass, because ``around`` no longer says what is there. */
-function thinned(faces, shown, alike) {
-  const D = shown.length / 3, { from, around } = facesAround(faces, D), out = Uint32Array.from(faces), stays = new Uint8Array(D), ring = new Map();
+function thinned(faces, shown, colors, lined) {
+  const D = shown.length / 3, { from, around } = facesAround(faces, D), out = Uint32Array.from(faces), touched = new Uint8Array(D), ring = new Map();
   for (let v = 0; v < D; v++) {
-    if (stays[v] || from[v] === from[v + 1]) continue;
+    if (lined[v] || touched[v] || from[v] === from[v + 1]) continue;
     ring.clear();   // neighbours, with the number of triangles that they share with v
     for (let n = from[v]; n < from[v + 1]; n++) for (let c = 0; c < 3; c++) {
       const u = faces[3 * around[n] + c];
@@ -27,12 +37,12 @@ function thinned(faces, shown, alike) {
     if ([...ring.values()].some(count => count !== 2)) continue;   // at an edge of the mesh
     let best = -1, bestDot = SMOOTH;
     for (const u of ring.keys()) {
-      if (stays[u] || !alike(u, v) || !linked(u, ring, faces, from, around)) continue;
+      if (touched[u] || !oneColor(colors, u, v) || !linked(u, ring, faces, from, around)) continue;
       const dot = leastTurn(v, u, faces, from, around, shown);
       if (dot > bestDot) { best = u; bestDot = dot; }
     }
     if (best < 0) continue;
-    for (const u of ring.keys()) stays[u] = 1;
+    for (const u of ring.keys()) touched[u] = 1;
     for (let n = from[v]; n < from[v + 1]; n++) for (let c = 0; c < 3; c++) if (out[3 * around[n] + c] === v) out[3 * around[n] + c] = best;
   }
   const kept = [];
