@@ -138,8 +138,8 @@ function smoothNormals(faces, shown, normals) {
 }
 
 /** Corners of the triangles that face the viewer go into ``indices``, and 1 into ``seen`` for their vertices; returns how many. What is turned away is
- *  hidden by what is not, which halves the work of a processor that has to draw; hanging hair is seen from inside, too, and a mesh without a look may
- *  be open, so all of these count. */
+ *  hidden by what is not, which halves the work of a processor that has to draw; hanging hair has both sides near its outline, and a mesh without a look may
+ *  be open, so all of it counts. */
 function findFacing({ faces, look }, shown, [px, py, pz], indices, seen) {
   if (!look) { indices.set(faces); seen.fill(1); return faces.length; }
   const D = shown.length / 3;
@@ -149,7 +149,8 @@ function findFacing({ faces, look }, shown, [px, py, pz], indices, seen) {
     const a = faces[f], b = faces[f + 1], c = faces[f + 2];
     const ux = shown[b] - shown[a], uy = shown[D + b] - shown[D + a], uz = shown[2 * D + b] - shown[2 * D + a];
     const vx = shown[c] - shown[a], vy = shown[D + c] - shown[D + a], vz = shown[2 * D + c] - shown[2 * D + a];
-    if ((uy * vz - uz * vy) * px + (uz * vx - ux * vz) * py + (ux * vy - uy * vx) * pz <= 0 && f < look.oneSided) continue;
+    const nx = uy * vz - uz * vy, ny = uz * vx - ux * vz, nz = ux * vy - uy * vx, facing = nx * px + ny * py + nz * pz;
+    if (facing <= 0 && (f < look.oneSided || facing < -0.35 * Math.sqrt(nx * nx + ny * ny + nz * nz))) continue;   // of hanging hair, its outline is closed
     indices[used] = a; indices[used + 1] = b; indices[used + 2] = c;
     seen[a] = seen[b] = seen[c] = 1;
     used += 3;

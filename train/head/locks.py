@@ -407,4 +407,4 @@ STYLES: dict[str, Callable[[Skull], Locks]] = {
 }
 """Bald and buzz are painted on the skin."""
 HANGING = ("bob", "long")
-"""Seen from the inside, too, beside the neck; of all others the player draws only what faces the viewer."""
+"""Its outline would have holes if the player drew only what faces the viewer, as it does of all others."""
