@@ -89,7 +89,7 @@ async function dressed(header) {
   for (let f = 0; f < base.faces.length / 3; f++) {
     if (own.shown[f >> 3] & 128 >> (f & 7)) faces.push(base.faces[3 * f], base.faces[3 * f + 1], base.faces[3 * f + 2]);
   }
-  const oneSided = locks.about.both_sides ? faces.length : Infinity;
+  const oneSided = faces.length;
   for (const corner of locks.faces) faces.push(corner + base.counts.length);
   const look = { oneSided, hair: base.counts.length,   // number of corners that count only from outside; first vertex of the hair
                  counts: join(Uint8Array, base.counts, locks.counts), indices: join(Uint16Array, base.indices, locks.indices),
@@ -138,7 +138,7 @@ function smoothNormals(faces, shown, normals) {
 }
 
 /** Corners of the triangles that face the viewer go into ``indices``, and 1 into ``seen`` for their vertices; returns how many. What is turned away is
- *  hidden by what is not, which halves the work of a processor that has to draw; hanging hair has both sides near its outline, and a mesh without a look may
+ *  hidden by what is not, which halves the work of a processor that has to draw; strands of hair have both sides near their outline, and a mesh without a look may
  *  be open, so all of it counts. */
 function findFacing({ faces, look }, shown, [px, py, pz], indices, seen) {
   if (!look) { indices.set(faces); seen.fill(1); return faces.length; }
@@ -150,7 +150,7 @@ function findFacing({ faces, look }, shown, [px, py, pz], indices, seen) {
     const ux = shown[b] - shown[a], uy = shown[D + b] - shown[D + a], uz = shown[2 * D + b] - shown[2 * D + a];
     const vx = shown[c] - shown[a], vy = shown[D + c] - shown[D + a], vz = shown[2 * D + c] - shown[2 * D + a];
     const nx = uy * vz - uz * vy, ny = uz * vx - ux * vz, nz = ux * vy - uy * vx, facing = nx * px + ny * py + nz * pz;
-    if (facing <= 0 && (f < look.oneSided || facing < -0.35 * Math.sqrt(nx * nx + ny * ny + nz * nz))) continue;   // of hanging hair, its outline is closed
+    if (facing <= 0 && (f < look.oneSided || facing < -0.35 * Math.sqrt(nx * nx + ny * ny + nz * nz))) continue;   // strands close the outline of the hair
     indices[used] = a; indices[used + 1] = b; indices[used + 2] = c;
     seen[a] = seen[b] = seen[c] = 1;
     used += 3;

@@ -406,5 +406,3 @@ STYLES: dict[str, Callable[[Skull], Locks]] = {
     "coils": coils,
 }
 """Bald and buzz are painted on the skin."""
-HANGING = ("bob", "long")
-"""Its outline would have holes if the player drew only what faces the viewer, as it does of all others."""

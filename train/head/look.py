@@ -163,8 +163,7 @@ def build(folder: Path = FOLDER, only: list[int] | None = None) -> None:
     write_arrays(folder / "base.efl", {**_rows(base), "faces": faces.astype(np.uint16), "gloss": _gloss(regions),
                                        "regions": np.searchsorted(names, regions).astype(np.uint8), **creases, **settling}, about)
     for name, piece in hairs.items():
-        write_arrays(folder / f"hair_{name}.efl", {**_rows(piece.rows), "faces": piece.faces.astype(np.uint16), "gloss": _gloss(piece.regions)},
-                     {"both_sides": True} if name in locks.HANGING else {})
+        write_arrays(folder / f"hair_{name}.efl", {**_rows(piece.rows), "faces": piece.faces.astype(np.uint16), "gloss": _gloss(piece.regions)}, {})
     for head, style in zip(heads.all, PEOPLE):
         if only is None or head.index in only:
             own = folds.of_person(head, creases["crease_pairs"], about_creases["names"]) | lids.of_person(head, settling)
