@@ -3,6 +3,7 @@ divided among processes (``pytest -n 2``)."""
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,20 +16,36 @@ CHROMIUM_FLAGS = [
 ]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Whatever asks for Chromium drives a real browser; ``slow`` stands at the tests themselves.
+def drives_chromium(file: str) -> bool:
+    """Whether a test file, by its path from the repository's root, drives the browser."""
+    path = Path(__file__).parent.parent / file
+    return path.parent.name == "browser" or "chromium" in path.read_text("utf-8")
 
-    A file stays in one process, which makes its fixtures once. All files with browser tests stay in the same one and come first: two
-    browsers that draw in software at once would slow each other down, and what takes longest should not begin last.
-    """
+
+def pytest_collection_modifyitems(items):
+    """Whatever asks for Chromium drives a real browser; ``slow`` stands at the tests themselves. Browser files come first: what takes longest should not begin last."""
     for item in items:
         if "chromium" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
     drawing = {item.path for item in items if item.get_closest_marker("browser")}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("browser" if item.path in drawing else item.nodeid.split("::")[0]))
     items.sort(key=lambda item: item.path not in drawing)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file stays in one process, which makes its fixtures once. All files that drive the browser share one: two that draw in software would slow each other down.
+
+    (xdist's own ``loadgroup`` writes ``item._nodeid``, which pytest 9.2 does not read any more.)
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return "browser" if drives_chromium(file) else file
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
 
 
 def missing(message: str) -> None:

@@ -102,7 +102,7 @@ def test_effect_is_in_millimetres_also_where_branches_are_added(folder, speech, 
 def encoded(pipe, monkeypatch):
     """Names of the recordings that were encoded."""
     names, encode = [], pipe.encode
-    monkeypatch.setattr(pipe, "encode", lambda audio: names.append(audio.name) or encode(audio))
+    monkeypatch.setattr(pipe, "encode", lambda audio, *lead: names.append(audio.name) or encode(audio, *lead))
     return names
 
 
