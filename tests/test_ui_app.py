@@ -423,6 +423,16 @@ def test_nothing_of_the_app_lies_where_visitors_files_are_deleted(tmp_path, monk
     assert list(tmp_path.rglob("*.*")) == []
 
 
+def test_the_swap_button_brings_the_voices_that_it_names():
+    from emoface.ui.app import build_app
+    from tests.puppet import Puppeteer
+
+    page = build_app(pipeline=Puppeteer)
+    button = next(block for block in page.blocks.values() if getattr(block, "elem_id", None) == "cross-example")
+    paths = next(fn.fn() for fn in page.fns.values() if (button._id, "click") in fn.targets)
+    assert all(Path(path).exists() and Path(path).stem in button.value for path in paths) and len(set(paths)) == 2
+
+
 def test_stop_ends_the_jobs_of_its_own_tab(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     sessions = Sessions()

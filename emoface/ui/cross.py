@@ -11,7 +11,7 @@ import soundfile
 from . import plots, scenes, words
 from .animate import load_opening, stopper
 from .chart import ChartView
-from .context import SPEECH_EXAMPLES, Context
+from .context import EXAMPLES, Context
 from .engine import CROSS_SECONDS, Stages, plain_errors, short_enough
 from .heads import HeadPicker
 from .inputs import Note, action, level_choice, need, recording, step
@@ -40,7 +40,7 @@ def build(context: Context) -> None:
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Recording B")
                 b = recording(context, "Recording B", limit=CROSS_SECONDS, elem_id="cross-b")
-                examples = gr.Button("Try a happy and an angry voice", size="sm", elem_id="cross-example")
+                examples = gr.Button("Try a sad and an angry voice", size="sm", elem_id="cross-example")
             with gr.Column(elem_classes="ef-card"):
                 step(3, "Face")
                 level = level_choice()
@@ -52,7 +52,7 @@ def build(context: Context) -> None:
 
     job = dict(fn=_cross(context), inputs=[a, b, level, style, head], outputs=[player, plot, status, echo], show_progress_on=player,
                concurrency_limit=1, concurrency_id="model", api_visibility="private")
-    paths = SPEECH_EXAMPLES[2].path, SPEECH_EXAMPLES[1].path
+    paths = tuple(str(EXAMPLES / name) for name in ("sad.wav", "angry.wav"))
     runs = [go.click(**job), examples.click(lambda: paths, None, [a, b], queue=False, show_progress="hidden", api_visibility="private").then(**job)]
     stop.click(stopper(context, PLAYER), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
 
