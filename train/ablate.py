@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emoface.files import atomic_path
+from emoface.files import write_text
 from emoface.metrics import Estimate, bootstrap, pearson, root_mm, times_1e5
 from emoface.modeling import EmoFaceModel
 
@@ -186,8 +186,7 @@ def measured_run(name: str, config: TrainingConfig, folder: Path) -> dict:
         raise SystemExit("Stopped; the same command goes on from here.")
     if not trainer.task.measured:  # an earlier call was stopped after its last step
         trainer.task.validate(trainer.model)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(dict(settings=settings, **trainer.task.measured)))
+    write_text(path, json.dumps(dict(settings=settings, **trainer.task.measured)))
     trainer.checkpoint.unlink()
     return json.loads(path.read_text())
 
@@ -364,8 +363,7 @@ def main(arguments: list[str] | None = None) -> None:
         still = still or AblationTask(config).still()
         found = results(runs, still, command)
         for path, text in ((options.out, json.dumps(found, indent=1) + "\n"), (options.out.with_suffix(".md"), markdown(found))):
-            with atomic_path(path) as temporary:
-                temporary.write_text(text)
+            write_text(path, text)
     print(markdown(found))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from scipy.stats import spearmanr
 
-from emoface.files import atomic_path
+from emoface.files import write_text
 from emoface.metrics import bootstrap
 
 from .compare import MEASURES, RAVDESS, Harness, Plan
@@ -94,8 +94,7 @@ def score(runs: Path, out: Path, answers: Path) -> None:
     files |= {name: runs / f"{name.replace(' ', '_')}.json" for name in files if name in ("label mean", "target")}
     values = {name: {row["id"]: row for row in json.loads(path.read_text())["clips"][RAVDESS]} for name, path in files.items()}
     rows = agreement(key, given, values)
-    with atomic_path(runs / "agreement.json") as temporary:
-        temporary.write_text(json.dumps(rows, indent=1))
+    write_text(runs / "agreement.json", json.dumps(rows, indent=1))
     wins: dict[str, list[bool]] = {}
     for name, pick in given.items():
         for side in "AB":

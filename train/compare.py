@@ -26,7 +26,7 @@ import soundfile
 import torch
 
 from emoface.animation import LEVELS
-from emoface.files import atomic_path
+from emoface.files import write_text
 from emoface.metrics import Estimate, pearson, root_mm
 from emoface.metrics.timing import dynamics_ratio, loudness_coherence, temporal_misalignment
 
@@ -262,8 +262,7 @@ def measured_run(harness: Harness, name: str, *, seed: int, folder: Path) -> dic
     answer = lambda clip: harness.animated(network, sampler, clip)
     clips = harness.measure(answer)
     np.savez_compressed(folder / "faces.npz", **harness.faces(answer))
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(dict(settings=settings, parameters=learned, clips=clips)))
+    write_text(path, json.dumps(dict(settings=settings, parameters=learned, clips=clips)))
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     return json.loads(path.read_text())
 
@@ -482,8 +481,7 @@ def main(arguments: list[str] | None = None) -> None:
         page = markdown(found, judged, chosen)
         for path, text in ((options.out, json.dumps(dict(found, against_ours=judged, choices=chosen), indent=1) + "\n"), (options.out.with_suffix(".md"), page)):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(path) as temporary:
-                temporary.write_text(text)
+            write_text(path, text)
         return page
 
     page = write()
@@ -501,8 +499,7 @@ def _remembered(path: Path, plan: Plan, measure: Callable[[], dict]) -> dict:
     if path.exists() and (stored := json.loads(path.read_text()))["settings"] == settings:
         return stored
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(dict(settings=settings, clips=measure())))
+    write_text(path, json.dumps(dict(settings=settings, clips=measure())))
     return json.loads(path.read_text())
 
 

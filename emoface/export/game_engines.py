@@ -46,7 +46,8 @@ _UNITY_CURVE = """  - curve:
       m_PreInfinity: 2
       m_PostInfinity: 2
       m_RotationOrder: 4
-    attribute: {attribute}
+"""
+_UNITY_FLOAT = _UNITY_CURVE + """    attribute: {attribute}
     path: {path}
     classID: {kind}
     script: {{fileID: 0}}
@@ -60,15 +61,7 @@ _UNITY_KEY = """      - serializedVersion: 3
         weightedMode: 0
         inWeight: 0
         outWeight: 0"""
-_UNITY_ROTATION = """
-  - curve:
-      serializedVersion: 2
-      m_Curve:
-{keys}
-      m_PreInfinity: 2
-      m_PostInfinity: 2
-      m_RotationOrder: 4
-    path: {path}"""
+_UNITY_ROTATION = "\n" + _UNITY_CURVE + "    path: {path}"
 _UNITY_ROTATION_KEY = """      - serializedVersion: 3
         time: {time:.6g}
         value: {value}
@@ -137,7 +130,7 @@ def _unity_curve(attribute: str, times: np.ndarray, values: np.ndarray, *, path:
     slopes = np.diff(values) / np.diff(times) if len(times) > 1 else np.zeros(0)
     keys = [_UNITY_KEY.format(time=time, value=value, before=before, after=after, mode=_LINEAR)
             for time, value, before, after in zip(times, values, np.r_[0, slopes], np.r_[slopes, 0])]
-    return _UNITY_CURVE.format(keys="\n".join(keys), attribute=attribute, path=json.dumps(path), kind=kind)
+    return _UNITY_FLOAT.format(keys="\n".join(keys), attribute=attribute, path=json.dumps(path), kind=kind)
 
 
 def _unity_rotation(turned: np.ndarray, times: np.ndarray, *, path: str) -> str:

@@ -23,7 +23,7 @@ import numpy as np
 from ..animation import Animation
 from ..audio import load_audio
 from ..errors import EmoFaceError
-from ..files import atomic_path
+from ..files import write_text
 from .design import SCALE, SOFT_HYPHEN, Design, Item, Method, load_design
 from .films import Film, add_card, check_film, delay_sound, film_animation, film_video, freeze, shift, write_film, write_scene
 from .plan import Page, Stimulus, all_stimuli, plan_rater
@@ -55,9 +55,9 @@ def make_study(design_path: str | Path, output: str | Path, *, progress: Progres
     key = _key(design, stimuli, private / "key.json", design_path.read_text(encoding="utf-8"))
     ids = {stimulus: name for name, stimulus in zip(key["stimuli"], stimuli)}
     seconds = _render(design, ids, key["checks"], output / "clips", progress, load_pipeline or _load_pipeline)
-    _write(output / ".gitignore", "private/\n")
-    _write(private / "design.yaml", key["design"])
-    _write(output / "study.json", json.dumps(_public(design, key, ids, seconds), indent=1, ensure_ascii=False))
+    write_text(output / ".gitignore", "private/\n")
+    write_text(private / "design.yaml", key["design"])
+    write_text(output / "study.json", json.dumps(_public(design, key, ids, seconds), indent=1, ensure_ascii=False))
     return output
 
 
@@ -91,7 +91,7 @@ def _key(design: Design, stimuli: list[Stimulus], path: Path, text: str) -> dict
                               "level": design.item(stimulus.item).level} for name, stimulus in zip(order, stimuli)},
            "checks": {secrets.token_hex(8): {"beeps": draw.randint(2, 5), "number": draw.randint(11, 99)}
                       for _ in range(CHECKS)}}
-    _write(path, json.dumps(key, indent=1))
+    write_text(path, json.dumps(key, indent=1))
     os.chmod(path, 0o600)
     return key
 
@@ -231,8 +231,3 @@ def clip_seconds(path: Path) -> float:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         return float(stream.duration * stream.time_base)
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import EmoFaceError
-from ..files import atomic_path
+from ..files import write_text
 from .analysis import CELLS, agreement, comparisons, mean_opinion_scores
 from .exclusion import exclusions
 from .results import Results, load_results
@@ -27,14 +27,14 @@ def write_report(folder: str | Path, *, output: str | Path | None = None,
     target.mkdir(parents=True, exist_ok=True)
     tables = analyse(results)
     for name, table in tables.items():
-        _write(target / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
-    _write(target / "answers.csv", results.answers.to_csv(index=False))
+        write_text(target / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
+    write_text(target / "answers.csv", results.answers.to_csv(index=False))
     summary = {"title": results.design.title, "seed": results.design.seed,
                **{name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}}
-    _write(target / "report.json", json.dumps(summary, indent=1, ensure_ascii=False))
-    _write(target / "mos.tex", _latex(results, tables))
+    write_text(target / "report.json", json.dumps(summary, indent=1, ensure_ascii=False))
+    write_text(target / "mos.tex", _latex(results, tables))
     _plots(results, tables, target)
-    _write(target / "report.md", _markdown(results, tables))
+    write_text(target / "report.md", _markdown(results, tables))
     return target
 
 
@@ -145,8 +145,3 @@ def _range(low: float, high: float) -> str:
 
 def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

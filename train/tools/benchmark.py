@@ -32,7 +32,7 @@ from unittest.mock import patch
 import numpy as np
 
 from emoface.errors import EmoFaceError
-from emoface.files import atomic_path
+from emoface.files import write_text
 
 SECONDS = {"mini": (2, 5, 10, 20, 60, 120, 600), "base": (2, 5, 10, 20, 120)}
 STAGES = ("audio", "encoder", "features", "decoders", "heads", "fusion", "parts", "rest")
@@ -473,8 +473,7 @@ def main(arguments: list[str] | None = None) -> int:
             (options.out, json.dumps(report, indent=1)),
             (options.out.with_suffix(".md"), page(report)),
         ):
-            with atomic_path(path) as temporary:
-                temporary.write_text(content + "\n", encoding="utf-8")
+            write_text(path, content + "\n")
     return 0
 
 

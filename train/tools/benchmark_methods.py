@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -20,10 +19,11 @@ import torch
 import torch.nn.functional as F
 
 from emoface.encoders import SpeechEncoder
-from emoface.files import atomic_path
+from emoface.files import write_text
 from emoface.head import load_head
 
 from ..baselines import METHODS, DataShape
+from .benchmark import memory_mb
 
 FPS, SECONDS, STYLES, LAYERS = 30, 10, 10, 5
 LONG_ENOUGH = 10.0  # seconds of runs after which no further one is needed
@@ -36,7 +36,7 @@ def measure(name: str, *, small: bool, threads: int, repeats: int) -> dict:
     torch.manual_seed(0)
     encoder = SpeechEncoder.from_pretrained()
     data = DataShape.of_head(load_head(0), features=encoder.width, layers=LAYERS, styles=STYLES)
-    resting = _peak_mb()
+    resting = memory_mb("VmHWM")
     network = METHODS[name].build(data, small=small).eval()
     content = torch.randn(1, SECONDS * FPS, LAYERS, encoder.width)
     style, level = F.one_hot(torch.tensor([0]), STYLES).float(), F.one_hot(torch.tensor([1]), 2).float()
@@ -50,7 +50,7 @@ def measure(name: str, *, small: bool, threads: int, repeats: int) -> dict:
                 break
     if shown.shape != (1, SECONDS * FPS, data.vertices, 3):
         raise SystemExit(f"{name} gave {tuple(shown.shape)}.")
-    return dict(method=name, parameters=sum(p.numel() for p in network.parameters()), factor=min(seconds) / SECONDS, peak_mb=_peak_mb() - resting)
+    return dict(method=name, parameters=sum(p.numel() for p in network.parameters()), factor=min(seconds) / SECONDS, peak_mb=memory_mb("VmHWM") - resting)
 
 
 def encoder_factor(*, threads: int, repeats: int) -> float:
@@ -62,10 +62,6 @@ def encoder_factor(*, threads: int, repeats: int) -> float:
         encoder.frame_features(samples, SECONDS * FPS, fps=FPS, layers=LAYERS)
         seconds.append(time.process_time() - begin)
     return min(seconds) / SECONDS
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def markdown(found: dict) -> str:
@@ -103,8 +99,7 @@ def main() -> None:
     page = markdown(found)
     if options.out:
         for path, text in ((options.out, json.dumps(found, indent=1) + "\n"), (options.out.with_suffix(".md"), page)):
-            with atomic_path(path) as temporary:
-                temporary.write_text(text)
+            write_text(path, text)
     print(page)
 
 

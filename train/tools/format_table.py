@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from emoface.export import FORMATS, READERS
-from emoface.files import atomic_path
+from emoface.files import write_text
 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 BEGIN, END = "<!-- formats: python -m train.tools.format_table -->\n", "<!-- end of formats -->\n"
@@ -30,6 +30,4 @@ def with_table(page: str) -> str:
 
 
 if __name__ == "__main__":
-    text = with_table(PAGE.read_text("utf-8"))
-    with atomic_path(PAGE) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(PAGE, with_table(PAGE.read_text("utf-8")))
