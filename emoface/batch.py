@@ -45,7 +45,9 @@ def find_jobs(source: Path, out: Path, suffix: str) -> list[Job]:
         EmoFaceError: nothing there, or two recordings that would become one file.
     """
     if source.is_dir():
-        found = sorted(path for path in source.rglob("*") if path.suffix.lower() in SOUNDS and path.is_file() and out.resolve() not in path.resolve().parents)
+        found = sorted(
+            path for path in source.rglob("*") if path.suffix.lower() in SOUNDS and path.is_file() and out.resolve() not in path.resolve().parents
+        )
         names = [path.relative_to(source) for path in found]
     elif source.is_file():
         try:

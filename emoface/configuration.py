@@ -50,9 +50,18 @@ class EmoFaceConfig(PretrainedConfig):
         """``emoface-base``, the paper's size: two wav2vec 2.0 base encoders (C = 768, one for words and one for emotion; the paper names
         neither) that every frame is heard through, d = 128, and FLAME's 5023 vertices. ``changes`` are arguments as above."""
         paper = dict(
-            vertex_count=5023, face_count=9976, content_encoder={"name": "facebook/wav2vec2-base-960h"},
-            emotion_encoder={"name": "superb/wav2vec2-base-superb-er"}, feature_size=768, feature_layers=1, feature_mix="last",
-            content_layer=0, emotion_layer=0, emotion_pooling="frame", head=None, name="emoface-base",
+            vertex_count=5023,
+            face_count=9976,
+            content_encoder={"name": "facebook/wav2vec2-base-960h"},
+            emotion_encoder={"name": "superb/wav2vec2-base-superb-er"},
+            feature_size=768,
+            feature_layers=1,
+            feature_mix="last",
+            content_layer=0,
+            emotion_layer=0,
+            emotion_pooling="frame",
+            head=None,
+            name="emoface-base",
         )
         return cls(**{**paper, **changes})
 

@@ -54,7 +54,9 @@ class EmotionCurve:
             raise EmoFaceError(f"An emotion curve is a list of 1 to {_MOST_KEYS:,} keys, {_EXAMPLE}.")
         checked = sorted((_key(key, known) for key in keys), key=lambda key: key[0])
         names = tuple(name for name in known if any(name in weights for _, weights in checked))
-        return cls(np.array([seconds for seconds, _ in checked]), np.array([[weights.get(name, 0.0) for name in names] for _, weights in checked]), names)
+        return cls(
+            np.array([seconds for seconds, _ in checked]), np.array([[weights.get(name, 0.0) for name in names] for _, weights in checked]), names
+        )
 
     def at(self, seconds: np.ndarray) -> np.ndarray:
         """(T,) times -> (T, N) weights."""

@@ -54,8 +54,20 @@ class BranchDecoder(nn.Module):
     """
 
     def __init__(
-        self, *, vertex_count: int, feature_size: int, hidden_size: int, attention_heads: int, feedforward_size: int,
-        style_count: int, level_count: int, period: int, window: int, dropout: float, motion_unit: float = 1e-3, feedback_frames: int = 1,
+        self,
+        *,
+        vertex_count: int,
+        feature_size: int,
+        hidden_size: int,
+        attention_heads: int,
+        feedforward_size: int,
+        style_count: int,
+        level_count: int,
+        period: int,
+        window: int,
+        dropout: float,
+        motion_unit: float = 1e-3,
+        feedback_frames: int = 1,
     ):
         super().__init__()
         d = hidden_size
@@ -236,9 +248,7 @@ class BranchLoop:
         self.heads, self.period = first.heads, first.period
         rows = initial.shape[0] * initial.shape[1]
         cache = FixedCache if (initial.is_cuda if fixed is None else fixed) else KeyValueCache
-        self.cache = cache(
-            rows, first.heads, initial.shape[2] // first.heads, period=first.period, window=first.window, like=initial
-        )
+        self.cache = cache(rows, first.heads, initial.shape[2] // first.heads, period=first.period, window=first.window, like=initial)
         self.conditions = conditions
         self.motion, self.last = initial.clone(), initial.clone()
         self.feedback_frames = first.feedback_frames

@@ -122,7 +122,7 @@ def _encoder_name(kind: str) -> Callable[[str], str]:
     older = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
 
     def rename(key: str) -> str:
-        key = next((key[len(prefix):] for prefix in prefixes if key.startswith(prefix)), key)
+        key = next((key[len(prefix) :] for prefix in prefixes if key.startswith(prefix)), key)
         stem, _, last = key.rpartition(".")
         return f"{stem}.{older[last]}" if last in older else key
 
@@ -154,8 +154,7 @@ class SpeechEncoder(nn.Module):
         resample = config.get("resample", "after")
         if resample not in ("before", "after") or (resample == "before" and self.kind != "wav2vec2"):
             raise ModelError(
-                f"The speech encoder's 'resample' is {resample!r} with type {self.kind!r}: use 'after', or 'before' "
-                "with a wav2vec2 encoder."
+                f"The speech encoder's 'resample' is {resample!r} with type {self.kind!r}: use 'after', or 'before' with a wav2vec2 encoder."
             )
         self.frame_rate = 30 if resample == "before" else FRAME_RATE
         self.frozen = False
@@ -207,10 +206,17 @@ class SpeechEncoder(nn.Module):
             wanted = weights_of(lambda: cls(config))
             files = sorted(folder.glob("model*.safetensors"))
             if not files:
-                raise ModelError(f"The weights of the {what} are missing or not safetensors: choose another encoder, or ask its author for safetensors.")
+                raise ModelError(
+                    f"The weights of the {what} are missing or not safetensors: choose another encoder, or ask its author for safetensors."
+                )
             # The mask vector, which inference never uses, is missing from some.
-            state = read_weights(files, {key.removeprefix("model."): value for key, value in wanted.items()}, f"The weights of the {what}",
-                                 rename=_encoder_name(kind), spare=("masked_spec_embed",))
+            state = read_weights(
+                files,
+                {key.removeprefix("model."): value for key, value in wanted.items()},
+                f"The weights of the {what}",
+                rename=_encoder_name(kind),
+                spare=("masked_spec_embed",),
+            )
             encoder = cls(config)
             encoder.model.load_state_dict({**encoder.model.state_dict(), **state})
         return encoder.eval()
@@ -237,9 +243,7 @@ class SpeechEncoder(nn.Module):
         """Feature frames of a clip of that many 16 kHz samples: ``ceil(frame_rate * seconds)``."""
         return frame_count(samples, self.frame_rate)
 
-    def hidden_states(
-        self, samples: Tensor, *, reference: float | None = None, position: int = 0, layers: int = 0
-    ) -> Tensor:
+    def hidden_states(self, samples: Tensor, *, reference: float | None = None, position: int = 0, layers: int = 0) -> Tensor:
         """Hidden states of one clip.
 
         Args:

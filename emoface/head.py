@@ -289,9 +289,15 @@ def _mouth_contact(a: dict[str, np.ndarray], index: int, template: np.ndarray, p
     flesh = np.isin(regions[:count], MASK_GROUPS["lips"]) | ((regions[:count] == "mouth_cavity") & in_front)
     is_lower = regions[line] == "lips_lower"
     return MouthContact(
-        upper=upper, lower=lower, jaw_motion=jaw.astype(np.float32), flesh=np.flatnonzero(flesh),
-        rings=outer[: len(RING_FADE)], lining=lining,
-        upper_lip=np.flatnonzero(~is_lower), lower_lip=np.flatnonzero(is_lower), **_followers(a, flesh, outer, lining),
+        upper=upper,
+        lower=lower,
+        jaw_motion=jaw.astype(np.float32),
+        flesh=np.flatnonzero(flesh),
+        rings=outer[: len(RING_FADE)],
+        lining=lining,
+        upper_lip=np.flatnonzero(~is_lower),
+        lower_lip=np.flatnonzero(is_lower),
+        **_followers(a, flesh, outer, lining),
     )
 
 

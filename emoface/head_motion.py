@@ -99,7 +99,12 @@ class Neck:
         skull = np.arange(len(points)) < head.skin_count
         skull &= ~np.isin(head.regions, ("neck", "neck_base", "mouth_cavity"))
         ears = points[head.mask("ears")]
-        return Neck((0.0, float(ears[:, 1].mean()) - 0.03, float(ears[:, 2].mean())), slope, float(height[head.mask("neck_base")].max()), float(height[skull].min()))
+        return Neck(
+            (0.0, float(ears[:, 1].mean()) - 0.03, float(ears[:, 2].mean())),
+            slope,
+            float(height[head.mask("neck_base")].max()),
+            float(height[skull].min()),
+        )
 
     def shares(self, rest: np.ndarray) -> np.ndarray:
         """(V, 3) points at rest -> (V,) in [0, 1]."""

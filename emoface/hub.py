@@ -87,20 +87,16 @@ def _download(name: str, revision: str | None, files: tuple[str, ...] = ALLOWED_
     except GatedRepoError as error:
         raise ModelError(f"The model {where} asks for its terms to be accepted: do so on its page, then log in.") from error
     except RepositoryNotFoundError as error:
-        raise ModelError(
-            f"There is no model {where} on the Hugging Face Hub: check the id, or log in if it is private."
-        ) from error
+        raise ModelError(f"There is no model {where} on the Hugging Face Hub: check the id, or log in if it is private.") from error
     except RevisionNotFoundError as error:
         raise ModelError(f"The model {name!r} has no revision {revision!r}: give a branch, tag or commit of it.") from error
     except LocalEntryNotFoundError as error:
         raise ModelError(
-            f"The model {where} has not been downloaded yet and the Hugging Face Hub cannot be reached: connect once, "
-            "or use the embedded model."
+            f"The model {where} has not been downloaded yet and the Hugging Face Hub cannot be reached: connect once, or use the embedded model."
         ) from error
     except Exception as error:  # what the client's HTTP library raises differs between its versions
         raise ModelError(
-            f"The model {where} could not be downloaded ({type(error).__name__}): check the connection and the disk, "
-            "then try again."
+            f"The model {where} could not be downloaded ({type(error).__name__}): check the connection and the disk, then try again."
         ) from error
     if files is ALLOWED_FILES:
         _check_files(folder, name, None)
@@ -116,10 +112,7 @@ def _check_files(folder: Path, name: str, files: list[str] | None) -> None:
         files = _remote_files(name)
     pickles = sorted(file for file in files if file.endswith(_PICKLES))
     if "model.safetensors" in missing and pickles:
-        raise ModelError(
-            f"The model {name!r} has only pickled weights ({pickles[0]}), which could run any code: ask its author for "
-            "safetensors."
-        )
+        raise ModelError(f"The model {name!r} has only pickled weights ({pickles[0]}), which could run any code: ask its author for safetensors.")
     raise ModelError(f"The model {name!r} has no {missing[0]}, so it is not an EmoFace model: give another folder or id.")
 
 

@@ -50,7 +50,10 @@ def idle_weights(
     pitch, yaw = _gaze(time, gaze_rng).T
     for eye, (side, outward) in enumerate((("Left", 1), ("Right", -1))):
         for name, angle, axis in (
-            ("Down", pitch, 0), ("Up", -pitch, 0), ("Out", outward * yaw, 1), ("In", -outward * yaw, 1),
+            ("Down", pitch, 0),
+            ("Up", -pitch, 0),
+            ("Out", outward * yaw, 1),
+            ("In", -outward * yaw, 1),
         ):
             shape = column[f"eyeLook{name}{side}"]
             weights[:, shape] = np.clip(angle / abs(head.eye_angles[shape, eye, axis]), 0, 1)

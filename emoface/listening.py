@@ -257,9 +257,7 @@ class Listener:
         seconds: how much was heard so far.
     """
 
-    def __init__(
-        self, pipe: EmoFacePipeline, *, sample_rate: int, windows: Windows, own: bool, rest: Tensor | None = None, quality: str = "HQ"
-    ):
+    def __init__(self, pipe: EmoFacePipeline, *, sample_rate: int, windows: Windows, own: bool, rest: Tensor | None = None, quality: str = "HQ"):
         model, config = pipe.model, pipe.model.config
         reach = reach_of(model)
         held = min(windows.held, reach)
@@ -308,8 +306,7 @@ class Listener:
         samples = np.asarray(samples)
         if samples.ndim != 1 or samples.dtype.kind != "f":
             raise AudioError(
-                f"A stream takes one channel of floats in [-1, 1], not {samples.dtype} of shape {samples.shape}: "
-                "convert the samples first."
+                f"A stream takes one channel of floats in [-1, 1], not {samples.dtype} of shape {samples.shape}: convert the samples first."
             )
         if not np.isfinite(samples).all():
             raise AudioError("The stream contains values that are not numbers: check where the samples come from.")
@@ -360,5 +357,3 @@ def reach_of(model: EmoFaceModel) -> int:
     """Mesh frames on each side that the features of one frame depend on."""
     mix = model.content_mix
     return 0 if mix is None else mix.spread.kernel_size[0] // 2 + mix.gather.kernel_size[0] // 2
-
-

@@ -258,7 +258,11 @@ class LiveSession:
         self.shown = {name: now.get(name, 0.0) + own_share * share for name, share in heard_now if name != "neutral"}
         self._frame = heard.start + count
         return self._pipe.assemble(
-            heard.audio, motion, {"track": track, "probabilities": track[-1]}, self._head, idle=self._idle_of(heard.start, count),
+            heard.audio,
+            motion,
+            {"track": track, "probabilities": track[-1]},
+            self._head,
+            idle=self._idle_of(heard.start, count),
             settings={**self._settings, "start": heard.start},
         )
 

@@ -20,9 +20,7 @@ from .model_files import EMOFACE_CHECKS, checks_of, known, one_sentence, read_co
 from .modeling import EmoFaceModel
 
 
-def load_components(
-    name: str | Path | None = None, *, revision: str | None = None
-) -> tuple[EmoFaceModel, SpeechEncoder, SpeechEncoder | None]:
+def load_components(name: str | Path | None = None, *, revision: str | None = None) -> tuple[EmoFaceModel, SpeechEncoder, SpeechEncoder | None]:
     """Model, content encoder and emotion encoder (None where the branches share one) of an embedded, local or Hub model.
 
     Raises:

@@ -108,7 +108,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray | dict]:
     if data[:4] != MAGIC:
         raise EmoFaceError(f"The look file {path.name} is damaged; {BUILD}.")
     length = struct.unpack_from("<I", data, 4)[0]
-    header, at, out = json.loads(data[8: 8 + length]), 8 + length, {}
+    header, at, out = json.loads(data[8 : 8 + length]), 8 + length, {}
     for name, kind, shape in header["arrays"]:
         array = np.frombuffer(data, np.dtype(kind).newbyteorder("<"), int(np.prod(shape)), at).reshape(shape)
         out[name], at = array, at + -(-array.nbytes // 4) * 4
@@ -134,16 +134,37 @@ def _matrix(piece: dict, columns: int) -> csr_matrix:
 
 def _creases(base: dict, own: dict) -> Creases:
     about = base["about"]["creases"]
-    return Creases(names=tuple(about["names"]), vertices=base["crease_vertices"], groups=base["crease_groups"],
-                   shade=base["crease_shade"] * SHADE_STEP, tilt=base["crease_tilt"] * TILT_STEP, pairs=base["crease_pairs"],
-                   pair_groups=base["crease_pair_groups"], pair_weights=base["crease_pair_weights"], rest=own["crease_rest"],
-                   low=np.array(about["low"]), high=np.array(about["high"]), floor=own["crease_floor"], strength=own["crease_strength"])
+    return Creases(
+        names=tuple(about["names"]),
+        vertices=base["crease_vertices"],
+        groups=base["crease_groups"],
+        shade=base["crease_shade"] * SHADE_STEP,
+        tilt=base["crease_tilt"] * TILT_STEP,
+        pairs=base["crease_pairs"],
+        pair_groups=base["crease_pair_groups"],
+        pair_weights=base["crease_pair_weights"],
+        rest=own["crease_rest"],
+        low=np.array(about["low"]),
+        high=np.array(about["high"]),
+        floor=own["crease_floor"],
+        strength=own["crease_strength"],
+    )
 
 
 def _lids(base: dict, own: dict) -> Lids:
     index = lambda name: base[name].astype(np.int64)
-    return Lids(pairs=index("lid_pairs").reshape(2, -1, 2), vertices=index("lid_vertices"), station=index("lid_station"), share=base["lid_share"],
-                give=base["lid_give"], most=own["lid_most"], ends=index("eye_ends"), resting=index("ball_vertices"), side=index("ball_side"), least=own["ball_least"])
+    return Lids(
+        pairs=index("lid_pairs").reshape(2, -1, 2),
+        vertices=index("lid_vertices"),
+        station=index("lid_station"),
+        share=base["lid_share"],
+        give=base["lid_give"],
+        most=own["lid_most"],
+        ends=index("eye_ends"),
+        resting=index("ball_vertices"),
+        side=index("ball_side"),
+        least=own["ball_least"],
+    )
 
 
 @cache

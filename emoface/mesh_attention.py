@@ -89,9 +89,7 @@ class MeshAttention(nn.Module):
         second_layer: ``"pointwise"`` or ``"spiral"`` (a general SpiralConv3D; far more costly).
     """
 
-    def __init__(
-        self, *, vertex_count: int, feature_size: int, fusion_size: int, length: int, window: int, layers: int, second_layer: str
-    ):
+    def __init__(self, *, vertex_count: int, feature_size: int, fusion_size: int, length: int, window: int, layers: int, second_layer: str):
         super().__init__()
         quarter = max(feature_size // 4, 1)
         self.emotion_mlp = nn.Sequential(nn.Linear(feature_size, quarter), nn.ReLU())

@@ -108,7 +108,9 @@ def known(settings: Mapping[str, Any], checks: Mapping[str, Check], where: str) 
     kept = {key: settings[key] for key in checks if key in settings}
     for key, value in kept.items():
         if not checks[key](value):
-            raise ModelError(f"The configuration of {where} has {key} = {_short(value)}, which cannot be: download the model again or choose another.")
+            raise ModelError(
+                f"The configuration of {where} has {key} = {_short(value)}, which cannot be: download the model again or choose another."
+            )
     return kept
 
 
@@ -118,15 +120,44 @@ def _short(value: Any) -> str:
 
 
 EMOFACE_CHECKS: dict[str, Check] = dict(
-    vertex_count=whole(3, 200_000), face_count=whole(1, 400_000), fps=whole(1, 240),
-    content_encoder=optional(encoder_reference), emotion_encoder=optional(encoder_reference),
-    feature_size=whole(1, 8192), feature_layers=whole(1, 64), feature_mix=text, content_layer=whole(0, 63), emotion_layer=whole(0, 63),
-    emotion_kernel=whole(1, 99), emotion_pooling=text, emotion_window=number(0.01, 60), voice_rest=flag, emotion_commitment=number(0, 1),
-    prosody=flag, feedback_frames=whole(1, 2), attention_smoothing=whole(0, 100), hidden_size=whole(1, 4096), attention_heads=whole(1, 256),
-    feedforward_size=whole(1, 65_536), period=whole(1, 10_000), window=whole(1, 100_000), dropout=number(0, 0.99),
-    motion_unit=number(1e-9, 1), style_names=names, default_style=optional(text), level_names=names, emotion_names=names,
-    fusion=text, fusion_size=optional(whole(1, 8192)), fusion_layers=whole(1, 2), second_layer=text, spiral_length=whole(1, 64),
-    spiral_dilation=whole(1, 16), temporal_window=whole(1, 99), head=one_of("embedded", None), name=text,
+    vertex_count=whole(3, 200_000),
+    face_count=whole(1, 400_000),
+    fps=whole(1, 240),
+    content_encoder=optional(encoder_reference),
+    emotion_encoder=optional(encoder_reference),
+    feature_size=whole(1, 8192),
+    feature_layers=whole(1, 64),
+    feature_mix=text,
+    content_layer=whole(0, 63),
+    emotion_layer=whole(0, 63),
+    emotion_kernel=whole(1, 99),
+    emotion_pooling=text,
+    emotion_window=number(0.01, 60),
+    voice_rest=flag,
+    emotion_commitment=number(0, 1),
+    prosody=flag,
+    feedback_frames=whole(1, 2),
+    attention_smoothing=whole(0, 100),
+    hidden_size=whole(1, 4096),
+    attention_heads=whole(1, 256),
+    feedforward_size=whole(1, 65_536),
+    period=whole(1, 10_000),
+    window=whole(1, 100_000),
+    dropout=number(0, 0.99),
+    motion_unit=number(1e-9, 1),
+    style_names=names,
+    default_style=optional(text),
+    level_names=names,
+    emotion_names=names,
+    fusion=text,
+    fusion_size=optional(whole(1, 8192)),
+    fusion_layers=whole(1, 2),
+    second_layer=text,
+    spiral_length=whole(1, 64),
+    spiral_dilation=whole(1, 16),
+    temporal_window=whole(1, 99),
+    head=one_of("embedded", None),
+    name=text,
 )
 
 
@@ -141,18 +172,45 @@ _ACTIVATION = one_of("gelu", "relu", "gelu_new", "silu", "swish", "quick_gelu", 
 _ROUNDS = several(whole(1, 4096), 1, 16)
 ENCODER_CHECKS: dict[str, dict[str, Check]] = {
     "whisper": dict(
-        d_model=whole(1, 8192), num_mel_bins=whole(1, 512), encoder_layers=whole(1, 128), encoder_attention_heads=whole(1, 256),
-        encoder_ffn_dim=whole(1, 65_536), max_source_positions=whole(200, 15_000), activation_function=_ACTIVATION,
-        dropout=number(0, 0.99), attention_dropout=number(0, 0.99), activation_dropout=number(0, 0.99), scale_embedding=flag,
+        d_model=whole(1, 8192),
+        num_mel_bins=whole(1, 512),
+        encoder_layers=whole(1, 128),
+        encoder_attention_heads=whole(1, 256),
+        encoder_ffn_dim=whole(1, 65_536),
+        max_source_positions=whole(200, 15_000),
+        activation_function=_ACTIVATION,
+        dropout=number(0, 0.99),
+        attention_dropout=number(0, 0.99),
+        activation_dropout=number(0, 0.99),
+        scale_embedding=flag,
     ),
     "wav2vec2": dict(
-        hidden_size=whole(1, 8192), num_hidden_layers=whole(1, 128), num_attention_heads=whole(1, 256), intermediate_size=whole(1, 65_536),
-        hidden_act=_ACTIVATION, hidden_dropout=number(0, 0.99), activation_dropout=number(0, 0.99), attention_dropout=number(0, 0.99),
-        feat_proj_dropout=number(0, 0.99), layer_norm_eps=number(1e-12, 1), feat_extract_norm=one_of("group", "layer"),
-        feat_extract_activation=_ACTIVATION, conv_dim=_ROUNDS, conv_stride=_ROUNDS, conv_kernel=_ROUNDS, conv_bias=flag,
-        num_conv_pos_embeddings=whole(1, 4096), num_conv_pos_embedding_groups=whole(1, 4096), do_stable_layer_norm=flag,
-        apply_spec_augment=flag, mask_time_prob=number(0, 1), mask_time_length=whole(1, 1000), mask_time_min_masks=whole(0, 1000),
-        mask_feature_prob=number(0, 1), mask_feature_length=whole(1, 1000), mask_feature_min_masks=whole(0, 1000),
+        hidden_size=whole(1, 8192),
+        num_hidden_layers=whole(1, 128),
+        num_attention_heads=whole(1, 256),
+        intermediate_size=whole(1, 65_536),
+        hidden_act=_ACTIVATION,
+        hidden_dropout=number(0, 0.99),
+        activation_dropout=number(0, 0.99),
+        attention_dropout=number(0, 0.99),
+        feat_proj_dropout=number(0, 0.99),
+        layer_norm_eps=number(1e-12, 1),
+        feat_extract_norm=one_of("group", "layer"),
+        feat_extract_activation=_ACTIVATION,
+        conv_dim=_ROUNDS,
+        conv_stride=_ROUNDS,
+        conv_kernel=_ROUNDS,
+        conv_bias=flag,
+        num_conv_pos_embeddings=whole(1, 4096),
+        num_conv_pos_embedding_groups=whole(1, 4096),
+        do_stable_layer_norm=flag,
+        apply_spec_augment=flag,
+        mask_time_prob=number(0, 1),
+        mask_time_length=whole(1, 1000),
+        mask_time_min_masks=whole(0, 1000),
+        mask_feature_prob=number(0, 1),
+        mask_feature_length=whole(1, 1000),
+        mask_feature_min_masks=whole(0, 1000),
     ),
 }
 
@@ -173,8 +231,15 @@ def weights_of(build: Callable[[], nn.Module]) -> dict[str, Tensor]:
     return state
 
 
-def read_weights(files: list[Path], wanted: Mapping[str, Tensor], what: str, *, rename: Callable[[str], str | None] = lambda key: key,
-                 spare: tuple[str, ...] = (), exact: bool = False) -> dict[str, Tensor]:
+def read_weights(
+    files: list[Path],
+    wanted: Mapping[str, Tensor],
+    what: str,
+    *,
+    rename: Callable[[str], str | None] = lambda key: key,
+    spare: tuple[str, ...] = (),
+    exact: bool = False,
+) -> dict[str, Tensor]:
     """The tensors that ``wanted`` names from safetensors files: floats in float32, whole numbers in their own type.
 
     Args:

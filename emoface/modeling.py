@@ -176,17 +176,30 @@ class EmoFaceModel(PreTrainedModel):
             self.emotion_table = nn.Parameter(torch.randn(shape[0], 1, c) + 0.3 * torch.randn(shape))
         self.prosody_in = nn.Sequential(nn.Linear(len(PROSODY), 32), nn.GELU(), nn.Linear(32, c)) if config.prosody else None
         branch = dict(
-            vertex_count=s, feature_size=c, hidden_size=config.hidden_size, attention_heads=config.attention_heads,
-            feedforward_size=config.feedforward_size, style_count=len(config.style_names), period=config.period,
-            window=config.window, feedback_frames=config.feedback_frames, dropout=config.dropout, motion_unit=config.motion_unit,
+            vertex_count=s,
+            feature_size=c,
+            hidden_size=config.hidden_size,
+            attention_heads=config.attention_heads,
+            feedforward_size=config.feedforward_size,
+            style_count=len(config.style_names),
+            period=config.period,
+            window=config.window,
+            feedback_frames=config.feedback_frames,
+            dropout=config.dropout,
+            motion_unit=config.motion_unit,
         )
         self.content_decoder = BranchDecoder(level_count=0, **branch)
         self.emotion_decoder = BranchDecoder(level_count=len(config.level_names), **branch)
         self.mesh_attention = None
         if config.fusion == "mesh_attention":
             self.mesh_attention = MeshAttention(
-                vertex_count=s, feature_size=c, fusion_size=config.fusion_size, length=config.spiral_length,
-                window=config.temporal_window, layers=config.fusion_layers, second_layer=config.second_layer,
+                vertex_count=s,
+                feature_size=c,
+                fusion_size=config.fusion_size,
+                length=config.spiral_length,
+                window=config.temporal_window,
+                layers=config.fusion_layers,
+                second_layer=config.second_layer,
             )
         self.register_buffer("faces", torch.zeros(config.face_count, 3, dtype=torch.int32))
         self.register_buffer("template", torch.zeros(s, 3))
@@ -206,9 +219,7 @@ class EmoFaceModel(PreTrainedModel):
         model = cls(config)
         model.faces.copy_(torch.tensor(faces, dtype=torch.int32))
         model.template.copy_(torch.tensor(template, dtype=torch.float32))
-        table = build_spirals(
-            model.faces.numpy(), model.template.double().numpy(), length=config.spiral_length, dilation=config.spiral_dilation
-        )
+        table = build_spirals(model.faces.numpy(), model.template.double().numpy(), length=config.spiral_length, dilation=config.spiral_dilation)
         model.spirals.copy_(torch.from_numpy(table))
         return model
 
@@ -379,9 +390,7 @@ class Generation:
         self._past: tuple[Tensor, Tensor] | None = None
 
     @torch.inference_mode()
-    def feed(
-        self, content: Tensor, emotion: Tensor, *, rows: Sequence[int] | None = None, cancel: Callable[[], bool] | None = None
-    ) -> Frames:
+    def feed(self, content: Tensor, emotion: Tensor, *, rows: Sequence[int] | None = None, cancel: Callable[[], bool] | None = None) -> Frames:
         """F_c and F_e of the next t frames, (R, t, C) each -> these frames, of all rows or only of ``rows``.
 
         All rows go on in either case, so any may be asked for in the next piece.

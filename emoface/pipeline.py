@@ -41,8 +41,13 @@ class EmoFacePipeline:
     """
 
     def __init__(
-        self, model: EmoFaceModel, content_encoder: SpeechEncoder, emotion_encoder: SpeechEncoder | None = None, *,
-        device: str | torch.device = "cpu", max_seconds: float | None = None,
+        self,
+        model: EmoFaceModel,
+        content_encoder: SpeechEncoder,
+        emotion_encoder: SpeechEncoder | None = None,
+        *,
+        device: str | torch.device = "cpu",
+        max_seconds: float | None = None,
     ):
         self.device = torch.device(device)
         self.model = model.eval().to(self.device)
@@ -131,8 +136,19 @@ class EmoFacePipeline:
             EmoFaceError: something about the input; AudioError for recordings, Cancelled when ``cancel`` said so.
         """
         return self.batch(
-            [(speech, emotion)], mix=mix, level=level, style=style, head=head, output=output, idle=idle, head_motion=head_motion,
-            initial_offset=initial_offset, intensity=intensity, reference=reference, progress=progress, cancel=cancel,
+            [(speech, emotion)],
+            mix=mix,
+            level=level,
+            style=style,
+            head=head,
+            output=output,
+            idle=idle,
+            head_motion=head_motion,
+            initial_offset=initial_offset,
+            intensity=intensity,
+            reference=reference,
+            progress=progress,
+            cancel=cancel,
         )[0]
 
     def cross_reconstruct(self, a: Sound, b: Sound, **options) -> list[list[Animation]]:
@@ -213,7 +229,10 @@ class EmoFacePipeline:
             if isinstance(emotion, EmotionCurve) or intensity != 1.0:
                 felt.append(feel(speech, "neutral", mix=1.0, rest=None))
             before = quiet[id(speech)]
-            decoded += [{**part, "silence": None if before is None else dict(content=before, emotion=part["emotion"][:, :1].expand(-1, before.shape[1], -1))} for part in felt]
+            decoded += [
+                {**part, "silence": None if before is None else dict(content=before, emotion=part["emotion"][:, :1].expand(-1, before.shape[1], -1))}
+                for part in felt
+            ]
         options: dict[str, Any] = dict(mix=mix, level=level, style=style, head=head, idle=idle, intensity=intensity)
         if head_motion and shown is not None:
             options["head_motion"] = head_motion
@@ -221,8 +240,12 @@ class EmoFacePipeline:
         if neutral is not None:
             settings = [{**given, "reference": neutral.name} for given in settings]
         moved = self._decode_whole(
-            decoded, outputs=outputs, style=style, initial_offset=initial_offset,
-            progress=lambda f: report("Moving the face", 0.35 + 0.45 * f), cancel=cancel,
+            decoded,
+            outputs=outputs,
+            style=style,
+            initial_offset=initial_offset,
+            progress=lambda f: report("Moving the face", 0.35 + 0.45 * f),
+            cancel=cancel,
         )
         animations: list[dict[str, Animation]] = [{} for _ in rows]
         for number, (output, motions) in enumerate(moved.items()):
@@ -231,7 +254,9 @@ class EmoFacePipeline:
                 report("Finishing", 0.8 + 0.2 * (number * len(rows) + i) / (len(moved) * len(rows)))
                 _stop_if(cancel)
                 row = {**row, "track": held_before(row["track"], leads[id(speech)].frames)}
-                animation = self.assemble(speech, motion, row, shown, idle=self._idle(speech, motion, shown) if idle else None, settings={**settings[i], "output": output})
+                animation = self.assemble(
+                    speech, motion, row, shown, idle=self._idle(speech, motion, shown) if idle else None, settings={**settings[i], "output": output}
+                )
                 animations[i][output] = _with_head_motion(animation, speech.samples, head_motion) if head_motion and shown is not None else animation
         report("Done", 1.0)
         return animations
@@ -355,8 +380,11 @@ class EmoFacePipeline:
         features = features.expand(-1, content.shape[1], -1)
         shown_level = self.level_condition(emotion, level, mix=mix)
         return dict(
-            content=content, emotion=self._shown_emotion(features, speech, lead, level=shown_level), level=shown_level,
-            probabilities=model.classifier(whole)[0, 0].softmax(-1), track=model.classifier(features)[0].softmax(-1),
+            content=content,
+            emotion=self._shown_emotion(features, speech, lead, level=shown_level),
+            level=shown_level,
+            probabilities=model.classifier(whole)[0, 0].softmax(-1),
+            track=model.classifier(features)[0].softmax(-1),
         )
 
     def level_condition(self, emotion: Sound, level: str, *, mix: float = 1.0) -> Tensor:
@@ -380,12 +408,33 @@ class EmoFacePipeline:
         config = self.model.config
         return self.model.named_emotion(config.emotion_names.index(emotion), config.level_names.index(self.model.level_of(emotion, level)))
 
-    def describe(self, speech: str, emotion, *, mix: float, level: str, style: str, head: int, output: str, idle: bool, intensity: float = 1.0,
-                 head_motion: float = 0.0) -> dict:
+    def describe(
+        self,
+        speech: str,
+        emotion,
+        *,
+        mix: float,
+        level: str,
+        style: str,
+        head: int,
+        output: str,
+        idle: bool,
+        intensity: float = 1.0,
+        head_motion: float = 0.0,
+    ) -> dict:
         """What ``Animation.settings`` echoes."""
         return dict(
-            model=self.name, speech=speech, emotion=emotion, mix=float(mix), level=level, style=style, head=int(head), output=output,
-            idle=bool(idle), intensity=float(intensity), head_motion=float(head_motion),
+            model=self.name,
+            speech=speech,
+            emotion=emotion,
+            mix=float(mix),
+            level=level,
+            style=style,
+            head=int(head),
+            output=output,
+            idle=bool(idle),
+            intensity=float(intensity),
+            head_motion=float(head_motion),
         )
 
     def _decode_whole(self, rows: list[dict], **options) -> dict[str, list[dict]]:
@@ -400,9 +449,7 @@ class EmoFacePipeline:
             del motions[len(rows) :]
         return decoded
 
-    def _decode(
-        self, rows: list[dict], *, outputs: Sequence[str], style: str, initial_offset, progress, cancel
-    ) -> dict[str, list[dict]]:
+    def _decode(self, rows: list[dict], *, outputs: Sequence[str], style: str, initial_offset, progress, cancel) -> dict[str, list[dict]]:
         """For every output the offsets and weights of every row, as numpy arrays cut to the row's own length."""
         config, count = self.model.config, len(rows)
         longest = max(row["content"].shape[1] for row in rows)
@@ -414,15 +461,21 @@ class EmoFacePipeline:
         results = [
             {
                 **{output: np.empty((t, skin, 3), np.float32) for output in outputs},
-                "weight": np.empty((t, skin), np.float32), "effect": np.empty((t, skin), np.float32),
+                "weight": np.empty((t, skin), np.float32),
+                "effect": np.empty((t, skin), np.float32),
             }
             for t in (row["content"].shape[1] for row in rows)
         ]
         start = None if initial_offset is None else self._initial(initial_offset)
         styles = self.model.conditions(style=style, level=config.level_names[0], rows=count)["style"]
         frames = self.model.generate(
-            together("content"), together("emotion"), style=styles, level=torch.cat([row["level"] for row in rows]),
-            initial_offset=start, chunk=max(64 // count, 16), cancel=cancel,
+            together("content"),
+            together("emotion"),
+            style=styles,
+            level=torch.cat([row["level"] for row in rows]),
+            initial_offset=start,
+            chunk=max(64 // count, 16),
+            cancel=cancel,
         )
         for part in frames:
             known = {**{output: getattr(part, output) for output in outputs}, "weight": part.weight, "effect": self.effect_mm(part)}
@@ -455,9 +508,7 @@ class EmoFacePipeline:
 
         return idle_weights(len(motion["offsets"]), self.model.config.fps, seed=len(speech.samples))
 
-    def assemble(
-        self, speech: Audio, motion: dict, row: dict, head: Head | None, *, idle: np.ndarray | None = None, settings: dict
-    ) -> Animation:
+    def assemble(self, speech: Audio, motion: dict, row: dict, head: Head | None, *, idle: np.ndarray | None = None, settings: dict) -> Animation:
         """Decoded frames as a head that moves.
 
         Args:
@@ -467,16 +518,28 @@ class EmoFacePipeline:
         """
         frames, config = len(motion["offsets"]), self.model.config
         common = dict(
-            fps=float(config.fps), emotion_importance=motion["weight"], emotion_effect_mm=motion["effect"],
-            emotion_probabilities=row["probabilities"].cpu().numpy(), emotion_track=row["track"].cpu().numpy(),
-            emotion_names=tuple(config.emotion_names), audio=speech.samples, sample_rate=speech.sample_rate, settings=settings,
+            fps=float(config.fps),
+            emotion_importance=motion["weight"],
+            emotion_effect_mm=motion["effect"],
+            emotion_probabilities=row["probabilities"].cpu().numpy(),
+            emotion_track=row["track"].cpu().numpy(),
+            emotion_names=tuple(config.emotion_names),
+            audio=speech.samples,
+            sample_rate=speech.sample_rate,
+            settings=settings,
         )
         if head is None:
             template, faces = self.model.template.cpu().numpy(), self.model.faces.cpu().numpy()
             vertices = np.add(template, motion["offsets"], out=motion["offsets"])
             return Animation(
-                vertices=vertices, template=template, faces=faces, skin_count=len(template),
-                regions=np.full(len(template), "skin"), blendshapes=np.zeros((frames, 0), np.float32), blendshape_names=(), **common,
+                vertices=vertices,
+                template=template,
+                faces=faces,
+                skin_count=len(template),
+                regions=np.full(len(template), "skin"),
+                blendshapes=np.zeros((frames, 0), np.float32),
+                blendshape_names=(),
+                **common,
             )
         offsets = motion["offsets"]
         weights = fit_blendshapes(offsets, head=load_head(0))
@@ -490,8 +553,15 @@ class EmoFacePipeline:
             part = slice(start, start + 256)
             vertices[part] = head.assemble(offsets[part], weights[part])
         return Animation(
-            vertices=vertices, template=head.template, faces=head.faces, skin_count=head.skin_count, regions=head.regions,
-            blendshapes=weights, blendshape_names=head.blendshape_names, colors=head.colors, **common,
+            vertices=vertices,
+            template=head.template,
+            faces=head.faces,
+            skin_count=head.skin_count,
+            regions=head.regions,
+            blendshapes=weights,
+            blendshape_names=head.blendshape_names,
+            colors=head.colors,
+            **common,
         )
 
 

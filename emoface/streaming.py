@@ -67,9 +67,7 @@ class EmoFaceStreamer:
         self._settings = pipe.describe("stream", name, mix=mix, level=level, style=style, head=head, output=output, idle=False)
         if neutral is not None:
             self._settings["reference"] = neutral.name
-        self._listener = Listener(
-            pipe, sample_rate=sample_rate, windows=windows or Windows(), own=self._mix < 1.0, rest=None if lent else rest
-        )
+        self._listener = Listener(pipe, sample_rate=sample_rate, windows=windows or Windows(), own=self._mix < 1.0, rest=None if lent else rest)
         self._level = pipe.level_condition(emotion, level, mix=self._mix)
         self._generation = Generation(pipe.model, style=pipe.model.conditions(style=style, level=level)["style"], level=self._level)
         self.look_ahead, self.delay = self._listener.look_ahead, self._listener.delay
@@ -113,9 +111,7 @@ class EmoFaceStreamer:
         part = self._generation.feed(heard.content, shown)
         offsets, effect = getattr(part, self._output), self._pipe.effect_mm(part)
         track = self._pipe.model.classifier(emotion)[0].softmax(-1)
-        motion = {
-            key: value[0].float().cpu().numpy() for key, value in (("offsets", offsets), ("weight", part.weight), ("effect", effect))
-        }
+        motion = {key: value[0].float().cpu().numpy() for key, value in (("offsets", offsets), ("weight", part.weight), ("effect", effect))}
         row = {"track": track, "probabilities": track.mean(0)}
         return self._pipe.assemble(heard.audio, motion, row, self._head, settings={**self._settings, "start": heard.start})
 
@@ -130,6 +126,4 @@ def join(pieces: list[Animation]) -> Animation:
 
     track = together("emotion_track")
     moving = ("vertices", "blendshapes", "emotion_importance", "emotion_effect_mm", "audio")
-    return replace(
-        pieces[0], **{name: together(name) for name in moving}, emotion_track=track, emotion_probabilities=track.mean(0)
-    )
+    return replace(pieces[0], **{name: together(name) for name in moving}, emotion_track=track, emotion_probabilities=track.mean(0))

@@ -63,7 +63,11 @@ def test_a_list_names_files_beside_it_and_names_must_differ(model, recordings, t
     assert run("batch", names, "-o", tmp_path / "out", "--model", model) == 2
     assert "would both become" in capsys.readouterr().err
     names.write_text("# nothing\n")
-    for source, words in ((tmp_path / "nowhere", "no folder or list"), (names, "no recordings"), (recordings / "one.wav", "neither a folder nor a list")):
+    for source, words in (
+        (tmp_path / "nowhere", "no folder or list"),
+        (names, "no recordings"),
+        (recordings / "one.wav", "neither a folder nor a list"),
+    ):
         assert run("batch", source, "-o", tmp_path / "out", "--model", model) == 2 and words in capsys.readouterr().err
 
 

@@ -110,13 +110,20 @@ def bombs(tmp_path_factory):
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is measured as Linux tells it")
 def test_no_small_file_takes_much_memory(bombs, tmp_path):
     soundfile.write(tmp_path / "plain.wav", 0.1 * np.sin(np.arange(16000) / 8), 16000)
-    done = subprocess.run([sys.executable, "-c", _MEASURE, str(tmp_path / "plain.wav"), *map(str, bombs)], cwd=ROOT, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE, str(tmp_path / "plain.wav"), *map(str, bombs)], cwd=ROOT, capture_output=True, text=True, timeout=500
+    )
     assert done.returncode == 0, done.stderr
     measured = {path.name: json.loads(line) for path, line in zip(bombs, done.stdout.splitlines(), strict=True)}
     for name, (megabytes, words) in measured.items():
         print(f"{name:14s} {next(path for path in bombs if path.name == name).stat().st_size / 1e3:9.0f} kB  {megabytes:6.0f} MB  {words}")
     assert max(megabytes for megabytes, _ in measured.values()) < LIMIT_MB
-    assert "32 channels" in measured["channels.ogg"][1] and "9 channels" in measured["planes.ogg"][1] and "longer" in measured["hours.flac"][1] and measured["sixteen.wav"][1] == "119.0 s"
+    assert (
+        "32 channels" in measured["channels.ogg"][1]
+        and "9 channels" in measured["planes.ogg"][1]
+        and "longer" in measured["hours.flac"][1]
+        and measured["sixteen.wav"][1] == "119.0 s"
+    )
 
 
 def upload(address: str, path: Path) -> str:
@@ -141,7 +148,9 @@ def check_on_arrival(address: str, function: int, visit: str, stored: str) -> st
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is measured as Linux tells it")
 def test_twenty_visitors_with_bombs_at_once_take_no_more_than_two_checks(bombs, tmp_path):
     soundfile.write(tmp_path / "plain.wav", 0.1 * np.sin(np.arange(16000) / 8), 16000)
-    server = subprocess.Popen([sys.executable, "-c", _SERVE, str(tmp_path / "plain.wav")], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, "-c", _SERVE, str(tmp_path / "plain.wav")], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         address, function = json.loads(server.stdout.readline())
         stored = {path.name: upload(address, path) for path in bombs}

@@ -70,8 +70,12 @@ def test_films_live_and_other_files_hold_the_speech_alone(model, speech, tmp_pat
 
     monkeypatch.setattr(EmoFacePipeline, "__call__", listen)
     film = (speech, "-o", tmp_path / "a.gif", "--size", "32", "--model", model, "--quiet")
-    for arguments in (film, (*film, "--no-idle", "--head-motion", "0.5"), (speech, "-o", tmp_path / "a.npz", "--model", model, "--quiet"),
-                      (speech, "-o", tmp_path / "a.csv", "--model", model, "--quiet", "--idle", "--head-motion", "1")):
+    for arguments in (
+        film,
+        (*film, "--no-idle", "--head-motion", "0.5"),
+        (speech, "-o", tmp_path / "a.npz", "--model", model, "--quiet"),
+        (speech, "-o", tmp_path / "a.csv", "--model", model, "--quiet", "--idle", "--head-motion", "1"),
+    ):
         assert run("animate", *arguments) == 0
     assert asked == [(True, 1.0), (False, 0.5), (False, 0.0), (True, 1.0)]
     assert run("animate", *film, "--head-motion", "9") == 2 and len(asked) == 4
@@ -172,7 +176,11 @@ def test_interrupt_is_clean(model, tmp_path):
     command = [sys.executable, "-m", "emoface", "animate", tmp_path / "long.wav", "-o", out, "--model", model]
     # A shell's background jobs inherit an ignored SIGINT; a person's Ctrl-C meets a process that does not ignore it.
     process = subprocess.Popen(
-        [str(c) for c in command], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        [str(c) for c in command],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     lines = []
@@ -273,5 +281,6 @@ def test_a_curve_directs_the_emotion_and_stays_in_the_file(model, speech, tmp_pa
     with np.load(tmp_path / "directed.npz", allow_pickle=False) as saved:
         assert json.loads(str(saved["settings"]))["emotion"] == [[0, {"neutral": 1, "happy": 0}], [0.8, {"neutral": 0, "happy": 0.7}]]
     capsys.readouterr()
-    assert "either --emotion or --emotion-curve" in complaint(capsys, "animate", speech, "-o", tmp_path / "a.npz", "--model", model, "--emotion", "happy",
-                                                              "--emotion-curve", curve)
+    assert "either --emotion or --emotion-curve" in complaint(
+        capsys, "animate", speech, "-o", tmp_path / "a.npz", "--model", model, "--emotion", "happy", "--emotion-curve", curve
+    )

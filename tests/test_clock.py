@@ -6,7 +6,10 @@ import pytest
 from emoface.clock import frame_count, interpolate
 
 
-@pytest.mark.parametrize("samples, rate, frames", [(0, 16000, 0), (1, 16000, 1), (16000, 16000, 30), (16001, 16000, 31), (44100 * 7, 44100, 210), (44100 * 7 + 1, 44100, 211)])
+@pytest.mark.parametrize(
+    "samples, rate, frames",
+    [(0, 16000, 0), (1, 16000, 1), (16000, 16000, 30), (16001, 16000, 31), (44100 * 7, 44100, 210), (44100 * 7 + 1, 44100, 211)],
+)
 def test_frames_cover_the_recording(samples, rate, frames):
     assert frame_count(samples, 30, sample_rate=rate) == frames
 

@@ -10,8 +10,21 @@ from train.head.poses import pose_weights
 
 POSES = single_poses(load_head(0).blendshape_names) | expression_poses()
 SOME = (  # those that collide most in the raw shapes, and plain ones
-    "mouthPressLeft", "mouthRollLower", "mouthShrugLower", "mouthFunnel", "mouthSmileLeft", "mouthLeft", "jawForward", "tongueOut",
-    "happy, jaw 0.0", "happy, jaw 0.3", "sad, jaw 0.0", "angry, jaw 0.0", "disgust, jaw 0.2", "surprised, jaw 0.5", "neutral, jaw 0.5",
+    "mouthPressLeft",
+    "mouthRollLower",
+    "mouthShrugLower",
+    "mouthFunnel",
+    "mouthSmileLeft",
+    "mouthLeft",
+    "jawForward",
+    "tongueOut",
+    "happy, jaw 0.0",
+    "happy, jaw 0.3",
+    "sad, jaw 0.0",
+    "angry, jaw 0.0",
+    "disgust, jaw 0.2",
+    "surprised, jaw 0.5",
+    "neutral, jaw 0.5",
 )
 
 
@@ -56,7 +69,11 @@ def test_contact_does_not_tear_the_skin():
     """The lining of the resting mouth lay in the teeth and sprang 5 mm as soon as anything moved; pushes ended at the next vertex."""
     head = load_head(0)
     mean = neighbour_mean(head.skin_faces, head.skin_count)
-    w = weights({"jawOpen": 0.3}, {"mouthSmile": 0.95, "cheekSquint": 0.75, "mouthUpperUp": 0.3, "mouthLowerDown": 0.2, "jawOpen": 0.1}, {"mouthPress": 0.6, "mouthFrown": 0.4})
+    w = weights(
+        {"jawOpen": 0.3},
+        {"mouthSmile": 0.95, "cheekSquint": 0.75, "mouthUpperUp": 0.3, "mouthLowerDown": 0.2, "jawOpen": 0.1},
+        {"mouthPress": 0.6, "mouthFrown": 0.4},
+    )
     offsets = (w @ head.blendshapes.reshape(52, -1)).reshape(len(w), -1, 3)
     push = 1e3 * (head.assemble(offsets, w)[:, : head.skin_count] - head.skin_template - offsets)
     for frame in push:

@@ -30,10 +30,18 @@ def test_weights_go_in_straight_lines_and_stay_at_the_ends():
     assert EmotionCurve.of(json.loads(json.dumps(curve.keys())), NAMES).keys() == curve.keys()
 
 
-@pytest.mark.parametrize("keys, words", [
-    ([], "list of 1 to"), ([(0, {})], "is no key"), ([(float("nan"), {"happy": 1})], "is no key"), ([(0, {"joy": 1})], "no emotion called 'joy'"),
-    ([(0, {"happy": -1})], "number from 0"), ([(0, {"happy": 1, "sad": 0.6})], "add up to 1.60"), ([[0, "happy"]], "is no key"),
-])
+@pytest.mark.parametrize(
+    "keys, words",
+    [
+        ([], "list of 1 to"),
+        ([(0, {})], "is no key"),
+        ([(float("nan"), {"happy": 1})], "is no key"),
+        ([(0, {"joy": 1})], "no emotion called 'joy'"),
+        ([(0, {"happy": -1})], "number from 0"),
+        ([(0, {"happy": 1, "sad": 0.6})], "add up to 1.60"),
+        ([[0, "happy"]], "is no key"),
+    ],
+)
 def test_wrong_keys_are_refused_in_a_sentence(keys, words):
     with pytest.raises(EmoFaceError, match=words):
         EmotionCurve.of(keys, NAMES)
@@ -55,7 +63,9 @@ def test_the_face_passes_from_one_feeling_to_the_other(pipe, speech):
     np.testing.assert_allclose(directed.vertices[:15], a.vertices[:15], atol=1e-5)
     np.testing.assert_allclose(directed.vertices[46:], b.vertices[46:], atol=1e-5)
     skin = slice(directed.skin_count)  # eyes and teeth follow weights that are fitted anew
-    np.testing.assert_allclose(directed.vertices[30, skin], 0.5 * (a.vertices[30, skin] + b.vertices[30, skin]), atol=2e-4)  # lips and teeth are parted after the blend
+    np.testing.assert_allclose(
+        directed.vertices[30, skin], 0.5 * (a.vertices[30, skin] + b.vertices[30, skin]), atol=2e-4
+    )  # lips and teeth are parted after the blend
     assert directed.settings["emotion"] == [[0.5, {first: 1.0, last: 0.0}], [1.5, {first: 0.0, last: 1.0}]]
     again = pipe(speech, emotion=json.loads(json.dumps(directed.settings["emotion"])))  # what a file keeps makes the same face
     np.testing.assert_allclose(again.vertices, directed.vertices, atol=1e-6)

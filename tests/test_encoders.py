@@ -267,9 +267,7 @@ def test_checkpoints_with_heads_give_their_encoders(tmp_path):
 
     small = {"encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_layers": 1}
     tokens = {"vocab_size": 100, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
-    whisper = WhisperForConditionalGeneration(
-        WhisperConfig(d_model=32, decoder_attention_heads=2, decoder_ffn_dim=64, **small, **tokens)
-    )
+    whisper = WhisperForConditionalGeneration(WhisperConfig(d_model=32, decoder_attention_heads=2, decoder_ffn_dim=64, **small, **tokens))
     classifier = Wav2Vec2ForSequenceClassification(Wav2Vec2Config(**TINY_WAV2VEC2))
     for name, model, inside in (
         ("whisper", whisper, whisper.model.encoder),

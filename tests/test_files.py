@@ -60,5 +60,7 @@ def test_a_full_device_is_told(tmp_path):
     import sys
 
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-m", "emoface", "study", "power", "--difference", "1.5"], stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "emoface", "study", "power", "--difference", "1.5"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
     assert done.returncode == 1 and done.stderr == "emoface: the disk is full: make room, then run it again.\n"

@@ -18,10 +18,7 @@ REGIONS = (
     "lips_upper lips_lower mouth_ring mouth_cavity jaw chin cheek_left cheek_right nose eyelid_left eyelid_right "
     "eye_socket_left eye_socket_right brow_left brow_right forehead ear_left ear_right scalp neck"
 ).split()
-PARTS = (
-    "eye_left eye_right teeth_upper teeth_lower tongue "
-    "brow_hair_left brow_hair_right lashes_left lashes_right neck_base"
-).split()
+PARTS = ("eye_left eye_right teeth_upper teeth_lower tongue brow_hair_left brow_hair_right lashes_left lashes_right neck_base").split()
 all_heads = pytest.mark.parametrize("index", range(HEAD_COUNT))
 
 
@@ -121,8 +118,7 @@ def test_regions_partition_the_vertices():
 def test_regions_colours_and_shapes_are_mirror_images():
     mirror = HEAD.mirror
     assert np.array_equal(mirror[mirror], np.arange(S))
-    swapped = [n[:-5] + "_right" if n.endswith("_left") else n[:-6] + "_left" if n.endswith("_right") else n
-               for n in HEAD.regions[:S]]
+    swapped = [n[:-5] + "_right" if n.endswith("_left") else n[:-6] + "_left" if n.endswith("_right") else n for n in HEAD.regions[:S]]
     assert np.array_equal(HEAD.regions[:S][mirror], swapped)
     assert np.abs(HEAD.colors[:S][mirror].astype(int) - HEAD.colors[:S]).max() <= 1
     flip = np.array([-1, 1, 1], np.float32)
@@ -263,10 +259,11 @@ def test_teeth_and_tongue_show_only_between_the_lips(index):
 
 
 def test_parts_follow_jaw_tongue_and_skin():
-    rest, jaw, tongue, brow = (HEAD.pose(weights(p))[0] for p in (
-        {}, {"jawOpen": 0.5}, {"tongueOut": 1}, {"browInnerUp": 1}))
+    rest, jaw, tongue, brow = (HEAD.pose(weights(p))[0] for p in ({}, {"jawOpen": 0.5}, {"tongueOut": 1}, {"browInnerUp": 1}))
+
     def move(v, region):
         return 1e3 * (v - rest)[HEAD.mask(region)]
+
     assert np.abs(move(jaw, "teeth_upper")).max() == 0
     assert move(jaw, "teeth_lower")[:, 1].mean() < -6 and move(jaw, "tongue")[:, 1].mean() < -5
     lower = HEAD.template[HEAD.mask("teeth_lower")]
@@ -329,7 +326,7 @@ def test_fit_shuts_lips_that_the_skin_shuts():
     for ring, name, side in zip(HEAD.lip_line.T, ("lips_upper", "lips_lower"), (-0.5, 0.5)):
         lip = np.flatnonzero(HEAD.mask(name)[:S])
         away = np.linalg.norm(HEAD.skin_template[lip, None] - HEAD.skin_template[ring], axis=2)
-        skin[:, lip, 1] += side * gap[:, away.argmin(1)] * np.exp(-(away.min(1) / 0.006) ** 2)
+        skin[:, lip, 1] += side * gap[:, away.argmin(1)] * np.exp(-((away.min(1) / 0.006) ** 2))
     assert np.abs(lip_aperture_mm(skin, HEAD)).max() < 0.3
     rebuilt = HEAD.pose(fit_blendshapes(skin - HEAD.skin_template, head=HEAD))[:, :S]
     assert np.abs(lip_aperture_mm(rebuilt, HEAD)).max() < 0.5

@@ -240,9 +240,7 @@ def test_corrupt_pickled_and_incomplete_folders(files, tmp_path):
 
 def test_wrong_topology(files, tmp_path):
     config = json.loads(files["config.json"])
-    assert "do not fit" in refused(
-        write(tmp_path / "a", {**files, "config.json": json.dumps({**config, "vertex_count": 5023}).encode()})
-    )
+    assert "do not fit" in refused(write(tmp_path / "a", {**files, "config.json": json.dumps({**config, "vertex_count": 5023}).encode()}))
 
 
 def test_model_for_another_head(tmp_path):

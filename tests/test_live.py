@@ -125,8 +125,10 @@ def test_it_is_the_pipeline_with_the_curve_that_was_played(pipe, monkeypatch, al
 
 def test_a_change_arrives_where_a_session_is_that_always_felt_so(pipe):
     samples = speechlike(1.6).numpy()
-    always, changed, never = (run(pipe, samples, **options) for options in (
-        dict(feeling={"angry": 1.5}), dict(feeling={"speech": 1}, change=(3, {"angry": 1.5})), dict(feeling={"speech": 1})))
+    always, changed, never = (
+        run(pipe, samples, **options)
+        for options in (dict(feeling={"angry": 1.5}), dict(feeling={"speech": 1}, change=(3, {"angry": 1.5})), dict(feeling={"speech": 1}))
+    )
     (begin, _), (end, _) = changed.settings["emotion"][1:]
     assert end - begin == pytest.approx(FADE)
     before, after = int(begin * 30), int(end * 30) + 1
@@ -153,8 +155,7 @@ def test_the_gate_opens_for_speech_and_not_for_the_room():
     speech = np.zeros_like(room)
     speech[6 * 16000 : 8 * 16000] = speechlike(2.0).numpy()
     gate = SpeechGate(30)
-    open_ = np.concatenate([(gate.feed(part), gate.take(n))[1] for part, n in
-                            [((room + speech)[i * 1600 : (i + 1) * 1600], 3) for i in range(100)]])
+    open_ = np.concatenate([(gate.feed(part), gate.take(n))[1] for part, n in [((room + speech)[i * 1600 : (i + 1) * 1600], 3) for i in range(100)]])
     assert open_[6 * 30 + 3 : 8 * 30 - 10].mean() > 0.9
     assert open_[: 6 * 30 - 1].mean() < 0.05 and not open_[9 * 30 :].any()
 

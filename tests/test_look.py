@@ -30,7 +30,8 @@ def posed(head, **weights) -> np.ndarray:
 
 def test_it_was_built_from_this_head():
     assert read_arrays(FOLDER / "base.efl")["about"]["head"] == zlib.crc32(ASSET.read_bytes()), (
-        "head.npz has changed: build the look again with `python -m train.head.look`")
+        "head.npz has changed: build the look again with `python -m train.head.look`"
+    )
 
 
 def test_every_head_has_a_whole_look():
@@ -113,7 +114,7 @@ def test_brows_ride_on_the_skin_and_hair_does_not_move_with_the_face(head, look)
 def test_heat_colours_stay_pure(head, look):
     painted = look.paint(np.tile(np.array([13, 8, 135], np.uint8), (head.skin_count, 1)))
     assert (painted[: look.skin_count] == [13, 8, 135]).all()
-    assert (painted[look.skin_count:] == look.colors[look.skin_count:]).all()
+    assert (painted[look.skin_count :] == look.colors[look.skin_count :]).all()
 
 
 def folds(look, vertices) -> dict[str, float]:

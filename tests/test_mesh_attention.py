@@ -109,9 +109,7 @@ def test_any_rows_of_vertices_can_be_asked_for():
 
 def test_chunks_equal_one_piece():
     torch.manual_seed(0)
-    attention = MeshAttention(
-        vertex_count=20, feature_size=16, fusion_size=4, length=3, window=5, layers=2, second_layer="pointwise"
-    ).eval()
+    attention = MeshAttention(vertex_count=20, feature_size=16, fusion_size=4, length=3, window=5, layers=2, second_layer="pointwise").eval()
     spirals = torch.randint(0, 20, (20, 3))
     time, vertex = attention.time_term(torch.randn(1, 17, 16), torch.randn(1, 17, 16)), attention.vertex_term(spirals)
     whole = attention.weights(time, vertex, spirals)

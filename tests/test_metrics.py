@@ -33,8 +33,7 @@ LIPS = np.array([2, 5, 5, 11])
 def naive_errors(prediction, truth, mask):
     """[clip][frame][vertex] squared distance."""
     return [
-        [[sum((p[t][i][k] - v[t][i][k]) ** 2 for k in range(3)) for i in mask] for t in range(min(len(p), len(v)))]
-        for p, v in zip(prediction, truth)
+        [[sum((p[t][i][k] - v[t][i][k]) ** 2 for k in range(3)) for i in mask] for t in range(min(len(p), len(v)))] for p, v in zip(prediction, truth)
     ]
 
 
@@ -338,7 +337,9 @@ def test_command_line_says_what_is_missing(result_folders, capsys):
 
 def test_metrics_need_numpy_only():
     """Users of other models import them without our other requirements."""
-    code = "import sys; sys.modules.update(dict.fromkeys(%r)); from emoface.metrics import lve; from emoface.metrics.files import main; main(['--help'])"
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(%r)); from emoface.metrics import lve; from emoface.metrics.files import main; main(['--help'])"
+    )
     others = ("torch", "transformers", "scipy", "soundfile", "av", "gradio", "numba", "trimesh", "PIL", "huggingface_hub", "safetensors")
     done = subprocess.run([sys.executable, "-c", code % (others,)], capture_output=True, text=True)
     assert done.returncode == 0 and "--truth-stride" in done.stdout, done.stderr

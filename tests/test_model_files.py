@@ -56,11 +56,36 @@ def refused(folder: Path) -> str:
     return message
 
 
-HUGE = ({"vertex_count": 2_000_000}, {"hidden_size": 20_000}, {"feature_layers": 10**9}, {"spiral_length": 10**9}, {"window": 1e12}, {"period": 0}, {"fps": 0},
-        {"fps": "30"}, {"hidden_size": [16]}, {"hidden_size": None}, {"dropout": float("nan")}, {"emotion_window": float("inf")}, {"style_names": "s1"},
-        {"style_names": []}, {"style_names": [None]}, {"style_names": {"a": 1}}, {"emotion_names": ["a"] * 8}, {"content_encoder": []}, {"content_encoder": {"name": 3}},
-        {"content_layer": 7}, {"attention_heads": 5}, {"fusion": ["add"]}, {"head": {}}, {"name": None}, {"feature_size": True}, {"model_type": ["emoface"]},
-        {"motion_unit": -1}, {"temporal_window": 10**8})
+HUGE = (
+    {"vertex_count": 2_000_000},
+    {"hidden_size": 20_000},
+    {"feature_layers": 10**9},
+    {"spiral_length": 10**9},
+    {"window": 1e12},
+    {"period": 0},
+    {"fps": 0},
+    {"fps": "30"},
+    {"hidden_size": [16]},
+    {"hidden_size": None},
+    {"dropout": float("nan")},
+    {"emotion_window": float("inf")},
+    {"style_names": "s1"},
+    {"style_names": []},
+    {"style_names": [None]},
+    {"style_names": {"a": 1}},
+    {"emotion_names": ["a"] * 8},
+    {"content_encoder": []},
+    {"content_encoder": {"name": 3}},
+    {"content_layer": 7},
+    {"attention_heads": 5},
+    {"fusion": ["add"]},
+    {"head": {}},
+    {"name": None},
+    {"feature_size": True},
+    {"model_type": ["emoface"]},
+    {"motion_unit": -1},
+    {"temporal_window": 10**8},
+)
 
 
 @pytest.mark.parametrize("settings", HUGE, ids=str)
@@ -68,14 +93,30 @@ def test_configurations_that_cannot_be(spoiled, settings):
     refused(spoiled(settings=settings))
 
 
-@pytest.mark.parametrize("raw", ["[]", "null", '"emoface"', "3", "{", "[" * 100_000, '{"model_type": "emoface", "model_type"', " " * 2_000_000], ids=lambda raw: raw[:12])
+@pytest.mark.parametrize(
+    "raw", ["[]", "null", '"emoface"', "3", "{", "[" * 100_000, '{"model_type": "emoface", "model_type"', " " * 2_000_000], ids=lambda raw: raw[:12]
+)
 def test_config_files_that_are_no_objects(spoiled, raw):
     refused(spoiled(raw=raw))
 
 
-@pytest.mark.parametrize("settings", [{"d_model": 10**6}, {"encoder_layers": 10**9}, {"encoder_layers": "2"}, {"max_source_positions": 10**12}, {"max_source_positions": 10},
-                                      {"num_mel_bins": 0}, {"encoder_attention_heads": 0}, {"activation_function": "os.system"}, {"model_type": None}, {"model_type": []},
-                                      {"encoder_attention_heads": 5}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"d_model": 10**6},
+        {"encoder_layers": 10**9},
+        {"encoder_layers": "2"},
+        {"max_source_positions": 10**12},
+        {"max_source_positions": 10},
+        {"num_mel_bins": 0},
+        {"encoder_attention_heads": 0},
+        {"activation_function": "os.system"},
+        {"model_type": None},
+        {"model_type": []},
+        {"encoder_attention_heads": 5},
+    ],
+    ids=str,
+)
 def test_encoder_configurations_that_cannot_be(spoiled, settings):
     refused(spoiled(part="content_encoder", settings=settings))
 
@@ -113,7 +154,11 @@ def test_every_setting_of_a_model_is_read_back(tmp_path):
 
     changed = {"bool": lambda x: not x, "int": lambda x: x + 2, "float": lambda x: x / 2 + 0.01}
     defaults = {a.name: a.default for a in inspect.signature(EmoFaceConfig.__init__).parameters.values() if type(a.default).__name__ in changed}
-    settings = {name: changed[type(value).__name__](value) for name, value in defaults.items() if name not in ("fusion_layers", "hidden_size", "attention_heads")}
+    settings = {
+        name: changed[type(value).__name__](value)
+        for name, value in defaults.items()
+        if name not in ("fusion_layers", "hidden_size", "attention_heads")
+    }
     settings["feedback_frames"] = 2  # one of two
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "emoface", **settings}))
     config = load_config(tmp_path)
@@ -161,8 +206,12 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 def test_no_code_is_fetched_or_run(tmp_path, good):
     """A model whose encoder is another repository with ``auto_map`` and a kernel: the real client must never ask for a ``.py``."""
     evil = b"open('ran', 'w').write('x')\nraise SystemExit"
-    remote = {"auto_map": {"AutoConfig": "code.Config", "AutoModel": "code.Model"}, "attn_implementation": "lab/kernel", "_attn_implementation": "lab/kernel",
-              "trust_remote_code": True}
+    remote = {
+        "auto_map": {"AutoConfig": "code.Config", "AutoModel": "code.Model"},
+        "attn_implementation": "lab/kernel",
+        "_attn_implementation": "lab/kernel",
+        "trust_remote_code": True,
+    }
     config = json.loads((good / "config.json").read_text())
     encoder = json.loads((good / "content_encoder" / "config.json").read_text())
     script = """
@@ -176,19 +225,46 @@ for name in ("lab/face", "lab/strange"):
         print("ModelError", error)
 """
     with HubServer() as hub:
-        hub.publish("lab/face", {"config.json": json.dumps({**config, **remote, "content_encoder": {"name": "lab/words"}}).encode(), "code.py": evil,
-                                 "model.safetensors": (good / "model.safetensors").read_bytes()})
-        hub.publish("lab/words", {"config.json": json.dumps({**encoder, **remote}).encode(), "code.py": evil, "configuration_code.py": evil,
-                                  "model.safetensors": (good / "content_encoder" / "model.safetensors").read_bytes()})
-        hub.publish("lab/strange", {"config.json": json.dumps({**config, "content_encoder": {"name": "lab/unknown"}}).encode(),
-                                    "model.safetensors": (good / "model.safetensors").read_bytes()})
-        hub.publish("lab/unknown", {"config.json": json.dumps({"model_type": "mystery", **remote}).encode(), "code.py": evil, "model.safetensors": b"x"})
+        hub.publish(
+            "lab/face",
+            {
+                "config.json": json.dumps({**config, **remote, "content_encoder": {"name": "lab/words"}}).encode(),
+                "code.py": evil,
+                "model.safetensors": (good / "model.safetensors").read_bytes(),
+            },
+        )
+        hub.publish(
+            "lab/words",
+            {
+                "config.json": json.dumps({**encoder, **remote}).encode(),
+                "code.py": evil,
+                "configuration_code.py": evil,
+                "model.safetensors": (good / "content_encoder" / "model.safetensors").read_bytes(),
+            },
+        )
+        hub.publish(
+            "lab/strange",
+            {
+                "config.json": json.dumps({**config, "content_encoder": {"name": "lab/unknown"}}).encode(),
+                "model.safetensors": (good / "model.safetensors").read_bytes(),
+            },
+        )
+        hub.publish(
+            "lab/unknown", {"config.json": json.dumps({"model_type": "mystery", **remote}).encode(), "code.py": evil, "model.safetensors": b"x"}
+        )
         hub.publish("lab/kernel", {"build/torch-universal/kernel/__init__.py": evil})
         environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         import os
 
-        done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, **environment, "PYTHONPATH": str(ROOT)}, capture_output=True,
-                              text=True, timeout=300, input="y\ny\ny\n")
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            input="y\ny\ny\n",
+        )
         assert done.returncode == 0, done.stderr
         asked = [line for line in hub.requests if ".py" in line]
     first, second = done.stdout.splitlines()

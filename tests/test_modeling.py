@@ -18,9 +18,7 @@ def test_padding_a_batch_changes_nothing():
     mask = torch.arange(35)[None] < 20
     assert torch.allclose(model.content_features(hidden), model.content_features(padded, mask)[:, :20], atol=1e-5)
     assert torch.allclose(model.emotion_features(hidden), model.emotion_features(padded, mask)[:, :20], atol=1e-4)
-    assert torch.allclose(
-        model.emotion_features(hidden, pooled=True), model.emotion_features(padded, mask, pooled=True), atol=1e-5
-    )
+    assert torch.allclose(model.emotion_features(hidden, pooled=True), model.emotion_features(padded, mask, pooled=True), atol=1e-5)
 
 
 @torch.no_grad()
@@ -94,8 +92,14 @@ def test_content_branch_does_not_hear_the_emotion_source():
 @pytest.mark.parametrize(
     "changes",
     [
-        dict(fusion="add"), dict(fusion_layers=1), dict(second_layer="spiral"), dict(temporal_window=1), dict(spiral_dilation=1),
-        dict(spiral_length=3), dict(emotion_pooling="frame"), dict(feature_mix="last"),
+        dict(fusion="add"),
+        dict(fusion_layers=1),
+        dict(second_layer="spiral"),
+        dict(temporal_window=1),
+        dict(spiral_dilation=1),
+        dict(spiral_length=3),
+        dict(emotion_pooling="frame"),
+        dict(feature_mix="last"),
     ],
     ids=str,
 )

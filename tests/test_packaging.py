@@ -29,11 +29,14 @@ def same(first: list[str], second: list[str]) -> bool:
     return sorted(map(str, map(Requirement, first))) == sorted(map(str, map(Requirement, second)))
 
 
-@pytest.mark.parametrize("file, packages", [
-    ("requirements.txt", PROJECT["dependencies"] + EXTRAS["app"]),
-    ("tests/requirements.txt", EXTRAS["test"]),
-    ("train/requirements.txt", EXTRAS["train"]),
-])
+@pytest.mark.parametrize(
+    "file, packages",
+    [
+        ("requirements.txt", PROJECT["dependencies"] + EXTRAS["app"]),
+        ("tests/requirements.txt", EXTRAS["test"]),
+        ("train/requirements.txt", EXTRAS["train"]),
+    ],
+)
 def test_requirements_and_project_name_the_same_packages(file, packages):
     assert same(listed(file), packages)
 

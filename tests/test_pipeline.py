@@ -176,8 +176,13 @@ def test_cancel_stops_at_once(pipe):
 @pytest.mark.parametrize(
     "options,words",
     [
-        (dict(emotion="grumpy"), "grumpy.*neutral"), (dict(level="huge"), "huge.*normal"), (dict(style="nobody"), "nobody"),
-        (dict(head=24), "0 to 23"), (dict(output="both"), "fused"), (dict(mix=1.5), "0 .*1"), (dict(emotion="missing.wav"), "missing.wav"),
+        (dict(emotion="grumpy"), "grumpy.*neutral"),
+        (dict(level="huge"), "huge.*normal"),
+        (dict(style="nobody"), "nobody"),
+        (dict(head=24), "0 to 23"),
+        (dict(output="both"), "fused"),
+        (dict(mix=1.5), "0 .*1"),
+        (dict(emotion="missing.wav"), "missing.wav"),
     ],
 )
 def test_wrong_options_are_one_sentence(pipe, options, words):
@@ -261,7 +266,9 @@ def test_a_reference_is_the_rest_of_the_voice_whose_emotion_is_heard(listener):
     # Of a recording that lends its emotion it is the lender's rest.
     lent = listener(speech, emotion=other, reference=neutral)
     np.testing.assert_allclose(lent.emotion_probabilities, listener(other, reference=neutral).emotion_probabilities, atol=1e-5)
-    np.testing.assert_array_equal(listener(speech, emotion=other, mix=0.0, reference=neutral).vertices, listener(speech, emotion=other, mix=0.0).vertices)
+    np.testing.assert_array_equal(
+        listener(speech, emotion=other, mix=0.0, reference=neutral).vertices, listener(speech, emotion=other, mix=0.0).vertices
+    )
 
 
 def test_a_stream_hears_the_same_rest(listener):

@@ -70,7 +70,9 @@ def test_equals_the_pipeline_on_the_same_windows(pipe, monkeypatch, seconds):
     windowed(pipe, monkeypatch)
     expected = pipe((samples, 16000), emotion="angry", level="strong", style="actor01", head=2)
     dry = np.setdiff1d(np.arange(expected.skin_count), load_head(2).contact.touching)
-    np.testing.assert_allclose(streamed["vertices"][:, dry], expected.vertices[:, dry], atol=2e-6)  # the bound on torn skin follows the fit, which sees other pieces
+    np.testing.assert_allclose(
+        streamed["vertices"][:, dry], expected.vertices[:, dry], atol=2e-6
+    )  # the bound on torn skin follows the fit, which sees other pieces
     np.testing.assert_allclose(streamed["emotion_importance"], expected.emotion_importance, atol=1e-5)
     np.testing.assert_allclose(streamed["emotion_effect_mm"], expected.emotion_effect_mm, atol=1e-4)
     # The jaw's parts, and the lips that touch its teeth, follow a fit over the piece instead of the clip.

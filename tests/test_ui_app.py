@@ -65,14 +65,24 @@ def client(page):
 
 def header(path) -> dict:
     raw = gzip.decompress(Path(path).read_bytes())
-    return json.loads(raw[8:8 + struct.unpack("<I", raw[4:8])[0]])
+    return json.loads(raw[8 : 8 + struct.unpack("<I", raw[4:8])[0]])
 
 
 def test_animate_endpoint_returns_a_file_and_a_summary(client, sounds):
     from gradio_client import handle_file
 
-    file, summary = client.predict(speech=handle_file(sounds / "3.wav"), emotion="angry", emotion_speech=None, mix=0.5, level="strong", style="s2", head=2,
-                                   idle=False, format="npz", api_name="/animate")
+    file, summary = client.predict(
+        speech=handle_file(sounds / "3.wav"),
+        emotion="angry",
+        emotion_speech=None,
+        mix=0.5,
+        level="strong",
+        style="s2",
+        head=2,
+        idle=False,
+        format="npz",
+        api_name="/animate",
+    )
     with np.load(file, allow_pickle=False) as saved:
         assert saved["vertices"].shape[0] == summary["frames"] == 24
     assert summary["settings"]["emotion"] == "angry" and summary["settings"]["head"] == 2 and summary["emotion"] == "angry"
@@ -94,7 +104,9 @@ def test_the_animate_endpoint_directs_a_feeling_over_time(client, sounds):
 
     curve = [[0, {"happy": 1}], [0.4, {"sad": 0.5}]]
     _, summary = client.predict(speech=handle_file(sounds / "3.wav"), emotion_curve=curve, intensity=0.5, api_name="/animate")
-    assert summary["settings"]["emotion"] == [[0, {"happy": 1, "sad": 0}], [0.4, {"happy": 0, "sad": 0.5}]] and summary["settings"]["intensity"] == 0.5
+    assert (
+        summary["settings"]["emotion"] == [[0, {"happy": 1, "sad": 0}], [0.4, {"happy": 0, "sad": 0.5}]] and summary["settings"]["intensity"] == 0.5
+    )
 
 
 def test_unusable_model_is_replaced_and_the_page_says_so(tmp_path):
@@ -176,8 +188,18 @@ def test_tools_for_agents_have_descriptions(page):
             assert len(function.fn.__doc__) > 200 and "Args:" in function.fn.__doc__
 
 
-@pytest.mark.parametrize("file, words", [("text.wav", "text.wav is not audio"), ("empty.wav", "is empty"), ("silent.wav", "is silent"), ("nan.wav", "not numbers"),
-                                         ("tiny.wav", "only 0.01 s"), ("hour.wav", "longer than the limit of 120 s"), ("cut.wav", "cut.wav is not audio")])
+@pytest.mark.parametrize(
+    "file, words",
+    [
+        ("text.wav", "text.wav is not audio"),
+        ("empty.wav", "is empty"),
+        ("silent.wav", "is silent"),
+        ("nan.wav", "not numbers"),
+        ("tiny.wav", "only 0.01 s"),
+        ("hour.wav", "longer than the limit of 120 s"),
+        ("cut.wav", "cut.wav is not audio"),
+    ],
+)
 def test_bad_recordings_are_refused_in_a_sentence(client, sounds, file, words):
     from gradio_client import handle_file
     from gradio_client.exceptions import AppError
@@ -380,8 +402,15 @@ def test_an_endpoint_call_is_a_visit_of_its_own(page, client, sounds):
 
 def test_a_foreign_name_is_not_answered(page):
     port = page.local_url.split(":")[-1].strip("/")
-    for host, status in ((f"127.0.0.1:{port}", 200), (f"localhost:{port}", 200), ("[::1]:7860", 200), ("attacker.example", 403), (f"attacker.example:{port}", 403), ("", 403),
-                         ("127.0.0.1.attacker.example", 403)):
+    for host, status in (
+        (f"127.0.0.1:{port}", 200),
+        (f"localhost:{port}", 200),
+        ("[::1]:7860", 200),
+        ("attacker.example", 403),
+        (f"attacker.example:{port}", 403),
+        ("", 403),
+        ("127.0.0.1.attacker.example", 403),
+    ):
         assert httpx.get(page.local_url + "config", headers={"Host": host}, timeout=60).status_code == status, host
 
 
@@ -597,12 +626,28 @@ def test_a_link_holds_the_feeling_drawn_over_time(context, sounds):
     keys = [[0.0, {"speech": 1.0, "happy": 0.0}], [0.5, {"speech": 0.0, "happy": 0.7}]]
     *settings, curve, says = _restore(context)(as_visitor(source="named", emotion="sad", curve=json.dumps(keys)))
     assert curve == keys and settings[0] == "named" and "press Direct this face" in says
-    shown, director, directing, *_ = _direct(context)(str(sounds / "3.wav"), "named", None, "sad", 1, 1, "normal", "s1", 0, False, False, None, curve, as_visitor())
+    shown, director, directing, *_ = _direct(context)(
+        str(sounds / "3.wav"), "named", None, "sad", 1, 1, "normal", "s1", 0, False, False, None, curve, as_visitor()
+    )
     assert shown["keys"] == keys == director["value"]["keys"] and directing["speech"] == str(sounds / "3.wav")
     context.sessions.end("someone")
 
 
-@pytest.mark.parametrize("text", [None, "", "[]", "7", "{", "null", '[[0, {"bored": 1}]]', '[[0, {"happy": 99}]]', json.dumps([[t, {"happy": 1}] for t in range(201)]), "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "[]",
+        "7",
+        "{",
+        "null",
+        '[[0, {"bored": 1}]]',
+        '[[0, {"happy": 99}]]',
+        json.dumps([[t, {"happy": 1}] for t in range(201)]),
+        "[" * 100_000,
+    ],
+)
 def test_a_curve_in_a_link_that_is_none_is_left_out(context, text):
     from emoface.ui.animate import _restore
 
@@ -641,7 +686,9 @@ def test_a_visitor_returns_to_an_earlier_animation_and_compares_two(context, sou
     from emoface.ui import animate, history, sessions
 
     def make(sound, emotion, head=0):
-        *outputs, listed, _ = animate._animate(context)(str(sounds / sound), "named", None, emotion, 1, 1, "normal", "s1", head, False, False, None, as_visitor())
+        *outputs, listed, _ = animate._animate(context)(
+            str(sounds / sound), "named", None, emotion, 1, 1, "normal", "s1", head, False, False, None, as_visitor()
+        )
         return outputs, listed
 
     first, _ = make("1.wav", "happy")
@@ -725,7 +772,9 @@ def test_several_recordings_are_stopped(context, sounds):
     from emoface.ui import animate, several
 
     made = several.animate_all(context, job="animate", suffixes={"NPZ data": ".npz"}, options=animate._options, keep=animate._keeper(context))
-    steps = made([str(sounds / "1.wav"), str(sounds / "2.wav")], "NPZ data", "speech", None, None, 1, 1, "normal", "s1", 0, False, False, None, as_visitor())
+    steps = made(
+        [str(sounds / "1.wav"), str(sounds / "2.wav")], "NPZ data", "speech", None, None, 1, 1, "normal", "s1", 0, False, False, None, as_visitor()
+    )
     next(steps)
     context.sessions.stop("someone", "animate")
     with pytest.raises(gr.Error, match="Stopped"):
@@ -736,7 +785,10 @@ def test_several_recordings_are_stopped(context, sounds):
 def test_a_recording_that_is_too_long_says_how_to_cut_it(sounds):
     from emoface.ui.inputs import check
 
-    assert check(str(sounds / "long.wav"), limit=30) == "long.wav is longer than the limit of 30 s: cut it into shorter pieces. The scissors under the waveform cut a part out."
+    assert (
+        check(str(sounds / "long.wav"), limit=30)
+        == "long.wav is longer than the limit of 30 s: cut it into shorter pieces. The scissors under the waveform cut a part out."
+    )
     assert "scissors" not in check(str(sounds / "long.wav"), limit=60)
 
 

@@ -199,10 +199,18 @@ def test_the_feeling_changes_while_speaking_and_the_length_has_an_end(page, spea
     assert take.settings["emotion"][-1][1] == {"speech": 0.5, "happy": 0.0, "angry": 0.5}
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"feeling": {"bored": 1}}, "bored"), ({"feeling": {"happy": 9}}, "1.5"), ({"rate": 1}, "unusual"), ({"head": 99}, "no head"),
-    ({"feeling": {"happy": float("nan")}}, "reload"), ({"feeling": 3}, "reload"), ({"rate": "much"}, "reload"),
-])
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"feeling": {"bored": 1}}, "bored"),
+        ({"feeling": {"happy": 9}}, "1.5"),
+        ({"rate": 1}, "unusual"),
+        ({"head": 99}, "no head"),
+        ({"feeling": {"happy": float("nan")}}, "reload"),
+        ({"feeling": 3}, "reload"),
+        ({"rate": "much"}, "reload"),
+    ],
+)
 def test_nonsense_is_answered_with_a_sentence(speak, changes, words):
     socket, told = speak(**changes)
     if told["type"] == "ready":  # found when the first block is heard

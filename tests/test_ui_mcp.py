@@ -50,9 +50,14 @@ def ask(address, calls):
 
 
 def test_an_agent_animates_and_is_told_what_is_wrong(address, speech):
-    tools, (made, unknown, forbidden) = ask(address, [
-        ("animate", {"speech": speech, "emotion": "happy", "format": "csv"}), ("animate", {"speech": speech, "emotion": "cheerful"}),
-        ("animate", {"speech": "/etc/passwd"})])
+    tools, (made, unknown, forbidden) = ask(
+        address,
+        [
+            ("animate", {"speech": speech, "emotion": "happy", "format": "csv"}),
+            ("animate", {"speech": speech, "emotion": "cheerful"}),
+            ("animate", {"speech": "/etc/passwd"}),
+        ],
+    )
     assert set(tools) == {"animate", "cross_reconstruct", "importance"}
     assert all(len(tool.description) > 100 for tool in tools.values())
     words = " ".join(part.text for part in made.content)

@@ -25,7 +25,14 @@ with scratch_folder() as folder:
 
 def start(tmp_path):
     environment = {key: value for key, value in os.environ.items() if key != "GRADIO_TEMP_DIR"}
-    page = subprocess.Popen([sys.executable, "-c", _PAGE], cwd=ROOT, env={**environment, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    page = subprocess.Popen(
+        [sys.executable, "-c", _PAGE],
+        cwd=ROOT,
+        env={**environment, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     return page, Path(page.stdout.readline().strip())
 
 

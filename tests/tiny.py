@@ -10,8 +10,20 @@ from emoface.modeling import EmoFaceModel
 def tiny_model(seed: int = 0, **changes) -> EmoFaceModel:
     mesh = trimesh.creation.icosphere(subdivisions=2)
     settings = dict(
-        vertex_count=len(mesh.vertices), face_count=len(mesh.faces), feature_size=48, feature_layers=2, content_layer=1, emotion_layer=0,
-        hidden_size=32, feedforward_size=64, window=40, style_names=["a", "b"], spiral_length=7, temporal_window=4, head=None, name="tiny",
+        vertex_count=len(mesh.vertices),
+        face_count=len(mesh.faces),
+        feature_size=48,
+        feature_layers=2,
+        content_layer=1,
+        emotion_layer=0,
+        hidden_size=32,
+        feedforward_size=64,
+        window=40,
+        style_names=["a", "b"],
+        spiral_length=7,
+        temporal_window=4,
+        head=None,
+        name="tiny",
         motion_unit=1.0,
     )
     torch.manual_seed(seed)

@@ -26,13 +26,7 @@ def sound(seconds: float, *, emotion: int, seed: int) -> np.ndarray:
     knots = np.arange(0, seconds + 1, 1 / SYLLABLES)
     loudness = np.interp(time, knots, rng.uniform(0.4, 1.0, len(knots)))
     inside = (time > 0.5) & (time < seconds - 0.5)
-    return (
-        0.3
-        * inside
-        * loudness
-        * np.sin(np.pi * SYLLABLES * time) ** 2
-        * np.sin(2 * np.pi * (200 + 100 * emotion) * time)
-    )
+    return 0.3 * inside * loudness * np.sin(np.pi * SYLLABLES * time) ** 2 * np.sin(2 * np.pi * (200 + 100 * emotion) * time)
 
 
 def tracks(samples: np.ndarray) -> dict[str, np.ndarray]:
@@ -88,9 +82,7 @@ def write_corpus(folder) -> Corpus:
         )
         aperture = average_head_lips().aperture(weights)
         real = source == "grid"
-        found["measured_aperture"] = found["measured_aperture_raw"] = (
-            aperture if real else np.full(len(aperture), np.nan)
-        )
+        found["measured_aperture"] = found["measured_aperture_raw"] = aperture if real else np.full(len(aperture), np.nan)
         width = average_head_lips().width_change(weights)
         found["measured_width"] = found["measured_width_raw"] = width if real else np.full(len(width), np.nan)
         for key in FRAME_TRACKS:

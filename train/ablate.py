@@ -91,7 +91,10 @@ class AblationTask(CorpusTask):
         filmed = self.corpus.clips[clip]["motion"] == "real"
         aperture = self.corpus.track(clip, "measured_aperture_raw") if filmed else self.face.aperture_mm(truth)
         return dict(
-            id=self.corpus.clips[clip]["id"], frames=len(truth), lve=errors["lve"], eve=errors["eve"],
+            id=self.corpus.clips[clip]["id"],
+            frames=len(truth),
+            lve=errors["lve"],
+            eve=errors["eve"],
             aperture_r=pearson(self.face.aperture_mm(offsets), aperture),
         )
 
@@ -130,7 +133,10 @@ class Variant:
     def config(self, base: TrainingConfig, *, corpus: Path, steps: int, seed: int) -> TrainingConfig:
         changed = replace(base, **self.training)
         return replace(
-            changed, data={**base.data, "corpus": str(corpus)}, model={**base.model, **self.model}, seed=seed,
+            changed,
+            data={**base.data, "corpus": str(corpus)},
+            model={**base.model, **self.model},
+            seed=seed,
             steps_per_epoch=max(steps // base.epochs, 1),
         )
 
@@ -147,8 +153,10 @@ VARIANTS = {
     "delta_1": Variant("δ 1 (2D: an ordinary spiral convolution)", model=dict(temporal_window=1)),
     "delta_4": Variant("δ 4", model=dict(temporal_window=4)),
     "single_branch": Variant(
-        "single branch (FaceFormer's shape)", training=dict(losses=dict(cross_reconstruction=0, velocity=0, classification=0)),
-        model=dict(fusion="add"), task=SingleBranchTask,
+        "single branch (FaceFormer's shape)",
+        training=dict(losses=dict(cross_reconstruction=0, velocity=0, classification=0)),
+        model=dict(fusion="add"),
+        task=SingleBranchTask,
     ),
     "blind": Variant("70 % blind items (a departure of emoface-mini, not the paper's)", training=dict(blind_rows=0.7)),
 }
@@ -256,21 +264,25 @@ def results(runs: dict[str, list[dict]], still: dict, command: str) -> dict:
     for name, of in runs.items():
         variants[name] = dict(text=VARIANTS[name].text, seeds=len(of), measures=summary(of))
         if name != REFERENCE and REFERENCE in runs:
-            variants[name]["against_reference"] = {
-                f"{data} {key}": asdict(change(of, runs[REFERENCE], data, key)[0]) for data, key in MEASURES
-            }
+            variants[name]["against_reference"] = {f"{data} {key}": asdict(change(of, runs[REFERENCE], data, key)[0]) for data, key in MEASURES}
         effects = [run["effect_mm"] for run in of if run["effect_mm"]]
         if effects:
             variants[name]["effect_mm"] = effects
     claims = [
         dict(claim=text, **{f"{data} {key}": verdict(runs[a], runs[b], data, key) for data, key in MEASURES})
-        for text, a, b in CLAIMS if a in runs and b in runs
+        for text, a, b in CLAIMS
+        if a in runs and b in runs
     ]
     settings = next(iter(runs.values()))[0]["settings"]
     steps = settings["epochs"] * settings["steps_per_epoch"]
     return dict(
-        command=command, date=date.today().isoformat(), steps=steps, clips={data: len(of) for data, of in still.items()},
-        static_template=summary([dict(clips=still)]), variants=variants, claims=claims,
+        command=command,
+        date=date.today().isoformat(),
+        steps=steps,
+        clips={data: len(of) for data, of in still.items()},
+        static_template=summary([dict(clips=still)]),
+        variants=variants,
+        claims=claims,
     )
 
 
@@ -280,12 +292,12 @@ def markdown(found: dict) -> str:
     rows = [["static template", "-", *(_cell(name, found["static_template"][name]) for name in names)]]
     rows += [[v["text"], str(v["seeds"]), *(_cell(name, v["measures"][name]) for name in names)] for v in found["variants"].values()]
     changes = [
-        [v["text"], *(_change(name, v["against_reference"][name]) for name in names)]
-        for v in found["variants"].values() if "against_reference" in v
+        [v["text"], *(_change(name, v["against_reference"][name]) for name in names)] for v in found["variants"].values() if "against_reference" in v
     ]
     spread = [
         [v["text"], *(" / ".join(_short(name, x) for x in v["measures"][name]["per_seed"]) for name in names)]
-        for v in found["variants"].values() if v["seeds"] > 1
+        for v in found["variants"].values()
+        if v["seeds"] > 1
     ]
     claims = [[c["claim"], *(c[name] for name in names)] for c in found["claims"]]
     orders = [(v["text"], effect_order(e), e) for v in found["variants"].values() for e in v.get("effect_mm", ())]
@@ -312,7 +324,13 @@ def markdown(found: dict) -> str:
         *_table(["claim", *heads], claims),
     ]
     if spread:
-        lines += ["## Seeds", "", "Each seed's own value; between seeds weights, batches and vertices drawn differ.", "", *_table(["variant", *heads], spread)]
+        lines += [
+            "## Seeds",
+            "",
+            "Each seed's own value; between seeds weights, batches and vertices drawn differ.",
+            "",
+            *_table(["variant", *heads], spread),
+        ]
     if effects:
         lines += [
             "## Regions that the emotion branch moves",

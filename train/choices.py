@@ -82,7 +82,16 @@ def agreement(key: dict, answers: dict[str, str], values: dict[str, dict[str, di
             picks.append(1.0 if answers[name] == "A" else -1.0)
         if len(gaps) > 2:
             share = bootstrap([float(gap * pick > 0) for gap, pick in zip(gaps, picks)])
-            rows.append(dict(measure=measure, agrees=share.value, low=share.low, high=share.high, r=float(spearmanr(gaps, picks)[0]) if np.std(picks) else 0.0, pairs=len(gaps)))
+            rows.append(
+                dict(
+                    measure=measure,
+                    agrees=share.value,
+                    low=share.low,
+                    high=share.high,
+                    r=float(spearmanr(gaps, picks)[0]) if np.std(picks) else 0.0,
+                    pairs=len(gaps),
+                )
+            )
     return sorted(rows, key=lambda row: -row["agrees"])
 
 
@@ -102,7 +111,9 @@ def score(runs: Path, out: Path, answers: Path) -> None:
     for name, of in sorted(wins.items(), key=lambda item: -np.mean(item[1])):
         print(f"{name}: chosen in {sum(of)} of {len(of)}")
     for row in rows:
-        print(f"{MEASURES[row['measure']].title}: agrees in {row['agrees']:.0%} [{row['low']:.0%}, {row['high']:.0%}], r {row['r']:+.2f}, {row['pairs']} pairs")
+        print(
+            f"{MEASURES[row['measure']].title}: agrees in {row['agrees']:.0%} [{row['low']:.0%}, {row['high']:.0%}], r {row['r']:+.2f}, {row['pairs']} pairs"
+        )
 
 
 def main() -> None:

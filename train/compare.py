@@ -57,18 +57,57 @@ class Measure:
 
 
 MEASURES = {
-    "lve": Measure("LVE, mm", "Root of the mean over frames of the squared distance of the worst lip vertex (CodeTalker's formula). Less is better; a still face scores well.", (GRID, RAVDESS)),
+    "lve": Measure(
+        "LVE, mm",
+        "Root of the mean over frames of the squared distance of the worst lip vertex (CodeTalker's formula). Less is better; a still face scores well.",
+        (GRID, RAVDESS),
+    ),
     "eve": Measure("EVE, mm", "The same of eyelids, brows and forehead (EmoTalk issue 19). Less is better.", (RAVDESS,)),
-    "fdd": Measure("FDD, 1e-5 m²", "|std over time of squared distances, truth minus prediction|, mean over the upper face's vertices (CodeTalker, absolute per clip). Less is better.", (RAVDESS,), 3),
-    "upper": Measure("upper-face dynamics", "Standard deviation over time of the upper face's vertices, predicted over true (`emoface.metrics.timing.dynamics_ratio`). 1 is right.", (RAVDESS,)),
-    "aperture_r": Measure("aperture r", "Pearson r of the lip aperture with the one measured in the video (GRID) or of the target (RAVDESS). More is better.", (GRID, RAVDESS)),
+    "fdd": Measure(
+        "FDD, 1e-5 m²",
+        "|std over time of squared distances, truth minus prediction|, mean over the upper face's vertices (CodeTalker, absolute per clip). Less is better.",
+        (RAVDESS,),
+        3,
+    ),
+    "upper": Measure(
+        "upper-face dynamics",
+        "Standard deviation over time of the upper face's vertices, predicted over true (`emoface.metrics.timing.dynamics_ratio`). 1 is right.",
+        (RAVDESS,),
+    ),
+    "aperture_r": Measure(
+        "aperture r",
+        "Pearson r of the lip aperture with the one measured in the video (GRID) or of the target (RAVDESS). More is better.",
+        (GRID, RAVDESS),
+    ),
     "width_r": Measure("width r", "Pearson r of the mouth's width with the one measured in the video. More is better.", (GRID,)),
-    "mtm": Measure("MTM, ms", "Mean temporal misalignment of the lips' turning points (`emoface.metrics.timing.temporal_misalignment`, after arXiv 2503.20308). Less is better, beside:", (GRID, RAVDESS), 0),
+    "mtm": Measure(
+        "MTM, ms",
+        "Mean temporal misalignment of the lips' turning points (`emoface.metrics.timing.temporal_misalignment`, after arXiv 2503.20308). Less is better, beside:",
+        (GRID, RAVDESS),
+        0,
+    ),
     "turns": Measure("turns found, %", "Share of those turning points that the prediction has at all.", (GRID, RAVDESS), 0),
-    "coherence": Measure("lip-speech coherence", "Highest r of lip aperture and the sound's level (dB) within ± 3 frames (`emoface.metrics.timing.loudness_coherence`): no trained network. Read it beside the speaker's.", (GRID, RAVDESS)),
-    "slcc": Measure("SLCC", "Speech-lip intensity correlation (arXiv 2503.20308): r over a speaker's clips of mean level in speech (dB) and mean displacement of the lips. Read it beside the target's.", (RAVDESS,)),
-    "torn": Measure("torn, %", "Share of frames in which a skin vertex's deviation from the nearest blendshape pose differs from its neighbours' by more than 1 mm (`train.evaluation.showing`). Less is better.", (RAVDESS,), 1),
-    "readable": Measure("readable", "Probability that a classifier trained on photographs gives the right one of 7 feelings to rendered frames of strong clips (`train.evaluation.readability`). Read it beside the target's.", (RAVDESS,)),
+    "coherence": Measure(
+        "lip-speech coherence",
+        "Highest r of lip aperture and the sound's level (dB) within ± 3 frames (`emoface.metrics.timing.loudness_coherence`): no trained network. Read it beside the speaker's.",
+        (GRID, RAVDESS),
+    ),
+    "slcc": Measure(
+        "SLCC",
+        "Speech-lip intensity correlation (arXiv 2503.20308): r over a speaker's clips of mean level in speech (dB) and mean displacement of the lips. Read it beside the target's.",
+        (RAVDESS,),
+    ),
+    "torn": Measure(
+        "torn, %",
+        "Share of frames in which a skin vertex's deviation from the nearest blendshape pose differs from its neighbours' by more than 1 mm (`train.evaluation.showing`). Less is better.",
+        (RAVDESS,),
+        1,
+    ),
+    "readable": Measure(
+        "readable",
+        "Probability that a classifier trained on photographs gives the right one of 7 feelings to rendered frames of strong clips (`train.evaluation.readability`). Read it beside the target's.",
+        (RAVDESS,),
+    ),
 }
 
 
@@ -177,7 +216,9 @@ class Harness:
         found = {}
         for clip in self.shown_clips:
             offsets = answer(clip)
-            found[self.corpus.clips[clip]["id"]] = offsets[np.linspace(0.2 * len(offsets), 0.8 * len(offsets), SHOWN_FRAMES).astype(int)].astype(np.float16)
+            found[self.corpus.clips[clip]["id"]] = offsets[np.linspace(0.2 * len(offsets), 0.8 * len(offsets), SHOWN_FRAMES).astype(int)].astype(
+                np.float16
+            )
         return found
 
     # ---- measuring ---------------------------------------------------------------------------------------------------
@@ -194,8 +235,14 @@ class Harness:
         misaligned, turns = temporal_misalignment(aperture, true_aperture)
         active = level > level.max() - 25
         row = dict(
-            id=info["id"], speaker=info["speaker"], frames=len(truth), lve=errors["lve"], aperture_r=pearson(aperture, true_aperture), mtm=misaligned,
-            turns=100 * turns, coherence=loudness_coherence(aperture, level),
+            id=info["id"],
+            speaker=info["speaker"],
+            frames=len(truth),
+            lve=errors["lve"],
+            aperture_r=pearson(aperture, true_aperture),
+            mtm=misaligned,
+            turns=100 * turns,
+            coherence=loudness_coherence(aperture, level),
         )
         if data == GRID:
             right, left = face.head.lip_corners
@@ -203,8 +250,12 @@ class Harness:
         else:
             lips = 1e3 * np.linalg.norm(offsets[:, face.lips], axis=-1).mean(1)
             row |= dict(
-                eve=errors["eve"], fdd=1e5 * abs(errors["fdd"]), upper=dynamics_ratio(offsets[:, face.eyes], truth[:, face.eyes]),
-                loudness_db=float(level[active].mean()), lips_mm=float(lips[active].mean()), level=info["level"],
+                eve=errors["eve"],
+                fdd=1e5 * abs(errors["fdd"]),
+                upper=dynamics_ratio(offsets[:, face.eyes], truth[:, face.eyes]),
+                loudness_db=float(level[active].mean()),
+                lips_mm=float(lips[active].mean()),
+                level=info["level"],
                 torn=100 * float((self.shown.of_offsets(offsets[::5]).torn_mm > TORN_MM).mean()) if moves else 0.0,
             )
             if self.plan.readability and info["level"] == 1:
@@ -256,7 +307,13 @@ def measured_run(harness: Harness, name: str, *, seed: int, folder: Path) -> dic
     learned = sum(p.numel() for p in network.parameters() if p.requires_grad)
     report = lambda stage, step, loss: print(f"  stage {stage} step {step} loss {loss:.3f}", flush=True)
     fit(
-        network, sampler.batch, steps=harness.plan.steps, rate=method.rate, seed=seed, checkpoint=folder / "checkpoint.pt", report=report,
+        network,
+        sampler.batch,
+        steps=harness.plan.steps,
+        rate=method.rate,
+        seed=seed,
+        checkpoint=folder / "checkpoint.pt",
+        report=report,
     )
     network.merge_heads()
     answer = lambda clip: harness.animated(network, sampler, clip)
@@ -315,7 +372,9 @@ def results(runs: dict[str, list[dict]], plan: Plan, command: str) -> dict:
                 found = over_speakers(by_speaker(of, data, key))
                 if found.n:
                     seeds = [over_speakers(by_speaker([run], data, key)).value for run in of]
-                    rows[name]["measures"][f"{data} {key}"] = dict(value=found.value, low=found.low, high=found.high, speakers=found.n, per_seed=seeds)
+                    rows[name]["measures"][f"{data} {key}"] = dict(
+                        value=found.value, low=found.low, high=found.high, speakers=found.n, per_seed=seeds
+                    )
     clips = {data: len(next(iter(runs.values()))[0]["clips"][data]) for data in SETS}
     return dict(command=command, date=date.today().isoformat(), plan=asdict(plan), clips=clips, rows=rows)
 
@@ -360,10 +419,15 @@ def markdown(found: dict, judged: dict[str, dict[str, str]], chosen: list[dict])
         "",
     ]
     for data, title in SETS.items():
-        keys = [key for key, measure in MEASURES.items() if data in measure.sets and any(f"{data} {key}" in row["measures"] for row in found["rows"].values())]
+        keys = [
+            key
+            for key, measure in MEASURES.items()
+            if data in measure.sets and any(f"{data} {key}" in row["measures"] for row in found["rows"].values())
+        ]
         body = [
             [_title(name), str(row["seeds"]) if name in METHODS else "-", *(_cell(key, row["measures"].get(f"{data} {key}")) for key in keys)]
-            for name, row in found["rows"].items() if not (data == GRID and name == "label mean")
+            for name, row in found["rows"].items()
+            if not (data == GRID and name == "label mean")
         ]
         lines += [f"## {title}", "", *_table(["method", "seeds", *(MEASURES[key].title for key in keys)], body)]
     lines += [
@@ -383,7 +447,14 @@ def markdown(found: dict, judged: dict[str, dict[str, str]], chosen: list[dict])
     lines += choices_said(chosen)
     lines += ["## Measures", "", *(f"* **{m.title}**: {m.definition}" for key, m in MEASURES.items()), ""]
     body = [
-        [m.title, m.paper, m.told, f"{found['rows'][name]['parameters'] / 1e6:.2f} M" if name in found["rows"] else "-", json.dumps(m.small).strip("{}").replace('"', "") or "the paper's", m.licence]
+        [
+            m.title,
+            m.paper,
+            m.told,
+            f"{found['rows'][name]['parameters'] / 1e6:.2f} M" if name in found["rows"] else "-",
+            json.dumps(m.small).strip("{}").replace('"', "") or "the paper's",
+            m.licence,
+        ]
         for name, m in METHODS.items()
     ]
     lines += [
@@ -396,26 +467,36 @@ def markdown(found: dict, judged: dict[str, dict[str, str]], chosen: list[dict])
     several = {name: row for name, row in found["rows"].items() if row["seeds"] > 1}
     if several:
         keys = [f"{data} {key}" for key in ("lve", "aperture_r") for data in SETS]
-        body = [[_title(name), *(" / ".join(_number(key.split()[1], x) for x in row["measures"][key]["per_seed"]) for key in keys)] for name, row in several.items()]
+        body = [
+            [_title(name), *(" / ".join(_number(key.split()[1], x) for x in row["measures"][key]["per_seed"]) for key in keys)]
+            for name, row in several.items()
+        ]
         lines += ["## Seeds", "", *_table(["method", *(f"{SETS[k.split()[0]].split()[0]} {MEASURES[k.split()[1]].title}" for k in keys)], body)]
     return "\n".join(lines)
 
 
 def _outside_said(rows: dict) -> list[str]:
     outside = [name for name in rows if name not in METHODS and name not in FIXED]
-    return [f"{', '.join(outside)}: measured from files that another program, or our own at full size, made of these recordings.", ""] if outside else []
+    return (
+        [f"{', '.join(outside)}: measured from files that another program, or our own at full size, made of these recordings.", ""] if outside else []
+    )
 
 
 def choices_said(chosen: list[dict]) -> list[str]:
     """How often each measure prefers what people prefer; nothing where nobody was asked (``train.choices``)."""
     if not chosen:
         return []
-    body = [[MEASURES[row["measure"]].title, f"{row['agrees']:.0%} [{row['low']:.0%}, {row['high']:.0%}]", f"{row['r']:+.2f}", str(row["pairs"])] for row in chosen]
+    body = [
+        [MEASURES[row["measure"]].title, f"{row['agrees']:.0%} [{row['low']:.0%}, {row['high']:.0%}]", f"{row['r']:+.2f}", str(row["pairs"])]
+        for row in chosen
+    ]
     return [
-        "## Measures beside blind choices", "",
+        "## Measures beside blind choices",
+        "",
         "Somebody who saw only two unlabelled rows of faces, of two methods and the same strong clip of RAVDESS, chose the one that speaks it better (`python -m train.choices`)."
         " *Agrees*: share of these pairs in which the measure prefers the chosen row; one half is chance. *r*: of the choice with the measure's difference (its ranks). Pictures that stand still"
-        " show expression, not timing.", "",
+        " show expression, not timing.",
+        "",
         *_table(["measure", "agrees", "r", "pairs"], body),
     ]
 
@@ -443,14 +524,23 @@ def _table(header: list[str], body: list[list[str]]) -> list[str]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m train.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data/corpus"), help="a corpus with cached features (train.features)")
-    parser.add_argument("--methods", nargs="+", default=["all"], choices=["all", "none", *METHODS], metavar="NAME", help="all, none, or some of: " + ", ".join(METHODS))
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=["all"],
+        choices=["all", "none", *METHODS],
+        metavar="NAME",
+        help="all, none, or some of: " + ", ".join(METHODS),
+    )
     parser.add_argument("--steps", type=int, default=150, help="of each stage of each method")
     parser.add_argument("--frames", type=int, default=400, help="of a batch, about")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each method")
     parser.add_argument("--grid-every", type=int, default=15, help="every n-th held-out clip of GRID's trained speaker")
     parser.add_argument("--ravdess-every", type=int, default=1, help="a clip of every n-th actor, emotion and level")
     parser.add_argument("--readability", action="store_true", help="also ask the photograph classifier (needs fer and ai-edge-litert)")
-    parser.add_argument("--outside", nargs="+", default=[], metavar="NAME=DIR", help="another program's animations of the measured recordings, one file a clip")
+    parser.add_argument(
+        "--outside", nargs="+", default=[], metavar="NAME=DIR", help="another program's animations of the measured recordings, one file a clip"
+    )
     parser.add_argument("--sounds", type=Path, metavar="DIR", help="write the measured recordings there and end")
     parser.add_argument("--runs", type=Path, default=Path("runs/compare"), help="where each run keeps its measurement")
     parser.add_argument("--out", type=Path, default=Path("docs/comparison.json"))
@@ -479,7 +569,10 @@ def main(arguments: list[str] | None = None) -> None:
     def write() -> str:
         found, judged = results(runs, plan, command), verdicts(runs)
         page = markdown(found, judged, chosen)
-        for path, text in ((options.out, json.dumps(dict(found, against_ours=judged, choices=chosen), indent=1) + "\n"), (options.out.with_suffix(".md"), page)):
+        for path, text in (
+            (options.out, json.dumps(dict(found, against_ours=judged, choices=chosen), indent=1) + "\n"),
+            (options.out.with_suffix(".md"), page),
+        ):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, text)
         return page

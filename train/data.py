@@ -98,8 +98,17 @@ class Sampler:
     """Draws batches for ever; the same seed and step give the same batch, so training can resume exactly."""
 
     def __init__(
-        self, corpus: Corpus, *, styles: list[str], basis: Tensor, split: str = "train", frames: int = 1200, seed: int = 0,
-        longest: int | None = None, kinds: dict[str, float] = KINDS, named: float = 0.0,
+        self,
+        corpus: Corpus,
+        *,
+        styles: list[str],
+        basis: Tensor,
+        split: str = "train",
+        frames: int = 1200,
+        seed: int = 0,
+        longest: int | None = None,
+        kinds: dict[str, float] = KINDS,
+        named: float = 0.0,
     ):
         """``styles``: names in one-hot order; ``basis`` (52, S, 3) metres; ``frames``: mesh frames per batch, about; ``longest``:
         frames of the longest item (None: 16 s); ``kinds``: as :data:`KINDS`; ``named``: share of the lent emotions that are a name's, not a
@@ -129,7 +138,9 @@ class Sampler:
             self.by_emotion.setdefault((c["emotion"], c["level"]), []).append(i)
             self.same_sentence.setdefault((c["speaker"], c.get("text", "")), []).append(i)
         if not self.ravdess:
-            raise ValueError(f"{corpus.folder} has no RAVDESS clips to train on, and every item takes an emotion from one: build the corpus with them.")
+            raise ValueError(
+                f"{corpus.folder} has no RAVDESS clips to train on, and every item takes an emotion from one: build the corpus with them."
+            )
         speakers: dict[str, list[int]] = {}
         for i in self.read:
             speakers.setdefault(clips[i]["speaker"], []).append(i)
@@ -222,20 +233,35 @@ class Sampler:
                 sources.append(pad(heard))
                 masks.append(mask_of(heard))
             else:
-                features.append(pad([
-                    self._emotion_features(item, lent, whole, len(speech), name=(clips[lent]["emotion"], level) if item["named"][which] else None)
-                    for item, lent, whole, speech, level in zip(items, label, pooled[-1].tolist(), content, chosen_levels)
-                ]))
+                features.append(
+                    pad(
+                        [
+                            self._emotion_features(
+                                item, lent, whole, len(speech), name=(clips[lent]["emotion"], level) if item["named"][which] else None
+                            )
+                            for item, lent, whole, speech, level in zip(items, label, pooled[-1].tolist(), content, chosen_levels)
+                        ]
+                    )
+                )
             known = [item["counts"][which] for item in items]
             emotions.append(torch.tensor([EMOTIONS.index(clips[i]["emotion"]) if k else -1 for i, k in zip(label, known)]))
             levels.append(torch.tensor(chosen_levels))
             motions.append(BasisMotion(pad(weights), self.basis))
         return Batch(
-            content=pad(content), mask=mask_of(content), sources=tuple(sources), source_masks=tuple(masks), pooled=tuple(pooled),
-            emotions=tuple(emotions), levels=tuple(levels), style=torch.tensor([item["style"] for item in items]),
+            content=pad(content),
+            mask=mask_of(content),
+            sources=tuple(sources),
+            source_masks=tuple(masks),
+            pooled=tuple(pooled),
+            emotions=tuple(emotions),
+            levels=tuple(levels),
+            style=torch.tensor([item["style"] for item in items]),
             real=torch.tensor([clips[item["speech"][0]]["motion"] == "real" for item in items]),
-            motions=tuple(motions), heard=tuple(features) or None,
-            plain=torch.tensor([clips[item["speech"][0] if item["lenders"][0] is None else item["lenders"][0]]["emotion"] == "neutral" for item in items]),
+            motions=tuple(motions),
+            heard=tuple(features) or None,
+            plain=torch.tensor(
+                [clips[item["speech"][0] if item["lenders"][0] is None else item["lenders"][0]]["emotion"] == "neutral" for item in items]
+            ),
             prosody=None if self.prosody is None else pad([self._rows(self.prosody, item["speech"])[:frames] for item in items]),
             spoken=pad([np.array(item["speech"]) + 1 for item in items], np.int64) - 1,
         )

@@ -54,8 +54,18 @@ class VertexSampler:
     """
 
     def __init__(
-        self, faces: np.ndarray, count: int, *, sample: int | None, seed: int, importance: Tensor | None = None, pairs: LipPairs | None = None,
-        corners: tuple[int, int] | None = None, fixed: np.ndarray | None = None, smoothing: int = 0, basis: Tensor | None = None,
+        self,
+        faces: np.ndarray,
+        count: int,
+        *,
+        sample: int | None,
+        seed: int,
+        importance: Tensor | None = None,
+        pairs: LipPairs | None = None,
+        corners: tuple[int, int] | None = None,
+        fixed: np.ndarray | None = None,
+        smoothing: int = 0,
+        basis: Tensor | None = None,
         visible: np.ndarray | None = None,
     ):
         self.count, self.sample, self.seed, self.smoothing = count, sample, seed, smoothing
@@ -81,7 +91,9 @@ class VertexSampler:
                 break
             chosen = np.union1d(chosen, self._near.indices[self._near.indptr[centre] : self._near.indptr[centre + 1]])
         vertices = torch.from_numpy(chosen.astype(np.int64))
-        return Drawn(vertices, self._found(self.pairs, vertices), self._found(self.corners, vertices), *self._operators(chosen), self._reading(vertices))
+        return Drawn(
+            vertices, self._found(self.pairs, vertices), self._found(self.corners, vertices), *self._operators(chosen), self._reading(vertices)
+        )
 
     @staticmethod
     def _found(wanted, vertices: Tensor):

@@ -73,10 +73,7 @@ class Evaluation:
             for data, of in self.sets.items()
         }
         """The model's answer to every clip under its own emotion."""
-        self.true = {
-            data: [(clip, self.observer.of_weights(clip.weights, clip)) for clip in of]
-            for data, of in self.sets.items()
-        }
+        self.true = {data: [(clip, self.observer.of_weights(clip.weights, clip)) for clip in of] for data, of in self.sets.items()}
 
     def run(self) -> Evaluation:
         self.motion()
@@ -130,10 +127,7 @@ class Evaluation:
         }
         if data == sets.RAVDESS:
             answers["label mean"] = lambda clip: by_label[clip.emotion, clip.level]
-        return {
-            who: [(clip, self.observer.of_pose(pose(clip), clip)) for clip in self.sets[data]]
-            for who, pose in answers.items()
-        }
+        return {who: [(clip, self.observer.of_pose(pose(clip), clip)) for clip in self.sets[data]] for who, pose in answers.items()}
 
     def closures(self) -> None:
         for data, own in self.own.items():
@@ -204,7 +198,8 @@ class Evaluation:
         speech = [track > 0.5 for track in speech]
         face = self.observer.shown_face
         for who, shown in (
-            ("model", [reading.shown for _, reading in self.own[sets.RAVDESS]]), ("target", [face.of_weights(clip.weights) for clip in clips])
+            ("model", [reading.shown for _, reading in self.own[sets.RAVDESS]]),
+            ("target", [face.of_weights(clip.weights) for clip in clips]),
         ):
             self.rows += showing.life_rows(sets.RAVDESS, "modelled", who, shown, speech, accents)
 
@@ -264,14 +259,10 @@ class Evaluation:
         def composed_named(clip: EvalClip, name: str, level: int):
             """The target of a named emotion: that of a random unseen recording with this label."""
             fitting = [c for c in self.sets[sets.RAVDESS] if c.emotion == name and c.level == level]
-            fitting = fitting or [
-                c for c in self.sets[sets.RAVDESS] if c.emotion == name
-            ]  # neutral has no strong level
+            fitting = fitting or [c for c in self.sets[sets.RAVDESS] if c.emotion == name]  # neutral has no strong level
             return self._composed(clip, fitting[rng.integers(len(fitting))])
 
-        self.rows += emotion.combination_rows(
-            "model", lambda clip, name, level: observer.run(clip, emotion=name, level=level), clips, shapes
-        )
+        self.rows += emotion.combination_rows("model", lambda clip, name, level: observer.run(clip, emotion=name, level=level), clips, shapes)
         self.rows += emotion.combination_rows("target", composed_named, clips, shapes)
 
     def drift(self) -> None:
@@ -290,9 +281,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--hearing", action="store_true", help="only how emotions are heard: recordings alone, no corpus, no face")
     parser.add_argument("--dense", type=Path, help="a folder of train.prepare: measure on it instead")
-    parser.add_argument(
-        "--mask", type=Path, help="for --dense, but not videos: your FLAME_masks.pkl, or an .npz with 'lips' and 'upper'"
-    )
+    parser.add_argument("--mask", type=Path, help="for --dense, but not videos: your FLAME_masks.pkl, or an .npz with 'lips' and 'upper'")
     parser.add_argument("--split", default="test", help="for --dense: which clips")
     parser.add_argument("--all-styles", action="store_true", help="for --dense: average over all speaking styles")
     options = parser.parse_args(arguments)

@@ -58,7 +58,9 @@ class MeshFolder:
     def __init__(self, folder: Path):
         self.folder = Path(folder)
         if not (self.folder / "clips.json").exists():
-            raise EmoFaceError(f"There is no prepared data in {folder}; make it with: python -m train.prepare vocaset | ravdess3d | video --source DIR --out {folder}")
+            raise EmoFaceError(
+                f"There is no prepared data in {folder}; make it with: python -m train.prepare vocaset | ravdess3d | video --source DIR --out {folder}"
+            )
         self.clips = json.loads((self.folder / "clips.json").read_text())
         with np.load(self.folder / "templates.npz", allow_pickle=False) as file:
             self.templates = {name: file[name] for name in file.files}
@@ -164,8 +166,12 @@ class MeshTask:
         model = EmoFaceConfig.base(
             **{
                 "head": "embedded" if isinstance(self.data, HeadFolder) else None,
-                "feature_size": self.content_encoder.width, "vertex_count": len(template), "face_count": len(faces),
-                "style_names": sorted({clips[i]["style"] for i in self.train}), "content_encoder": {}, "emotion_encoder": {},
+                "feature_size": self.content_encoder.width,
+                "vertex_count": len(template),
+                "face_count": len(faces),
+                "style_names": sorted({clips[i]["style"] for i in self.train}),
+                "content_encoder": {},
+                "emotion_encoder": {},
                 **config.model,
             }
         )
@@ -177,7 +183,11 @@ class MeshTask:
     @staticmethod
     def _encoder(settings: dict | str, resample: str) -> SpeechEncoder:
         """A Hub id or folder; or a dict of ``SpeechEncoder`` for a fresh one (tests). ``resample``: as there."""
-        encoder = SpeechEncoder({"resample": resample, **settings}) if isinstance(settings, dict) else SpeechEncoder.from_pretrained(settings, resample=resample)
+        encoder = (
+            SpeechEncoder({"resample": resample, **settings})
+            if isinstance(settings, dict)
+            else SpeechEncoder.from_pretrained(settings, resample=resample)
+        )
         return encoder.freeze_feature_encoder().train()
 
     def _topology(self, data: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -237,11 +247,16 @@ class MeshTask:
         level = lambda which: torch.tensor([clips[i]["level"] for i in which])
         never = torch.zeros(self.size, dtype=torch.bool)
         rest = Batch(
-            content=torch.empty(0), mask=mask_of(truth[0]), sources=(torch.empty(0), torch.empty(0)),
-            source_masks=tuple(mask_of([np.empty(n) for n in f]) for f in frames), pooled=(never, never),
-            emotions=(label(contents), label(lenders)), levels=(level(contents), level(lenders)),
+            content=torch.empty(0),
+            mask=mask_of(truth[0]),
+            sources=(torch.empty(0), torch.empty(0)),
+            source_masks=tuple(mask_of([np.empty(n) for n in f]) for f in frames),
+            pooled=(never, never),
+            emotions=(label(contents), label(lenders)),
+            levels=(level(contents), level(lenders)),
             style=torch.tensor([styles.index(clips[i]["style"]) for i in contents]),
-            real=torch.tensor([clips[i]["motion"] == "real" for i in contents]), motions=tuple(DenseMotion(pad(rows)) for rows in truth),
+            real=torch.tensor([clips[i]["motion"] == "real" for i in contents]),
+            motions=tuple(DenseMotion(pad(rows)) for rows in truth),
         )
         return SoundBatch(sounds[0], tuple(sounds), frames[0], tuple(frames), rest)
 
@@ -267,9 +282,7 @@ class MeshTask:
         """Run the encoders of this step."""
         ready = batch.rest
         ready.content = self._features(self.content_encoder, batch.content, batch.frames)
-        ready.sources = tuple(
-            self._features(self.emotion_encoder, sounds, frames) for sounds, frames in zip(batch.sources, batch.source_frames)
-        )
+        ready.sources = tuple(self._features(self.emotion_encoder, sounds, frames) for sounds, frames in zip(batch.sources, batch.source_frames))
         return ready
 
     def modules(self) -> list[nn.Module]:

@@ -34,8 +34,16 @@ def ground_truth_probability(epoch: int, *, epochs: int, warmup: int, scheme: st
 
 
 def decode(
-    decoder: BranchDecoder, motion: Motion, condition: Tensor, cross: Tensor, *, probability: float, passes: int = 2,
-    blind: Tensor | None = None, free_running: bool = False, first_frame: bool = False,
+    decoder: BranchDecoder,
+    motion: Motion,
+    condition: Tensor,
+    cross: Tensor,
+    *,
+    probability: float,
+    passes: int = 2,
+    blind: Tensor | None = None,
+    free_running: bool = False,
+    first_frame: bool = False,
 ) -> Tensor:
     """Hidden states (B, T, d) of stage 2.
 

@@ -116,16 +116,24 @@ class CorpusTask:
         self.head = load_head(0)
         self.basis = torch.tensor(self.head.blendshapes, dtype=torch.float32)
         model_config = EmoFaceConfig(
-            style_names=speakers, default_style=speakers[0], vertex_count=self.head.skin_count, face_count=len(self.head.skin_faces),
-            content_encoder={"embedded": "whisper-tiny.en"}, **config.model,
+            style_names=speakers,
+            default_style=speakers[0],
+            vertex_count=self.head.skin_count,
+            face_count=len(self.head.skin_faces),
+            content_encoder={"embedded": "whisper-tiny.en"},
+            **config.model,
         )
-        self.model = self.model_class.from_topology(
-            model_config, faces=self.head.skin_faces, template=self.head.template[: self.head.skin_count]
-        )
+        self.model = self.model_class.from_topology(model_config, faces=self.head.skin_faces, template=self.head.template[: self.head.skin_count])
         learn_in_basis(self.model, self.basis)
         self.sampler = Sampler(
-            self.corpus, styles=speakers, basis=self.basis, frames=data.get("frames_per_batch", 1200), seed=config.seed,
-            longest=data.get("longest"), kinds=data.get("kinds", KINDS), named=data.get("named", 0.0),
+            self.corpus,
+            styles=speakers,
+            basis=self.basis,
+            frames=data.get("frames_per_batch", 1200),
+            seed=config.seed,
+            longest=data.get("longest"),
+            kinds=data.get("kinds", KINDS),
+            named=data.get("named", 0.0),
         )
         self.steps_per_epoch = max(sum(c["frames"] for c in train) // data.get("frames_per_batch", 1200), 1)
         self.lip_pairs = LipPairs(*(torch.from_numpy(pairs.astype(np.int64)) for pairs in (self.head.lip_pairs, self.head.lip_line)))
@@ -169,14 +177,25 @@ class CorpusTask:
     def _markers(self) -> np.ndarray:
         """Vertices from which every shape's weight can be read: every second of the brows, every tenth of the rest of the face."""
         head = self.head
-        face = np.isin(head.regions[: head.skin_count], ("forehead", "nose", "cheek_left", "cheek_right", "eyelid_left", "eyelid_right", "jaw", "chin", "mouth_ring"))
+        face = np.isin(
+            head.regions[: head.skin_count],
+            ("forehead", "nose", "cheek_left", "cheek_right", "eyelid_left", "eyelid_right", "jaw", "chin", "mouth_ring"),
+        )
         return np.concatenate([np.flatnonzero(head.mask("brows")[: head.skin_count])[::2], np.flatnonzero(face)[::10]])
 
     def vertex_sampler(self, *, sample: int | None, seed: int) -> VertexSampler:
         head, skin = self.head, self.head.skin_count
         return VertexSampler(
-            head.skin_faces, skin, sample=sample, seed=seed, importance=self.importance, pairs=self.lip_pairs, corners=head.lip_corners,
-            fixed=np.concatenate([head.lip_rings[:6].ravel(), self._markers()]), smoothing=self.model.config.attention_smoothing, basis=self.basis,
+            head.skin_faces,
+            skin,
+            sample=sample,
+            seed=seed,
+            importance=self.importance,
+            pairs=self.lip_pairs,
+            corners=head.lip_corners,
+            fixed=np.concatenate([head.lip_rings[:6].ravel(), self._markers()]),
+            smoothing=self.model.config.attention_smoothing,
+            basis=self.basis,
             visible=head.mask("visible_skin")[:skin],
         )
 
@@ -226,7 +245,9 @@ class CorpusTask:
         hidden = torch.from_numpy(np.asarray(self.sampler.heard(clip), np.float32))[None]
         names = model.config.style_names
         style = style or (info["style"] if info["style"] in names else names[0])
-        prosody = None if self.sampler.prosody is None else torch.from_numpy(np.asarray(self.sampler._rows(self.sampler.prosody, [clip]), np.float32))[None]
+        prosody = (
+            None if self.sampler.prosody is None else torch.from_numpy(np.asarray(self.sampler._rows(self.sampler.prosody, [clip]), np.float32))[None]
+        )
         conditions = model.conditions(style=style, level=model.config.level_names[info["level"]])
         felt = model.with_prosody(model.committed(model.emotion_features(hidden), conditions["level"]), prosody)
         return list(model.generate(model.content_features(hidden), felt, **conditions))
@@ -249,7 +270,8 @@ class CorpusTask:
 
         masks = {"lips": self.head.mask("lips"), "eyes": self.head.mask("eyes_upper")}
         for name, wanted in (
-            ("grid", dict(source="grid", split="val")), ("other", dict(source="grid", split="test_others")),
+            ("grid", dict(source="grid", split="val")),
+            ("other", dict(source="grid", split="test_others")),
             ("ravdess", dict(source="ravdess", split="val")),
         ):
             for clip in self._some(**wanted):

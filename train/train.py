@@ -39,7 +39,17 @@ from .self_growing import SCHEMES, decode, ground_truth_probability
 from .tasks import DATA_SETTINGS, HEARING, Task, load_hearing, make_task
 
 TERMS = (
-    "self", "cross", "velocity", "classification", "lip_gap", "lip_aperture", "lip_seal", "width", "expression", "contrast", "smoothness",
+    "self",
+    "cross",
+    "velocity",
+    "classification",
+    "lip_gap",
+    "lip_aperture",
+    "lip_seal",
+    "width",
+    "expression",
+    "contrast",
+    "smoothness",
 )
 """Of the objective; all but the first two bear the names of their weights in ``LossWeights``."""
 
@@ -147,8 +157,17 @@ def fit_length(features: Tensor, mask: Tensor, target: Tensor) -> Tensor:
 
 
 def compute_losses(
-    model: EmoFaceModel, batch: Batch, *, drawn: Drawn, weights: LossWeights, probability: float, passes: int = 2,
-    label_smoothing: float = 0.0, blind_rows: float = 0.0, free_running: bool = False, first_frame: bool = False,
+    model: EmoFaceModel,
+    batch: Batch,
+    *,
+    drawn: Drawn,
+    weights: LossWeights,
+    probability: float,
+    passes: int = 2,
+    label_smoothing: float = 0.0,
+    blind_rows: float = 0.0,
+    free_running: bool = False,
+    first_frame: bool = False,
     importance: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The training objective of one batch; returns the total and its unweighted terms.
@@ -270,13 +289,17 @@ class Trainer:
             dict(params=[p for p in parameters if id(p) in attention], scale=config.attention_rate),
         ]
         self.optimizer = torch.optim.AdamW(
-            [g for g in groups if g["params"]], lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99 if config.schedule == "cosine" else 0.999)
+            [g for g in groups if g["params"]],
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            betas=(0.9, 0.99 if config.schedule == "cosine" else 0.999),
         )
         start = Path(config.start_from) if config.start_from and not self.checkpoint.exists() else None  # else :meth:`resume` goes on from there
         if start is not None and start.is_dir():
             self.task.start_from(EmoFaceModel.from_pretrained(start))
         elif start is not None:
             state = torch.load(start, map_location="cpu", weights_only=True)
+
             def anew(key: str) -> bool:
                 return any(key == name or key.startswith(f"{name}.") for name in config.fresh)
 
@@ -312,8 +335,16 @@ class Trainer:
     def save(self) -> None:
         averaged = None if self.averaged is None else self.averaged.state_dict()
         write_checkpoint(
-            self.checkpoint, self.config, model=self.model.state_dict(), averaged=averaged, optimizer=self.optimizer.state_dict(), step=self.step,
-            best=self.best, processes=self.accelerator.num_processes, random=torch.get_rng_state(), task=self.task.state(),
+            self.checkpoint,
+            self.config,
+            model=self.model.state_dict(),
+            averaged=averaged,
+            optimizer=self.optimizer.state_dict(),
+            step=self.step,
+            best=self.best,
+            processes=self.accelerator.num_processes,
+            random=torch.get_rng_state(),
+            task=self.task.state(),
             scaler=self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else None,
         )
 
@@ -348,9 +379,7 @@ class Trainer:
         """
         batch = batch.to(self.accelerator.device)
         epoch = self.step // self.steps_per_epoch
-        probability = ground_truth_probability(
-            epoch, epochs=self.config.epochs, warmup=self.config.warmup_epochs, scheme=self.config.scheme
-        )
+        probability = ground_truth_probability(epoch, epochs=self.config.epochs, warmup=self.config.warmup_epochs, scheme=self.config.scheme)
         for group in self.optimizer.param_groups:
             group["lr"] = group["scale"] * learning_rate(self.config, self.step, self.total)
         drawn = self.sampler.draw(self.step).to(self.accelerator.device)
@@ -358,9 +387,16 @@ class Trainer:
         set_seed((self.config.seed * 7_368_787 + self.draw(self.step)) % 2**32)  # numpy too: wav2vec 2.0 masks its features with it
         with self.accelerator.autocast(), parametrize.cached():
             total, terms = self.objective(
-                batch, drawn=drawn, weights=self.weights, probability=probability,
-                passes=self.config.passes, label_smoothing=self.config.label_smoothing, blind_rows=self.config.blind_rows,
-                free_running=bool(torch.rand(()) < self.config.free_running), first_frame=self.config.first_frame, importance=self.task.channel_importance,
+                batch,
+                drawn=drawn,
+                weights=self.weights,
+                probability=probability,
+                passes=self.config.passes,
+                label_smoothing=self.config.label_smoothing,
+                blind_rows=self.config.blind_rows,
+                free_running=bool(torch.rand(()) < self.config.free_running),
+                first_frame=self.config.first_frame,
+                importance=self.task.channel_importance,
             )
         if not torch.isfinite(total):
             raise FloatingPointError(f"The loss is not finite at step {self.step}: lower the learning rate.")

@@ -15,8 +15,15 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-bl_info = {"name": "EmoFace", "author": "EmoFace", "version": (1, 0, 0), "blender": (4, 2, 0), "category": "Import-Export",
-           "location": "File > Import, Object menu", "description": "Speech-driven faces: GLB with sound, ARKit curves onto any rig"}
+bl_info = {
+    "name": "EmoFace",
+    "author": "EmoFace",
+    "version": (1, 0, 0),
+    "blender": (4, 2, 0),
+    "category": "Import-Export",
+    "location": "File > Import, Object menu",
+    "description": "Speech-driven faces: GLB with sound, ARKit curves onto any rig",
+}
 SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".m4a")
 LINEAR = 1  # of a key's interpolation, as foreach_set wants it
 
@@ -28,7 +35,7 @@ def read_glb(path):
     if content[:4] != b"glTF":
         raise ValueError("this is no GLB")
     length = struct.unpack_from("<I", content, 12)[0]
-    return json.loads(content[20:20 + length]), content[28 + length:]
+    return json.loads(content[20 : 20 + length]), content[28 + length :]
 
 
 def glb_curves(path):
@@ -39,7 +46,7 @@ def glb_curves(path):
     accessor = document["accessors"][sampler["output"]]
     start = document["bufferViews"][accessor["bufferView"]].get("byteOffset", 0) + accessor.get("byteOffset", 0)
     values = struct.unpack_from(f"<{accessor['count']}f", data, start)
-    return names, [values[at:at + len(names)] for at in range(0, len(values), len(names))], extras["emoface"]["fps"]
+    return names, [values[at : at + len(names)] for at in range(0, len(values), len(names))], extras["emoface"]["fps"]
 
 
 def json_curves(path):
@@ -140,15 +147,22 @@ class EMOFACE_OT_import(bpy.types.Operator, ImportHelper):
         before = set(bpy.data.objects)
         bpy.ops.import_scene.gltf(filepath=self.filepath)
         new = [thing for thing in bpy.data.objects if thing not in before and thing.type == "MESH"]
-        starts = [curve.keyframe_points[0].co[0] for thing in new if thing.data.shape_keys and thing.data.shape_keys.animation_data
-                  for curve in fcurves_of(thing.data.shape_keys.animation_data.action)]
+        starts = [
+            curve.keyframe_points[0].co[0]
+            for thing in new
+            if thing.data.shape_keys and thing.data.shape_keys.animation_data
+            for curve in fcurves_of(thing.data.shape_keys.animation_data.action)
+        ]
         first = round(min(starts, default=0))
         scene.frame_start, scene.frame_end = first, first + len(rows) - 1
         scene.frame_set(first)
         sound = self.sound or sound_beside(self.filepath)
         if sound:
             place_sound(scene, bpy.path.abspath(sound), first)
-        self.report({"INFO"}, f"{len(rows)} frames at {fps:g} per second, {os.path.basename(sound) if sound else 'without sound: none of this name lies beside it'}")
+        self.report(
+            {"INFO"},
+            f"{len(rows)} frames at {fps:g} per second, {os.path.basename(sound) if sound else 'without sound: none of this name lies beside it'}",
+        )
         return {"FINISHED"}
 
 

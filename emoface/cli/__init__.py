@@ -52,9 +52,12 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         from ..export import format_table
 
         formats = "formats of OUT, by the end of its name:\n" + format_table()
-    parser = _Parser(prog="emoface", description="Speech-driven 3D talking faces with the emotion of your choice.",
-                     epilog=formats,
-                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(
+        prog="emoface",
+        description="Speech-driven 3D talking faces with the emotion of your choice.",
+        epilog=formats,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"emoface {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = COMMANDS[command][0] if command in COMMANDS and _exists(COMMANDS[command][0]) else None

@@ -18,8 +18,7 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "animate",
         description="Animate a head from a recording.",
-        epilog="The emotion of happy.wav on the words of speech.wav:  "
-        "python -m emoface animate speech.wav -o face.mp4 --emotion happy.wav",
+        epilog="The emotion of happy.wav on the words of speech.wav:  python -m emoface animate speech.wav -o face.mp4 --emotion happy.wav",
     )
     add = parser.add_argument
     add("speech", metavar="SPEECH", help="recording: wav, mp3, flac, ogg, opus, m4a, webm, ...")
@@ -34,7 +33,12 @@ def add_parser(subparsers) -> None:
     add("--head", type=int, default=0, metavar="N", help="0 (average) to 23")
     add("--branch", default="fused", choices=("fused", "content", "emotion"), help="show one branch alone")
     add("--idle", action=argparse.BooleanOptionalAction, help="blinks and small eye movements (default: in films)")
-    add("--head-motion", type=float, metavar="AMOUNT", help=f"how much the head turns and nods: 0 not at all, 1 as people do, up to {MOST:g} (default: 1 in films, else 0)")
+    add(
+        "--head-motion",
+        type=float,
+        metavar="AMOUNT",
+        help=f"how much the head turns and nods: 0 not at all, 1 as people do, up to {MOST:g} (default: 1 in films, else 0)",
+    )
     add("--max-seconds", type=float, metavar="S", help="longest recording accepted (default 120)")
     add("--with-audio", action="store_true", help="keep the sound in the .npz, for films made from it (films always have it)")
     add_film_options(parser)
@@ -52,8 +56,18 @@ def _animate(arguments: argparse.Namespace) -> None:
         if arguments.output.suffix.lower() != ".npz":
             raise EmoFaceError(f"{arguments.output.suffix} files hold no sound: write an .npz or a film, or leave --with-audio out.")
         options["audio"] = True
-    chosen = {"size": arguments.size, "camera": arguments.camera, "background": arguments.background, "heat": arguments.heat,
-              "captions": arguments.caption, "codec": arguments.codec, "fps": arguments.fps, "target": arguments.target, "bone": arguments.bone, "shapes": arguments.shapes}
+    chosen = {
+        "size": arguments.size,
+        "camera": arguments.camera,
+        "background": arguments.background,
+        "heat": arguments.heat,
+        "captions": arguments.caption,
+        "codec": arguments.codec,
+        "fps": arguments.fps,
+        "target": arguments.target,
+        "bone": arguments.bone,
+        "shapes": arguments.shapes,
+    }
     options |= {name: value for name, value in chosen.items() if value is not None}
     check_options(arguments.output, options)
     if plays_sound(arguments.output) and Path(arguments.speech).is_file():
@@ -76,9 +90,7 @@ def _animate(arguments: argparse.Namespace) -> None:
     report("Loading the model", 0.0)
     from ..pipeline import EmoFacePipeline
 
-    pipe = EmoFacePipeline.from_pretrained(
-        arguments.model, revision=arguments.revision, device=arguments.device, max_seconds=arguments.max_seconds
-    )
+    pipe = EmoFacePipeline.from_pretrained(arguments.model, revision=arguments.revision, device=arguments.device, max_seconds=arguments.max_seconds)
     animation = pipe(
         speech,
         emotion=emotion if curve is None else curve,

@@ -87,7 +87,11 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
     """What clips for engines are made for, the same in every command that writes them."""
     add = parser.add_argument
     add("--target", metavar="PATH", help="of .anim and .tres: the object with the shapes, as the scene calls it (default: head)")
-    add("--bone", metavar="PATH", help="of .anim and .tres: what turns the head, if it does (default: the muscles of a humanoid in .anim, neck in .tres)")
+    add(
+        "--bone",
+        metavar="PATH",
+        help="of .anim and .tres: what turns the head, if it does (default: the muscles of a humanoid in .anim, neck in .tres)",
+    )
     add("--shapes", choices=("vrm", "arkit"), help="of .vrma: the expressions of every avatar (default), or the 52 ARKit shapes")
 
 

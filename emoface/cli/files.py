@@ -11,34 +11,49 @@ from pathlib import Path
 from ..errors import EmoFaceError
 from .common import Progress, add_clip_options, add_film_options, check_output, plays_sound
 
-_EPILOG = ("FILE is what EmoFace writes (.npz .glb .zip .usd .csv .json), a Live Link Face take (.csv), or a .npy (frames, vertices * 3) of any topology with --template "
-           "MESH.obj or MESH.ply, e.g. the result of another method on FLAME.")
+_EPILOG = (
+    "FILE is what EmoFace writes (.npz .glb .zip .usd .csv .json), a Live Link Face take (.csv), or a .npy (frames, vertices * 3) of any topology with --template "
+    "MESH.obj or MESH.ply, e.g. the result of another method on FLAME."
+)
 
 
 def add_parser(subparsers) -> None:
     """view and render."""
-    view = subparsers.add_parser("view", epilog=_EPILOG,
-                                 description="Play animation files in the browser, up to four side by side.")
+    view = subparsers.add_parser("view", epilog=_EPILOG, description="Play animation files in the browser, up to four side by side.")
     _add_source(view)
     view.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reachable from other machines")
     view.add_argument("--port", type=int, help="default: the first free one from 7860")
     view.add_argument("--no-browser", action="store_true", help="only print the address")
     view.set_defaults(run=_view)
 
-    render = subparsers.add_parser("render", epilog=_EPILOG,
-                                   description="Film animation files, several side by side, or convert one.")
+    render = subparsers.add_parser("render", epilog=_EPILOG, description="Film animation files, several side by side, or convert one.")
     _add_source(render)
     add = render.add_argument
-    add("-o", "--output", type=Path, required=True, metavar="OUT",
-        help="its suffix decides the format: .mp4 .webm .gif .webp are films; .glb .csv .zip ... convert a single FILE")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="its suffix decides the format: .mp4 .webm .gif .webp are films; .glb .csv .zip ... convert a single FILE",
+    )
     add_film_options(render)
     add_clip_options(render)
     add("--basis", choices=("auto", "arkit", "pca"), help="shapes of .glb and .usd")
     add("--mesh", choices=("obj", "ply", "png"), help="frames in a .zip: meshes, or pictures with the film's options")
-    add("--output-fps", "--curve-fps", dest="curve_fps", type=float, metavar="N",
-        help="frames per second of a film (default: the animation's) or of a .csv (default: 60)")
-    add("--detail", choices=("coarse", "fine"), help="the network's own vertices, or the head as it is shown, with hair "
-                                                     "(default: fine in films, coarse in .glb and .zip)")
+    add(
+        "--output-fps",
+        "--curve-fps",
+        dest="curve_fps",
+        type=float,
+        metavar="N",
+        help="frames per second of a film (default: the animation's) or of a .csv (default: 60)",
+    )
+    add(
+        "--detail",
+        choices=("coarse", "fine"),
+        help="the network's own vertices, or the head as it is shown, with hair (default: fine in films, coarse in .glb and .zip)",
+    )
     add("--quiet", action="store_true", help="no progress on stderr")
     render.set_defaults(run=_render)
 
@@ -57,8 +72,9 @@ def read_animations(arguments: argparse.Namespace) -> list:
 
     if arguments.fps and not any(path.suffix.lower() in (".npy", ".csv") for path in arguments.files):
         raise EmoFaceError(f"{arguments.files[0].suffix} files say their own rate; --fps is for .npy and .csv.")
-    animations = [load(path, arguments.template if path.suffix.lower() == ".npy" else None, fps=arguments.fps, head=arguments.head)
-                  for path in arguments.files]
+    animations = [
+        load(path, arguments.template if path.suffix.lower() == ".npy" else None, fps=arguments.fps, head=arguments.head) for path in arguments.files
+    ]
     for path, animation in zip(arguments.files, animations):
         for note in animation.settings.get("notes", []) if path.suffix.lower() == ".npy" else []:
             print(note, file=sys.stderr)
@@ -77,14 +93,21 @@ def _view(arguments: argparse.Namespace) -> None:
     try:
         from ..ui.theme import CSS, theme
     except ImportError as error:
-        raise EmoFaceError(f"The player needs the package {error.name}: pip install \"emoface[app]\", or in a checkout -r requirements.txt.") from None
+        raise EmoFaceError(f'The player needs the package {error.name}: pip install "emoface[app]", or in a checkout -r requirements.txt.') from None
     from ..ui.viewer import build_viewer
 
     with tempfile.TemporaryDirectory(prefix="emoface-view-") as folder:
         page = build_viewer(animations, [path.name for path in arguments.files], Path(folder))
-        _, address, _ = page.launch(server_name=arguments.host, server_port=arguments.port, theme=theme(), css=CSS,
-                                    allowed_paths=[folder], inbrowser=not arguments.no_browser, quiet=True,
-                                    prevent_thread_lock=True)
+        _, address, _ = page.launch(
+            server_name=arguments.host,
+            server_port=arguments.port,
+            theme=theme(),
+            css=CSS,
+            allowed_paths=[folder],
+            inbrowser=not arguments.no_browser,
+            quiet=True,
+            prevent_thread_lock=True,
+        )
         print(f"Playing {', '.join(path.name for path in arguments.files)} at {address} (Ctrl-C ends it)", flush=True)
         try:
             while True:
@@ -107,7 +130,9 @@ def _render(arguments: argparse.Namespace) -> None:
     report = Progress(quiet=arguments.quiet)
     report("Reading", 0.0)
     animations = read_animations(arguments)
-    options = {name: getattr(arguments, name) for name in ("size", "camera", "background", "codec", "basis", "mesh", "detail", "target", "bone", "shapes")}
+    options = {
+        name: getattr(arguments, name) for name in ("size", "camera", "background", "codec", "basis", "mesh", "detail", "target", "bone", "shapes")
+    }
     options["fps"] = arguments.curve_fps
     options = {name: value for name, value in options.items() if value is not None}
     if arguments.audio and plays_sound(arguments.output):
@@ -123,8 +148,10 @@ def _render(arguments: argparse.Namespace) -> None:
         save(animations[0], arguments.output, progress=report, **options)
     report.close()
     if plays_sound(arguments.output) and all(animation.audio is None for animation in animations):
-        print(f"The film has no sound, because {' and '.join(path.name for path in arguments.files)} holds none: give it with --audio FILE, "
-              "or make the .npz with --with-audio.", file=sys.stderr)
+        print(
+            f"The film has no sound, because {' and '.join(path.name for path in arguments.files)} holds none: give it with --audio FILE, "
+            "or make the .npz with --with-audio.",
+            file=sys.stderr,
+        )
     size = arguments.output.stat().st_size
-    print(f"{arguments.output}: {animations[0].frame_count} frames, "
-          f"{max(animation.duration for animation in animations):.2f} s, {size / 1e6:.2f} MB")
+    print(f"{arguments.output}: {animations[0].frame_count} frames, {max(animation.duration for animation in animations):.2f} s, {size / 1e6:.2f} MB")

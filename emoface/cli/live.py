@@ -31,8 +31,13 @@ def add_parser(subparsers) -> None:
     add = parser.add_argument
     add("speech", nargs="?", metavar="SPEECH", help="a recording instead of the microphone, at the pace of real time")
     add("--microphone", nargs="?", const="", metavar="DEVICE", help="the microphone, or the one whose name holds DEVICE")
-    add("--to", action="append", required=True, metavar="ADDRESS",
-        help="livelink://HOST:11111, osc://HOST:39539 (VMC; ?shapes=arkit for Perfect Sync) or ws://HOST:PORT/PATH; may be repeated")
+    add(
+        "--to",
+        action="append",
+        required=True,
+        metavar="ADDRESS",
+        help="livelink://HOST:11111, osc://HOST:39539 (VMC; ?shapes=arkit for Perfect Sync) or ws://HOST:PORT/PATH; may be repeated",
+    )
     add("--emotion", default="speech", metavar="speech|NAME", help="the voice's own (default), or a name")
     add("--mix", type=float, default=1.0, help="0: the voice's own emotion ... 1: the chosen one (default)")
     add("--intensity", type=float, default=1.0, help="how much of the expression is shown: 0 none, 1 all (default), up to 1.5")
@@ -79,8 +84,16 @@ def _live(arguments: argparse.Namespace) -> None:
         pipe = EmoFacePipeline.from_pretrained(arguments.model, revision=arguments.revision, device=arguments.device)
         opened.callback(torch.set_num_threads, on_one_core())
         rate, blocks = source
-        session = LiveSession(pipe, sample_rate=rate, feeling=weights, level=arguments.level, style=arguments.style,
-                              reference=arguments.reference, idle=not arguments.no_idle, keep=False)
+        session = LiveSession(
+            pipe,
+            sample_rate=rate,
+            feeling=weights,
+            level=arguments.level,
+            style=arguments.style,
+            reference=arguments.reference,
+            idle=not arguments.no_idle,
+            keep=False,
+        )
         if pipe.model.config.head != "embedded":
             raise EmoFaceError("This model moves a head without ARKit shapes, so there is nothing to send: choose another model.")
         report("Speak" if arguments.speech is None else "Speaking", 0.0)
@@ -195,8 +208,14 @@ def _microphone(device: str) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
     try:
         chosen = sounddevice.query_devices(device or None, "input")
         rate = int(chosen["default_samplerate"])
-        stream = sounddevice.InputStream(device=chosen["index"], samplerate=rate, channels=1, dtype="float32", blocksize=round(BLOCK_SECONDS * rate),
-                                         callback=lambda samples, *_: heard.put(samples[:, 0].copy()))
+        stream = sounddevice.InputStream(
+            device=chosen["index"],
+            samplerate=rate,
+            channels=1,
+            dtype="float32",
+            blocksize=round(BLOCK_SECONDS * rate),
+            callback=lambda samples, *_: heard.put(samples[:, 0].copy()),
+        )
         with stream:
             yield rate, _all_that_came(heard, most=round(HURRY_SECONDS / BLOCK_SECONDS))
     except (sounddevice.PortAudioError, ValueError) as error:

@@ -19,7 +19,9 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser("serve", description="Run the app until Ctrl-C.")
     parser.add_argument("--host", help="0.0.0.0 to be reachable from other machines (default: this one only)")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
-    parser.add_argument("--model", default=os.environ.get("EMOFACE_MODEL"), metavar="PATH_OR_ID", help="model folder or Hugging Face id (default: embedded)")
+    parser.add_argument(
+        "--model", default=os.environ.get("EMOFACE_MODEL"), metavar="PATH_OR_ID", help="model folder or Hugging Face id (default: embedded)"
+    )
     parser.add_argument("--device", default=os.environ.get("EMOFACE_DEVICE", "auto"), choices=("auto", "cpu", "cuda"), help="default: auto")
     parser.add_argument("--study", default=os.environ.get("EMOFACE_STUDY"), metavar="DIR", help="folder of a user study: adds its tab")
     parser.set_defaults(run=_serve)
@@ -44,13 +46,15 @@ def _open_page(arguments: argparse.Namespace) -> None:
         from ..ui.context import SPEECH_EXAMPLES
         from ..ui.hosts import trust_proxies
     except ModuleNotFoundError as error:
-        raise EmoFaceError(f"The page needs the package {error.name}: pip install \"emoface[app]\", or in a checkout -r requirements.txt.") from None
+        raise EmoFaceError(f'The page needs the package {error.name}: pip install "emoface[app]", or in a checkout -r requirements.txt.') from None
     trust_proxies()
     page = build_app(model=arguments.model, device=arguments.device, study=arguments.study)
     if page.emoface.notice:
         print(f"emoface: {page.emoface.notice}", file=sys.stderr)
     _reach_itself()
-    page.launch(server_name=arguments.host, server_port=arguments.port, prevent_thread_lock=True, **launch_options(page, study=arguments.study is not None))
+    page.launch(
+        server_name=arguments.host, server_port=arguments.port, prevent_thread_lock=True, **launch_options(page, study=arguments.study is not None)
+    )
     # The model warms up while the first visitor looks at the example, and not before the page is up.
     threading.Thread(target=page.emoface.engine.warm_up, args=(SPEECH_EXAMPLES[0].path,), daemon=True).start()
     page.block_thread()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("study", description="User studies after ITU-T P.800, P.808 and P.910. Collect the answers "
-                                               "with: python app.py --study DIR")
+    parser = subparsers.add_parser(
+        "study", description="User studies after ITU-T P.800, P.808 and P.910. Collect the answers with: python app.py --study DIR"
+    )
     commands = parser.add_subparsers(dest="study_command", metavar="COMMAND", required=True)
 
     make = commands.add_parser("make", help="render all clips of a design into a study folder")
@@ -28,8 +29,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     export.set_defaults(run=_export)
 
     power = commands.add_parser("power", help="how many raters find a given difference")
-    power.add_argument("--difference", type=float, nargs="+", default=[0.2, 0.3, 0.4, 0.5], metavar="POINTS",
-                       help="differences in MOS points (default: 0.2 0.3 0.4 0.5)")
+    power.add_argument(
+        "--difference",
+        type=float,
+        nargs="+",
+        default=[0.2, 0.3, 0.4, 0.5],
+        metavar="POINTS",
+        help="differences in MOS points (default: 0.2 0.3 0.4 0.5)",
+    )
     power.add_argument("--items", type=int, default=12, help="items each rater rates per method (default: 12)")
     power.add_argument("--comparisons", type=int, default=1, help="tests that are corrected together (default: 1)")
     power.add_argument("--power", type=float, default=0.8, help="wanted chance to find the difference (default: 0.8)")
@@ -41,8 +48,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="study folder made by 'study make'")
-    parser.add_argument("--answers", type=Path, metavar="FILE",
-                        help="database of answers, if not where the form stores them (EMOFACE_STUDY_DB or DIR/private)")
+    parser.add_argument(
+        "--answers", type=Path, metavar="FILE", help="database of answers, if not where the form stores them (EMOFACE_STUDY_DB or DIR/private)"
+    )
 
 
 def _make(arguments: argparse.Namespace) -> int:
@@ -77,8 +85,7 @@ def _power(arguments: argparse.Namespace) -> int:
     model = RaterModel(rater=arguments.rater_sd, taste=arguments.taste_sd, error=arguments.answer_sd)
     print("difference  raters  MOS +-  power in 1000 simulated studies")
     for difference in arguments.difference:
-        plan = plan_raters(difference=difference, items=arguments.items, comparisons=arguments.comparisons,
-                           power=arguments.power, model=model)
+        plan = plan_raters(difference=difference, items=arguments.items, comparisons=arguments.comparisons, power=arguments.power, model=model)
         print(f"{difference:10.2f}  {plan.raters:6d}  {plan.interval:6.2f}  {plan.simulated_power:6.0%}")
     return 0
 

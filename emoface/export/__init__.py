@@ -43,9 +43,17 @@ FORMATS = {
     ".usda": ("usd", "save_usd", "the same, text"),
 }
 """Suffix -> (module, function, what it is for). Of two suffixes that fit a name, the longer one counts."""
-READERS = {".npz": ("meshes", "load_npz"), ".npy": ("meshes", "load_npy"), ".zip": ("meshes", "load_zip"), ".glb": ("glb", "load_glb"),
-           ".csv": ("curves", "load_curves"), ".json": ("curves", "load_curves"), ".usd": ("usd", "load_usd"),
-           ".usdc": ("usd", "load_usd"), ".usda": ("usd", "load_usd")}
+READERS = {
+    ".npz": ("meshes", "load_npz"),
+    ".npy": ("meshes", "load_npy"),
+    ".zip": ("meshes", "load_zip"),
+    ".glb": ("glb", "load_glb"),
+    ".csv": ("curves", "load_curves"),
+    ".json": ("curves", "load_curves"),
+    ".usd": ("usd", "load_usd"),
+    ".usdc": ("usd", "load_usd"),
+    ".usda": ("usd", "load_usd"),
+}
 """Suffix -> (module, function) of the files that ``load`` opens."""
 
 
@@ -60,8 +68,14 @@ def format_table() -> str:
     return "\n".join(f"  {suffix:<14} {purpose}{'; opens again' if suffix in READERS else ''}" for suffix, (_, _, purpose) in FORMATS.items())
 
 
-def save(animation: Animation, path: str | os.PathLike, *, progress: Callable[[str, float], None] | None = None,
-         cancel: Callable[[], bool] | None = None, **options) -> Path:
+def save(
+    animation: Animation,
+    path: str | os.PathLike,
+    *,
+    progress: Callable[[str, float], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+    **options,
+) -> Path:
     """Writes an animation in the format of the path's suffix, one of ``FORMATS``; returns the path.
 
     ``options`` go to the format's own function, e.g. ``camera``, ``size``, ``heat`` for films, ``fps`` for CSV,

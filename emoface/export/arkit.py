@@ -22,15 +22,31 @@ def _sides(*names: str) -> list[str]:
 
 _EYE = ("EyeBlink", "EyeLookDown", "EyeLookIn", "EyeLookOut", "EyeLookUp", "EyeSquint", "EyeWide")
 CSV_NAMES = (
-    *[name + "Left" for name in _EYE], *[name + "Right" for name in _EYE],
-    "JawForward", "JawRight", "JawLeft", "JawOpen", "MouthClose", "MouthFunnel", "MouthPucker", "MouthRight",
-    "MouthLeft", *_sides("MouthSmile", "MouthFrown", "MouthDimple", "MouthStretch"), "MouthRollLower",
-    "MouthRollUpper", "MouthShrugLower", "MouthShrugUpper",
-    *_sides("MouthPress", "MouthLowerDown", "MouthUpperUp", "BrowDown"), "BrowInnerUp", *_sides("BrowOuterUp"),
-    "CheekPuff", *_sides("CheekSquint", "NoseSneer"), "TongueOut")
+    *[name + "Left" for name in _EYE],
+    *[name + "Right" for name in _EYE],
+    "JawForward",
+    "JawRight",
+    "JawLeft",
+    "JawOpen",
+    "MouthClose",
+    "MouthFunnel",
+    "MouthPucker",
+    "MouthRight",
+    "MouthLeft",
+    *_sides("MouthSmile", "MouthFrown", "MouthDimple", "MouthStretch"),
+    "MouthRollLower",
+    "MouthRollUpper",
+    "MouthShrugLower",
+    "MouthShrugUpper",
+    *_sides("MouthPress", "MouthLowerDown", "MouthUpperUp", "BrowDown"),
+    "BrowInnerUp",
+    *_sides("BrowOuterUp"),
+    "CheekPuff",
+    *_sides("CheekSquint", "NoseSneer"),
+    "TongueOut",
+)
 """The 52 shapes in the column order of Live Link Face recordings (right before left for jaw and mouth)."""
-ROTATION_NAMES = ("HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw",
-                  "RightEyePitch", "RightEyeRoll")
+ROTATION_NAMES = ("HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll")
 HEADER = ",".join(["Timecode", "BlendshapeCount", *CSV_NAMES, *ROTATION_NAMES])
 CSV_FPS = 60
 """Rate of Live Link Face recordings; a CSV does not say its rate, and importers take this one for granted."""
@@ -49,8 +65,7 @@ def timecode(frame: int, fps: float) -> str:
     second = int((frame + 1e-6) // fps)
     inside = max(0.0, round(frame - second * fps, 3))
     whole = int(inside)
-    return (f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}:"
-            f"{whole:02d}.{round((inside - whole) * 1000):03d}")
+    return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}:{whole:02d}.{round((inside - whole) * 1000):03d}"
 
 
 def save_csv(animation: Animation, path: str | os.PathLike, *, fps: float | None = CSV_FPS) -> Path:
@@ -76,10 +91,15 @@ def save_json(animation: Animation, path: str | os.PathLike) -> Path:
     """Writes names, metadata and one list of 52 weights per frame (the layout of LAM's Audio2Expression)."""
     names, weights, fps = list(_checked_names(animation)), arkit_weights(animation), float(animation.fps)
     order = [names.index(name) for name in ARKIT_NAMES]
-    frames = [{"weights": [round(float(value), 6) for value in row[order]], "time": round(frame / fps, 6),
-               "rotation": []} for frame, row in enumerate(weights)]
-    content = {"names": list(ARKIT_NAMES), "metadata": {"fps": fps, "frame_count": len(frames),
-                                                        "blendshape_names": list(ARKIT_NAMES)}, "frames": frames}
+    frames = [
+        {"weights": [round(float(value), 6) for value in row[order]], "time": round(frame / fps, 6), "rotation": []}
+        for frame, row in enumerate(weights)
+    ]
+    content = {
+        "names": list(ARKIT_NAMES),
+        "metadata": {"fps": fps, "frame_count": len(frames), "blendshape_names": list(ARKIT_NAMES)},
+        "frames": frames,
+    }
     return write_json(path, content)
 
 
@@ -87,8 +107,17 @@ def save_audio2face(animation: Animation, path: str | os.PathLike) -> Path:
     """Writes the JSON that NVIDIA's Audio2Face exports: ``facsNames`` and ``weightMat`` (frames x 52), without joints."""
     names, weights = list(_checked_names(animation)), arkit_weights(animation)
     rows = np.round(weights[:, [names.index(name) for name in ARKIT_NAMES]].astype(float), 6).tolist()
-    content = {"exportFps": float(animation.fps), "trackPath": str(animation.settings.get("speech", "")), "numPoses": len(ARKIT_NAMES), "numFrames": len(rows),
-               "facsNames": list(ARKIT_NAMES), "weightMat": rows, "joints": [], "rotations": [], "translations": []}
+    content = {
+        "exportFps": float(animation.fps),
+        "trackPath": str(animation.settings.get("speech", "")),
+        "numPoses": len(ARKIT_NAMES),
+        "numFrames": len(rows),
+        "facsNames": list(ARKIT_NAMES),
+        "weightMat": rows,
+        "joints": [],
+        "rotations": [],
+        "translations": [],
+    }
     return write_json(path, content)
 
 
@@ -156,6 +185,5 @@ def load_json(path: str | os.PathLike) -> tuple[np.ndarray, float]:
 def _checked_names(animation: Animation) -> tuple[str, ...]:
     names = animation.blendshape_names or ARKIT_NAMES
     if sorted(names) != list(ARKIT_NAMES):
-        raise EmoFaceError("This mesh has no ARKit shapes, so there are no curves to write; "
-                           "save it as .glb, .npz, .npy, .zip or a video instead.")
+        raise EmoFaceError("This mesh has no ARKit shapes, so there are no curves to write; save it as .glb, .npz, .npy, .zip or a video instead.")
     return tuple(names)

@@ -67,7 +67,7 @@ def _errors(animation: Animation, deltas: np.ndarray, weights: np.ndarray) -> tu
 def _principal_components(animation: Animation) -> Basis:
     frames = animation.frame_count
     offsets = (animation.vertices - animation.template).reshape(frames, -1).astype(np.float32)
-    some = offsets[::max(1, frames // 500)]  # enough to find the shapes; every frame is then projected on them
+    some = offsets[:: max(1, frames // 500)]  # enough to find the shapes; every frame is then projected on them
     _, values, shapes = np.linalg.svd(some, full_matrices=False)
     found = max(1, min(PCA_LIMIT, int((values > 1e-5 * values[0]).sum())))
     shapes = shapes[:found]

@@ -36,8 +36,7 @@ class Camera:
         tilt = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
         return (tilt @ turn).astype(np.float32)
 
-    def framed(self, vertices: np.ndarray, *, aspect: float = 1.0, regions: np.ndarray | None = None,
-               dressed: bool = False) -> Camera:
+    def framed(self, vertices: np.ndarray, *, aspect: float = 1.0, regions: np.ndarray | None = None, dressed: bool = False) -> Camera:
         """This camera with ``center`` and ``height`` filled in for a head (V, 3).
 
         ``regions`` (V,) are needed by cameras that aim at one; EmoFaceError where a mesh has no such region. There is air above the head, and the lower edge of the picture cuts the neck rather than showing its end.
@@ -57,8 +56,11 @@ class Camera:
             aim = (seen_region.min(0) + seen_region.max(0)) / 2
             low[0], high[0], top = aim[0], aim[0], aim[1] + height / 2
         center = np.array([(low[0] + high[0]) / 2, top - height / 2, 0]) @ self.rotation() + middle
-        return replace(self, center=tuple(float(x) for x in center) if self.center is None else self.center,
-                       height=float(height) if self.height is None else self.height)
+        return replace(
+            self,
+            center=tuple(float(x) for x in center) if self.center is None else self.center,
+            height=float(height) if self.height is None else self.height,
+        )
 
     def _aimed_at(self, regions: np.ndarray | None) -> np.ndarray:
         found = np.zeros(0, bool) if regions is None else np.isin(regions, MASK_GROUPS.get(self.region, (self.region,)))
@@ -80,8 +82,7 @@ class Camera:
         return np.ascontiguousarray(seen, np.float32), np.ascontiguousarray(screen, np.float32)
 
 
-CAMERAS = {"front": Camera(), "three_quarter": Camera(yaw=35, pitch=3), "profile": Camera(yaw=90),
-           "mouth": Camera(zoom=2.6, region="mouth")}
+CAMERAS = {"front": Camera(), "three_quarter": Camera(yaw=35, pitch=3), "profile": Camera(yaw=90), "mouth": Camera(zoom=2.6, region="mouth")}
 
 
 def find_camera(camera: Camera | str) -> Camera:

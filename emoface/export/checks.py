@@ -22,13 +22,27 @@ def check_animation(animation: Animation, name: str) -> Animation:
 
     def numbers(array: np.ndarray | None, *shape: int | None) -> bool:
         """Whether it is an array of finite numbers of that shape (None: any)."""
-        return (isinstance(array, np.ndarray) and array.dtype.kind in "iuf" and array.ndim == len(shape)
-                and all(wanted is None or length == wanted for length, wanted in zip(array.shape, shape)) and bool(np.isfinite(array).all()))
+        return (
+            isinstance(array, np.ndarray)
+            and array.dtype.kind in "iuf"
+            and array.ndim == len(shape)
+            and all(wanted is None or length == wanted for length, wanted in zip(array.shape, shape))
+            and bool(np.isfinite(array).all())
+        )
 
     need(0 < animation.fps <= MAX_FPS, f"{animation.fps} frames per second cannot be")
-    need(frames > 0 and numbers(animation.template, None, 3) and numbers(animation.vertices, frames, count, 3), "vertices, template and faces do not fit together")
-    need(numbers(animation.faces, None, 3) and animation.faces.dtype.kind in "iu" and len(animation.faces) > 0 and 0 <= animation.faces.min()
-         and animation.faces.max() < count, "vertices, template and faces do not fit together")
+    need(
+        frames > 0 and numbers(animation.template, None, 3) and numbers(animation.vertices, frames, count, 3),
+        "vertices, template and faces do not fit together",
+    )
+    need(
+        numbers(animation.faces, None, 3)
+        and animation.faces.dtype.kind in "iu"
+        and len(animation.faces) > 0
+        and 0 <= animation.faces.min()
+        and animation.faces.max() < count,
+        "vertices, template and faces do not fit together",
+    )
     need(0 < skin <= count, f"{skin} skin vertices cannot be")
     need(animation.regions.shape == (count,) and animation.regions.dtype.kind == "U", "regions do not fit the vertices")
     need(numbers(animation.blendshapes, frames, len(animation.blendshape_names)), "blendshapes do not fit their names")
@@ -36,8 +50,10 @@ def check_animation(animation: Animation, name: str) -> Animation:
         array = getattr(animation, what)
         need(numbers(array, frames, None) and array.shape[1] in (0, skin), f"{what} does not fit the vertices")
     emotions = len(animation.emotion_names)
-    need(emotions > 0 and numbers(animation.emotion_probabilities, emotions) and numbers(animation.emotion_track, frames, emotions),
-         "emotions do not fit their names")
+    need(
+        emotions > 0 and numbers(animation.emotion_probabilities, emotions) and numbers(animation.emotion_track, frames, emotions),
+        "emotions do not fit their names",
+    )
     need(animation.colors is None or (numbers(animation.colors, count, 3) and animation.colors.dtype == np.uint8), "colours do not fit the vertices")
     need(animation.audio is None or numbers(animation.audio, None), "sound is no row of numbers")
     need(_RATES[0] <= animation.sample_rate <= _RATES[1], f"sample rate of {animation.sample_rate} Hz cannot be")

@@ -36,7 +36,18 @@ def animation_from_weights(weights: np.ndarray, *, fps: float, head: int = 0) ->
     weights = weights[:, [ARKIT_NAMES.index(name) for name in face.blendshape_names]]
     frames = len(weights)
     chance = np.full((frames, len(EMOTIONS)), 1 / len(EMOTIONS), np.float32)
-    return Animation(vertices=face.pose(weights), template=face.template, faces=face.faces, fps=float(fps), skin_count=face.skin_count,
-                     regions=face.regions, blendshapes=weights, blendshape_names=face.blendshape_names,
-                     emotion_importance=np.zeros((frames, 0), np.float32), emotion_effect_mm=np.zeros((frames, 0), np.float32),
-                     emotion_probabilities=chance[0], emotion_track=chance, colors=face.colors)
+    return Animation(
+        vertices=face.pose(weights),
+        template=face.template,
+        faces=face.faces,
+        fps=float(fps),
+        skin_count=face.skin_count,
+        regions=face.regions,
+        blendshapes=weights,
+        blendshape_names=face.blendshape_names,
+        emotion_importance=np.zeros((frames, 0), np.float32),
+        emotion_effect_mm=np.zeros((frames, 0), np.float32),
+        emotion_probabilities=chance[0],
+        emotion_track=chance,
+        colors=face.colors,
+    )

@@ -30,8 +30,16 @@ ALPHA = {"vp9": "yuva420p", "prores": "yuva444p10le"}
 """Pixel formats of the codecs that keep transparency."""
 
 
-def write_video(path: Path, pictures: Iterable[np.ndarray], *, fps: float, frame_count: int,
-                audio: np.ndarray | None = None, sample_rate: int = 16000, codec: str | None = None) -> None:
+def write_video(
+    path: Path,
+    pictures: Iterable[np.ndarray],
+    *,
+    fps: float,
+    frame_count: int,
+    audio: np.ndarray | None = None,
+    sample_rate: int = 16000,
+    codec: str | None = None,
+) -> None:
     """Writes (H, W, 3) uint8 sRGB pictures (H, W even) and float sound, (n,) or (n, 2), to ``path`` (.mp4, .webm or .mov).
 
     (H, W, 4) pictures, alpha not multiplied in, keep their transparency in VP9 and ProRes 4444; EmoFaceError for other codecs.
@@ -71,7 +79,7 @@ def write_video(path: Path, pictures: Iterable[np.ndarray], *, fps: float, frame
             stereo = np.ndim(audio) == 2 and np.shape(audio)[1] == 2
             sound_stream = container.add_stream(audio_name, rate=AUDIO_RATE, layout="stereo" if stereo else "mono")
             sound_stream.bit_rate = 192000 if stereo else 128000
-            samples = np.asarray(audio, np.float32)[:round(frame_count / float(rate) * sample_rate)]
+            samples = np.asarray(audio, np.float32)[: round(frame_count / float(rate) * sample_rate)]
             sound = _Sound(sound_stream, samples, sample_rate)
         for index, picture in enumerate(_chain(first, pictures)):
             for packet in video.encode(_video_frame(picture, index, rate, pixels)):
@@ -96,8 +104,13 @@ def _video_frame(picture: np.ndarray, index: int, rate: Fraction, pixels: str):
     from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgba" if picture.shape[2] == 4 else "rgb24")
-    frame = frame.reformat(format=pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG,
-                           dst_color_primaries=ColorPrimaries.BT709, dst_color_trc=ColorTrc.BT709)
+    frame = frame.reformat(
+        format=pixels,
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+        dst_color_primaries=ColorPrimaries.BT709,
+        dst_color_trc=ColorTrc.BT709,
+    )
     frame.pts, frame.time_base = index, 1 / rate
     return frame
 
@@ -111,8 +124,9 @@ class _Sound:
         self.stream, self.given = stream, 0
         stream.codec_context.open()
         layout = stream.codec_context.layout.name
-        resampler = av.AudioResampler(format=stream.codec_context.format, layout=layout, rate=AUDIO_RATE,
-                                      frame_size=stream.codec_context.frame_size or 1024)
+        resampler = av.AudioResampler(
+            format=stream.codec_context.format, layout=layout, rate=AUDIO_RATE, frame_size=stream.codec_context.frame_size or 1024
+        )
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(np.atleast_2d(np.clip(samples, -1, 1).T)), format="fltp", layout=layout)
         frame.sample_rate, frame.pts = int(sample_rate), 0
         self.frames = [*resampler.resample(frame), *resampler.resample(None)]
@@ -156,7 +170,7 @@ def write_preview(path: Path, pictures: Iterable[np.ndarray], durations_ms: list
     images = [Image.fromarray(picture) for picture in pictures]
     if Path(path).suffix.lower() == ".gif":
         # One palette for all frames, from a few of them: per-frame palettes flicker.
-        some = images[::max(1, len(images) // 6)]
+        some = images[:: max(1, len(images) // 6)]
         page = Image.new("RGB", (some[0].width, some[0].height * len(some)))
         for row, image in enumerate(some):
             page.paste(image, (0, row * image.height))

@@ -149,8 +149,14 @@ class JsonSocket:
             raise EmoFaceError("The WebSocket server closed the connection: start it again, then this.") from None
 
     def send(self, weights: np.ndarray, emotions: Mapping[str, float], *, seconds: float) -> None:
-        self._send({"type": "frame", "time": round(seconds, 4), "weights": [round(float(value), 4) for value in weights],
-                    "emotions": {name: round(float(value), 4) for name, value in emotions.items()}})
+        self._send(
+            {
+                "type": "frame",
+                "time": round(seconds, 4),
+                "weights": [round(float(value), 4) for value in weights],
+                "emotions": {name: round(float(value), 4) for name, value in emotions.items()},
+            }
+        )
 
     def close(self) -> None:
         self._open.close()
@@ -174,8 +180,14 @@ def vrm_expressions(weights: np.ndarray, emotions: Mapping[str, float]) -> dict[
     wide = limit(mean("mouthStretchLeft", "mouthStretchRight") + 0.5 * mean("mouthSmileLeft", "mouthSmileRight"))
     pursed, funnel = limit(w["mouthPucker"]), limit(w["mouthFunnel"])
     round_ = limit(pursed + funnel)
-    shown = {"aa": opened * (1 - round_) * (1 - 0.5 * wide), "ih": 0.5 * wide * (1 - opened), "ou": pursed * (1 - 0.5 * opened),
-             "ee": wide * opened * (1 - round_), "oh": funnel * (0.5 + 0.5 * opened),
-             "blinkLeft": w["eyeBlinkLeft"], "blinkRight": w["eyeBlinkRight"]}
+    shown = {
+        "aa": opened * (1 - round_) * (1 - 0.5 * wide),
+        "ih": 0.5 * wide * (1 - opened),
+        "ou": pursed * (1 - 0.5 * opened),
+        "ee": wide * opened * (1 - round_),
+        "oh": funnel * (0.5 + 0.5 * opened),
+        "blinkLeft": w["eyeBlinkLeft"],
+        "blinkRight": w["eyeBlinkRight"],
+    }
     shown |= {name: sum(emotions.get(one, 0.0) for one in of) for name, of in _VRM_EMOTIONS.items()}
     return {name: limit(value) for name, value in shown.items()}

@@ -47,11 +47,14 @@ _UNITY_CURVE = """  - curve:
       m_PostInfinity: 2
       m_RotationOrder: 4
 """
-_UNITY_FLOAT = _UNITY_CURVE + """    attribute: {attribute}
+_UNITY_FLOAT = (
+    _UNITY_CURVE
+    + """    attribute: {attribute}
     path: {path}
     classID: {kind}
     script: {{fileID: 0}}
 """
+)
 _UNITY_KEY = """      - serializedVersion: 3
         time: {time:.6g}
         value: {value:.5g}
@@ -115,21 +118,34 @@ def save_anim(animation: Animation, path: str | os.PathLike, *, target: str = "h
     as the node ``neck`` of our GLB; None turns the head of a humanoid avatar by its muscles. Raises EmoFaceError for meshes without ARKit shapes.
     """
     curves, times = _curves(animation, target)
-    floats = [_unity_curve(f"blendShape.{shape}", times[at], values, path=target, kind=_SKINNED_MESH_RENDERER) for shape, (at, values) in curves.items()]
+    floats = [
+        _unity_curve(f"blendShape.{shape}", times[at], values, path=target, kind=_SKINNED_MESH_RENDERER) for shape, (at, values) in curves.items()
+    ]
     rotations = " []"
     if animation.head_angles is not None and bone is None:
         muscles = -animation.head_angles.astype(float) / _MUSCLE_RANGE  # ours go to the person's left, down, left
         floats += [_unity_curve(name, times, values, path="", kind=_ANIMATOR) for name, values in zip(_MUSCLES, muscles.T)]
     elif animation.head_angles is not None:
         rotations = _unity_rotation(quaternions(animation.head_angles), times, path=_checked_path(str(bone)))
-    return write_text(path, "".join([_UNITY_HEADER.format(name=json.dumps(Path(path).stem), rotations=rotations), *floats, _UNITY_FOOTER.format(fps=animation.fps, end=times[-1])]))
+    return write_text(
+        path,
+        "".join(
+            [
+                _UNITY_HEADER.format(name=json.dumps(Path(path).stem), rotations=rotations),
+                *floats,
+                _UNITY_FOOTER.format(fps=animation.fps, end=times[-1]),
+            ]
+        ),
+    )
 
 
 def _unity_curve(attribute: str, times: np.ndarray, values: np.ndarray, *, path: str, kind: int) -> str:
     """Straight lines between keys."""
     slopes = np.diff(values) / np.diff(times) if len(times) > 1 else np.zeros(0)
-    keys = [_UNITY_KEY.format(time=time, value=value, before=before, after=after, mode=_LINEAR)
-            for time, value, before, after in zip(times, values, np.r_[0, slopes], np.r_[slopes, 0])]
+    keys = [
+        _UNITY_KEY.format(time=time, value=value, before=before, after=after, mode=_LINEAR)
+        for time, value, before, after in zip(times, values, np.r_[0, slopes], np.r_[slopes, 0])
+    ]
     return _UNITY_FLOAT.format(keys="\n".join(keys), attribute=attribute, path=json.dumps(path), kind=kind)
 
 
@@ -138,8 +154,10 @@ def _unity_rotation(turned: np.ndarray, times: np.ndarray, *, path: str) -> str:
     mirrored = turned.astype(float) * [1, -1, -1, 1]
     slopes = np.diff(mirrored, axis=0) / np.diff(times)[:, None]
     still = np.zeros((1, 4))
-    keys = [_UNITY_ROTATION_KEY.format(time=time, value=_xyzw(value), before=_xyzw(before), after=_xyzw(after))
-            for time, value, before, after in zip(times, mirrored, np.concatenate([still, slopes]), np.concatenate([slopes, still]))]
+    keys = [
+        _UNITY_ROTATION_KEY.format(time=time, value=_xyzw(value), before=_xyzw(before), after=_xyzw(after))
+        for time, value, before, after in zip(times, mirrored, np.concatenate([still, slopes]), np.concatenate([slopes, still]))
+    ]
     return _UNITY_ROTATION.format(keys="\n".join(keys), path=json.dumps(path))
 
 
@@ -160,12 +178,27 @@ def save_tres(animation: Animation, path: str | os.PathLike, *, target: str = "h
     if animation.head_angles is not None:
         node, _, joint = bone.partition(":")
         turned = [", ".join(f"{value:.6g}" for value in row) for row in quaternions(animation.head_angles)]
-        tracks.append(("rotation_3d", ":".join(map(_checked_path, filter(None, (node, joint)))), [f"{time:.6g}, 1, {row}" for time, row in zip(times, turned)]))
-    lines = ['[gd_resource type="Animation" format=3]', "", "[resource]", f"resource_name = {json.dumps(Path(path).stem)}", f"length = {animation.duration:.6g}",
-             f"step = {1 / animation.fps:.6g}"]
+        tracks.append(
+            ("rotation_3d", ":".join(map(_checked_path, filter(None, (node, joint)))), [f"{time:.6g}, 1, {row}" for time, row in zip(times, turned)])
+        )
+    lines = [
+        '[gd_resource type="Animation" format=3]',
+        "",
+        "[resource]",
+        f"resource_name = {json.dumps(Path(path).stem)}",
+        f"length = {animation.duration:.6g}",
+        f"step = {1 / animation.fps:.6g}",
+    ]
     for number, (kind, place, keys) in enumerate(tracks):
-        track = {"type": f'"{kind}"', "imported": "false", "enabled": "true", "path": f"NodePath({json.dumps(place)})", "interp": "1",
-                 "loop_wrap": "false", "keys": f"PackedFloat32Array({', '.join(keys)})"}
+        track = {
+            "type": f'"{kind}"',
+            "imported": "false",
+            "enabled": "true",
+            "path": f"NodePath({json.dumps(place)})",
+            "interp": "1",
+            "loop_wrap": "false",
+            "keys": f"PackedFloat32Array({', '.join(keys)})",
+        }
         lines += [f"tracks/{number}/{name} = {value}" for name, value in track.items()]
     return write_text(path, "\n".join(lines) + "\n")
 
@@ -184,4 +217,3 @@ def _curves(animation: Animation, target: str) -> tuple[dict[str, tuple[np.ndarr
     every, ends = np.arange(len(weights)), np.unique([0, len(weights) - 1])
     frames = [every if np.ptp(column) > 1e-3 else ends for column in weights.T]
     return {name: (at, weights[at, i]) for i, (name, at) in enumerate(zip(NAMES, frames))}, every / animation.fps
-

@@ -49,8 +49,7 @@ class _Buffer:
         self.data += np.ascontiguousarray(array).tobytes()
         return len(self.views) - 1
 
-    def accessor(self, array: np.ndarray, target: int | None = None, *, bounds: bool = False,
-                 normalized: bool = False) -> int:
+    def accessor(self, array: np.ndarray, target: int | None = None, *, bounds: bool = False, normalized: bool = False) -> int:
         return self._add(array, {"bufferView": self.view(array, target)}, bounds, normalized)
 
     def sparse(self, array: np.ndarray, entries: np.ndarray, index_view: int | None, *, bounds: bool = False) -> int:
@@ -60,12 +59,17 @@ class _Buffer:
             content["sparse"] = {
                 "count": len(entries),
                 "indices": {"bufferView": index_view, "componentType": _COMPONENT[entries.dtype.name]},
-                "values": {"bufferView": self.view(array[entries])}}
+                "values": {"bufferView": self.view(array[entries])},
+            }
         return self._add(array, content, bounds, False)
 
     def _add(self, array, content, bounds, normalized):
-        accessor = {**content, "componentType": _COMPONENT[array.dtype.name], "count": len(array),
-                    "type": _TYPES[1 if array.ndim == 1 else array.shape[1]]}
+        accessor = {
+            **content,
+            "componentType": _COMPONENT[array.dtype.name],
+            "count": len(array),
+            "type": _TYPES[1 if array.ndim == 1 else array.shape[1]],
+        }
         if normalized:
             accessor["normalized"] = True
         if bounds:
@@ -89,9 +93,15 @@ class _Mesh:
     """Number of a shape -> (D, 3) what its folds add to the normals."""
 
 
-def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str | Basis = "auto", detail: str = "coarse",
-             progress: Callable[[str, float], None] | None = None,
-             cancel: Callable[[], bool] | None = None) -> Path:
+def save_glb(
+    animation: Animation,
+    path: str | os.PathLike,
+    *,
+    basis: str | Basis = "auto",
+    detail: str = "coarse",
+    progress: Callable[[str, float], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Path:
     """Writes an animated GLB in metres, y up, +z forward; see ``find_basis`` for ``basis``.
 
     ``detail``: "coarse" writes the network's own vertices, "fine" the look of an embedded head (hair, finer skin), which
@@ -99,6 +109,7 @@ def save_glb(animation: Animation, path: str | os.PathLike, *, basis: str | Basi
     ``extras.emoface.error_mm``. Where the animation has head angles, the node ``neck`` above the mesh turns it as one piece, shoulders included. Sound has no place in glTF; save it beside the file. Raises EmoFaceError if it cannot be
     written and Cancelled on request.
     """
+
     def step(stage: str, fraction: float) -> None:
         if cancel is not None and cancel():
             raise Cancelled("Stopped as asked; nothing was written.")
@@ -140,12 +151,24 @@ def _mesh(animation: Animation, shapes: Basis, detail: str) -> _Mesh:
     look = find_look(animation, detail)
     if look is None:
         template = np.asarray(animation.template, np.float32)
-        return _Mesh(template, materials.outward(template, np.asarray(animation.faces, np.int32)), animation.colors,
-                     np.asarray(animation.regions), animation.skin_count, lambda number: shapes.deltas[number])
+        return _Mesh(
+            template,
+            materials.outward(template, np.asarray(animation.faces, np.int32)),
+            animation.colors,
+            np.asarray(animation.regions),
+            animation.skin_count,
+            lambda number: shapes.deltas[number],
+        )
     resting = look.folded(animation.template)[1]
-    return _Mesh(look.vertices(animation.template), look.faces, look.colors, look.regions, look.skin_count,
-                 lambda number: look.deltas(shapes.deltas[number]),
-                 lambda number: look.folded(animation.template + shapes.deltas[number])[1] - resting)
+    return _Mesh(
+        look.vertices(animation.template),
+        look.faces,
+        look.colors,
+        look.regions,
+        look.skin_count,
+        lambda number: look.deltas(shapes.deltas[number]),
+        lambda number: look.folded(animation.template + shapes.deltas[number])[1] - resting,
+    )
 
 
 def _target(buffer: _Buffer, delta: np.ndarray, turned: np.ndarray) -> dict[str, int]:
@@ -156,16 +179,17 @@ def _target(buffer: _Buffer, delta: np.ndarray, turned: np.ndarray) -> dict[str,
     delta, turned = delta * keep, turned * keep
     index = entries.astype(np.uint16 if len(delta) <= 65535 else np.uint32)
     if len(index) * (12 + index.itemsize / 2) > len(delta) * 12:  # mostly moving: plain arrays are smaller
-        return {"POSITION": buffer.accessor(delta, _VERTEX_DATA, bounds=True),
-                "NORMAL": buffer.accessor(turned, _VERTEX_DATA)}
+        return {"POSITION": buffer.accessor(delta, _VERTEX_DATA, bounds=True), "NORMAL": buffer.accessor(turned, _VERTEX_DATA)}
     view = buffer.view(index) if len(index) else None
     return {"POSITION": buffer.sparse(delta, index, view, bounds=True), "NORMAL": buffer.sparse(turned, index, view)}
 
 
 def _attributes(mesh: _Mesh, buffer: _Buffer, normals, mine: np.ndarray, region: np.ndarray, coordinates: np.ndarray) -> dict[str, int]:
-    out = {"POSITION": buffer.accessor(mesh.template[mine], _VERTEX_DATA, bounds=True),
-           "NORMAL": buffer.accessor(normals[mine].astype(np.float32), _VERTEX_DATA),
-           "TEXCOORD_0": buffer.accessor(coordinates[mine], _VERTEX_DATA)}
+    out = {
+        "POSITION": buffer.accessor(mesh.template[mine], _VERTEX_DATA, bounds=True),
+        "NORMAL": buffer.accessor(normals[mine].astype(np.float32), _VERTEX_DATA),
+        "TEXCOORD_0": buffer.accessor(coordinates[mine], _VERTEX_DATA),
+    }
     if mesh.colors is not None:
         # glTF vertex colours are linear; 16 bits, because 8 show bands in the darks.
         linear = np.round(65535 * to_linear(mesh.colors[mine] / np.float32(255)))
@@ -186,20 +210,38 @@ def _document(animation: Animation, shapes: Basis, mesh: _Mesh, buffer: _Buffer,
         local, faces = np.zeros(len(mesh.template), np.uint32), parts[mesh.faces[:, 0]] == part
         local[mine] = np.arange(len(mine))
         index = local[mesh.faces[faces]].ravel().astype(np.uint16 if len(mine) <= 65535 else np.uint32)
-        primitives.append({"attributes": _attributes(mesh, buffer, normals, mine, region, coordinates),
-                           "indices": buffer.accessor(index, _INDEX_DATA), "material": len(surfaces), "targets": targets[part]})
-        surfaces.append({"name": part, "doubleSided": bool(open_faces[faces].any()), "pbrMetallicRoughness": {
-            "baseColorFactor": base, "metallicFactor": 0, "roughnessFactor": _ROUGHNESS[part]}})
+        primitives.append(
+            {
+                "attributes": _attributes(mesh, buffer, normals, mine, region, coordinates),
+                "indices": buffer.accessor(index, _INDEX_DATA),
+                "material": len(surfaces),
+                "targets": targets[part],
+            }
+        )
+        surfaces.append(
+            {
+                "name": part,
+                "doubleSided": bool(open_faces[faces].any()),
+                "pbrMetallicRoughness": {"baseColorFactor": base, "metallicFactor": 0, "roughnessFactor": _ROUGHNESS[part]},
+            }
+        )
     times = (np.arange(animation.frame_count) / animation.fps).astype(np.float32)
-    sampler = {"input": buffer.accessor(times, bounds=True), "interpolation": "LINEAR",
-               "output": buffer.accessor(np.ascontiguousarray(shapes.weights, np.float32).ravel())}
-    about = {"fps": float(animation.fps), "skin_count": int(mesh.skin_count), "vertices": len(mesh.template), "regions": names.tolist(),
-             "error_mm": {"mean": round(shapes.mean_error_mm, 4), "max": round(shapes.max_error_mm, 4)},
-             "settings": animation.settings}
+    sampler = {
+        "input": buffer.accessor(times, bounds=True),
+        "interpolation": "LINEAR",
+        "output": buffer.accessor(np.ascontiguousarray(shapes.weights, np.float32).ravel()),
+    }
+    about = {
+        "fps": float(animation.fps),
+        "skin_count": int(mesh.skin_count),
+        "vertices": len(mesh.template),
+        "regions": names.tolist(),
+        "error_mm": {"mean": round(shapes.mean_error_mm, 4), "max": round(shapes.max_error_mm, 4)},
+        "settings": animation.settings,
+    }
     # Blender takes a slider's lower end from these and clamps curves below it; ARKit's are 0, the head at rest.
     lowest = np.minimum(shapes.weights.min(0), 0)
-    shown = {"name": "head", "primitives": primitives, "weights": lowest.tolist(),
-             "extras": {"targetNames": list(shapes.names), "emoface": about}}
+    shown = {"name": "head", "primitives": primitives, "weights": lowest.tolist(), "extras": {"targetNames": list(shapes.names), "emoface": about}}
     nodes: list[dict] = [{"name": "head", "mesh": 0}]
     samplers, channels, top = [sampler], [{"sampler": 0, "target": {"node": 0, "path": "weights"}}], 0
     neck = find_neck(animation)
@@ -209,11 +251,18 @@ def _document(animation: Animation, shapes: Basis, mesh: _Mesh, buffer: _Buffer,
         samplers.append({"input": sampler["input"], "interpolation": "LINEAR", "output": buffer.accessor(quaternions(animation.head_angles))})
         channels.append({"sampler": 1, "target": {"node": 1, "path": "rotation"}})
         top = 1
-    return {"asset": {"version": "2.0", "generator": "EmoFace"}, "scene": 0, "scenes": [{"nodes": [top]}],
-            "nodes": nodes, "meshes": [shown], "materials": surfaces,
-            "animations": [{"name": "speech", "samplers": samplers, "channels": channels}],
-            "accessors": buffer.accessors, "bufferViews": buffer.views,
-            "buffers": [{"byteLength": len(buffer.data)}]}
+    return {
+        "asset": {"version": "2.0", "generator": "EmoFace"},
+        "scene": 0,
+        "scenes": [{"nodes": [top]}],
+        "nodes": nodes,
+        "meshes": [shown],
+        "materials": surfaces,
+        "animations": [{"name": "speech", "samplers": samplers, "channels": channels}],
+        "accessors": buffer.accessors,
+        "bufferViews": buffer.views,
+        "buffers": [{"byteLength": len(buffer.data)}],
+    }
 
 
 def pack_glb(document: dict, data: bytes | bytearray) -> bytes:
@@ -222,8 +271,13 @@ def pack_glb(document: dict, data: bytes | bytearray) -> bytes:
     document["buffers"][0]["byteLength"] = len(data)
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    return (struct.pack("<4sII", b"glTF", 2, 28 + len(text) + len(data)) + struct.pack("<I4s", len(text), b"JSON")
-            + text + struct.pack("<I4s", len(data), b"BIN\0") + data)
+    return (
+        struct.pack("<4sII", b"glTF", 2, 28 + len(text) + len(data))
+        + struct.pack("<I4s", len(text), b"JSON")
+        + text
+        + struct.pack("<I4s", len(data), b"BIN\0")
+        + data
+    )
 
 
 _MAX_DOCUMENT_BYTES = 16_000_000
@@ -242,10 +296,14 @@ def _animation(document: dict, data: bytes, name: str) -> Animation:
     mesh = document["meshes"][0]
     about, primitives = mesh["extras"]["emoface"], mesh["primitives"]
     names, regions = tuple(mesh["extras"]["targetNames"]), about["regions"]
-    if len(primitives) > _MAX_PRIMITIVES or not all(len(texts) <= _MAX_NAMES and all(len(text) <= _MAX_NAME for text in texts) for texts in (names, regions)):
+    if len(primitives) > _MAX_PRIMITIVES or not all(
+        len(texts) <= _MAX_NAMES and all(len(text) <= _MAX_NAME for text in texts) for texts in (names, regions)
+    ):
         raise ValueError("more than any face has")
     read = lambda number, count=None: _read(document, data, number, count)
-    points, indices = ([read(number) for number in numbers] for numbers in zip(*((each["attributes"]["POSITION"], each["indices"]) for each in primitives)))
+    points, indices = (
+        [read(number) for number in numbers] for numbers in zip(*((each["attributes"]["POSITION"], each["indices"]) for each in primitives))
+    )
     if sum(array.nbytes for array in [*points, *indices]) > len(data):
         raise ValueError("primitives that share their vertices")
     owned = [read(primitive["attributes"]["_VERTEX"], len(mine)).astype(np.int64) for primitive, mine in zip(primitives, points)]
@@ -271,9 +329,18 @@ def _animation(document: dict, data: bytes, name: str) -> Animation:
     vertices = rebuild(template, Basis(names, deltas, weights, 0, 0))
     arkit = len(names) == 52 and "jawOpen" in names
     turned = [read(sampler["output"], len(weights)) for sampler in document["animations"][0]["samplers"][1:2]]
-    animation = animation_from_vertices(vertices, template, faces, fps=about["fps"], skin_count=about["skin_count"],
-                                        regions=region_names[region_of], colors=colors, blendshapes=weights if arkit else None,
-                                        blendshape_names=names if arkit else (), settings=about["settings"])
+    animation = animation_from_vertices(
+        vertices,
+        template,
+        faces,
+        fps=about["fps"],
+        skin_count=about["skin_count"],
+        regions=region_names[region_of],
+        colors=colors,
+        blendshapes=weights if arkit else None,
+        blendshape_names=names if arkit else (),
+        settings=about["settings"],
+    )
     return replace(animation, head_angles=angles_of(turned[0])) if turned else animation
 
 
@@ -293,13 +360,15 @@ def unpack_glb(content: bytes, *, most: int = _MAX_DOCUMENT_BYTES) -> tuple[Any,
     size, _ = struct.unpack_from("<I4s", content, 12)
     if size > most:
         raise ValueError("a document that is no face's")
-    return json.loads(content[20:20 + size]), content[28 + size:]
+    return json.loads(content[20 : 20 + size]), content[28 + size :]
 
 
 def _read(document: dict, data: bytes, number: int, count: int | None = None) -> np.ndarray:
     """Values of an accessor. One without a view costs no bytes of the file, so ``count``, that of its points, says how many it may have."""
     accessor = document["accessors"][number]
-    if not isinstance(accessor["count"], int) or (accessor["count"] != count if "bufferView" not in accessor or count is not None else accessor["count"] < 0):
+    if not isinstance(accessor["count"], int) or (
+        accessor["count"] != count if "bufferView" not in accessor or count is not None else accessor["count"] < 0
+    ):
         raise ValueError("a count that its points do not have")
     kind = {code: name for name, code in _COMPONENT.items()}
     width = {name: size for size, name in _TYPES.items()}[accessor["type"]]
@@ -315,6 +384,5 @@ def _read(document: dict, data: bytes, number: int, count: int | None = None) ->
     if "sparse" in accessor:
         sparse = accessor["sparse"]
         entries = values(sparse["indices"]["bufferView"], sparse["indices"]["componentType"], sparse["count"])
-        array[entries] = values(sparse["values"]["bufferView"], accessor["componentType"],
-                                sparse["count"] * width).reshape(-1, *shape[1:])
+        array[entries] = values(sparse["values"]["bufferView"], accessor["componentType"], sparse["count"] * width).reshape(-1, *shape[1:])
     return array

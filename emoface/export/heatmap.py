@@ -11,8 +11,9 @@ from ..animation import Animation
 from ..errors import EmoFaceError
 
 # "plasma": ordered by lightness and far from skin and grey; the player paints with the same stops.
-PLASMA = np.array([[13, 8, 135], [84, 2, 163], [139, 10, 165], [185, 50, 137], [219, 92, 104], [244, 136, 73],
-                   [254, 188, 43], [240, 249, 33]], np.float32)
+PLASMA = np.array(
+    [[13, 8, 135], [84, 2, 163], [139, 10, 165], [185, 50, 137], [219, 92, 104], [244, 136, 73], [254, 188, 43], [240, 249, 33]], np.float32
+)
 GREY = np.array([188, 188, 192], np.float32)
 """Colour of skin that emotion does not move."""
 FADE_MM = (0.1, 0.6)

@@ -20,9 +20,19 @@ _MAX_LINES = 2_000_000
 """Of a mesh as text: its parser makes an array of each line."""
 
 
-def animation_from_vertices(vertices, template, faces, *, fps: float = 30.0, skin_count: int | None = None,
-                            regions=None, colors=None, blendshapes=None, blendshape_names: tuple[str, ...] = (),
-                            settings: dict | None = None) -> Animation:
+def animation_from_vertices(
+    vertices,
+    template,
+    faces,
+    *,
+    fps: float = 30.0,
+    skin_count: int | None = None,
+    regions=None,
+    colors=None,
+    blendshapes=None,
+    blendshape_names: tuple[str, ...] = (),
+    settings: dict | None = None,
+) -> Animation:
     """Vertices (T, V, 3) or (T, V*3) over a template (V, 3) and faces (F, 3) as an Animation.
 
     Lengths in other units are brought to metres, each by the size of a head; ``settings["notes"]`` says so. Regions, colours and ARKit weights are filled in if the template is one of the embedded heads. There are no emotion
@@ -33,8 +43,9 @@ def animation_from_vertices(vertices, template, faces, *, fps: float = 30.0, ski
     if vertices.ndim == 2 and vertices.shape[1] == 3 * len(template):
         vertices = vertices.reshape(len(vertices), -1, 3)
     if vertices.ndim != 3 or vertices.shape[1:] != template.shape:
-        raise EmoFaceError(f"The motion has shape {np.shape(vertices)}, but the template has {len(template)} vertices; "
-                           "give the template the motion was made with.")
+        raise EmoFaceError(
+            f"The motion has shape {np.shape(vertices)}, but the template has {len(template)} vertices; give the template the motion was made with."
+        )
     if not len(vertices) or not np.isfinite(vertices).all():
         raise EmoFaceError("The motion is empty or has positions that are not finite numbers.")
     if not isinstance(fps, Real) or not 0 < fps <= MAX_FPS:
@@ -50,17 +61,27 @@ def animation_from_vertices(vertices, template, faces, *, fps: float = 30.0, ski
         colors = head.colors if colors is None else colors
         if blendshapes is None:
             from ..head import fit_blendshapes
-            blendshapes = fit_blendshapes(vertices[:, :head.skin_count] - head.skin_template, head=head)
+
+            blendshapes = fit_blendshapes(vertices[:, : head.skin_count] - head.skin_template, head=head)
             blendshape_names = head.blendshape_names
     blendshapes = np.zeros((frames, 0), np.float32) if blendshapes is None else blendshapes
     chance = np.full((frames, len(EMOTIONS)), 1 / len(EMOTIONS), np.float32)
-    return Animation(vertices=vertices, template=template, faces=faces, fps=float(fps),
-                     skin_count=len(template) if skin_count is None else int(skin_count),
-                     regions=np.full(len(template), "skin") if regions is None else regions,
-                     blendshapes=np.asarray(blendshapes, np.float32), blendshape_names=tuple(blendshape_names),
-                     emotion_importance=np.zeros((frames, 0), np.float32),
-                     emotion_effect_mm=np.zeros((frames, 0), np.float32), emotion_probabilities=chance[0],
-                     emotion_track=chance, colors=colors, settings=settings)
+    return Animation(
+        vertices=vertices,
+        template=template,
+        faces=faces,
+        fps=float(fps),
+        skin_count=len(template) if skin_count is None else int(skin_count),
+        regions=np.full(len(template), "skin") if regions is None else regions,
+        blendshapes=np.asarray(blendshapes, np.float32),
+        blendshape_names=tuple(blendshape_names),
+        emotion_importance=np.zeros((frames, 0), np.float32),
+        emotion_effect_mm=np.zeros((frames, 0), np.float32),
+        emotion_probabilities=chance[0],
+        emotion_track=chance,
+        colors=colors,
+        settings=settings,
+    )
 
 
 def load_template(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:

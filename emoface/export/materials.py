@@ -10,20 +10,35 @@ from .shading import vertex_normals
 
 CLAY = (205, 180, 165)
 """sRGB of heads without colours."""
-GLOSS = {"eye": 0.85, "teeth": 0.55, "tongue": 0.45, "lips": 0.35, "nose": 0.16, "forehead": 0.13,
-         "eyelid": 0.12, "eye_socket": 0.1, "mouth_cavity": 0.0, "brow_hair": 0.02, "lashes": 0.02, "hair": 0.02, "scalp": 0.03, "tears": 0.8,
-         "shirt": 0.0}
+GLOSS = {
+    "eye": 0.85,
+    "teeth": 0.55,
+    "tongue": 0.45,
+    "lips": 0.35,
+    "nose": 0.16,
+    "forehead": 0.13,
+    "eyelid": 0.12,
+    "eye_socket": 0.1,
+    "mouth_cavity": 0.0,
+    "brow_hair": 0.02,
+    "lashes": 0.02,
+    "hair": 0.02,
+    "scalp": 0.03,
+    "tears": 0.8,
+    "shirt": 0.0,
+}
 """By the beginning of the region's name, the longest that fits; all other skin has 0.1."""
-OPEN_AT_LEAST = {"eye_socket": 0.25, "eye": 0.62, "teeth": 0.5, "tongue": 0.4, "lips": 0.6, "mouth_cavity": 0.10,
-                 "brow_hair": 0.7, "lashes": 0.5}
+OPEN_AT_LEAST = {"eye_socket": 0.25, "eye": 0.62, "teeth": 0.5, "tongue": 0.4, "lips": 0.6, "mouth_cavity": 0.10, "brow_hair": 0.7, "lashes": 0.5}
 """Occlusion is computed once, on the closed mouth and the open eyes: what motion uncovers must not stay black."""
 
 
 def _lookup(regions: np.ndarray, table: dict[str, float], default: float) -> np.ndarray:
     names, index = np.unique(regions, return_inverse=True)
+
     def value(name):
         matches = [key for key in table if str(name).startswith(key)]
         return table[max(matches, key=len)] if matches else default
+
     return np.array([value(name) for name in names], np.float32)[index]
 
 
@@ -56,8 +71,7 @@ def two_sided(count: int, faces: np.ndarray) -> np.ndarray:
     return (is_open & (label != names[sizes.argmax()]))[faces[:, 0]]
 
 
-def openness(vertices: np.ndarray, faces: np.ndarray, regions: np.ndarray | None, raster, *, directions: int = 64,
-             size: int = 160) -> np.ndarray:
+def openness(vertices: np.ndarray, faces: np.ndarray, regions: np.ndarray | None, raster, *, directions: int = 64, size: int = 160) -> np.ndarray:
     """(V,) in [0, 1]: 1 - ambient occlusion of the head at rest.
 
     Each direction draws a depth map of the head and asks which vertices it reaches; the answer is the cosine-weighted

@@ -94,9 +94,15 @@ def load_npy(path: str | os.PathLike, template: str | os.PathLike | None, *, fps
     return animation_from_vertices(vertices, head.template, head.faces, fps=fps)
 
 
-def save_zip(animation: Animation, path: str | os.PathLike, *, mesh: str = "obj", detail: str = "coarse",
-             progress: Callable[[str, float], None] | None = None,
-             cancel: Callable[[], bool] | None = None) -> Path:
+def save_zip(
+    animation: Animation,
+    path: str | os.PathLike,
+    *,
+    mesh: str = "obj",
+    detail: str = "coarse",
+    progress: Callable[[str, float], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Path:
     """Writes ``template.obj``, ``frames/000000.obj`` ... and ``clip.json`` (fps, frames). ``mesh``: "obj" or "ply".
 
     ``detail``: "coarse" writes the network's own vertices, "fine" the look of an embedded head (hair, finer skin).
@@ -119,8 +125,13 @@ def save_zip(animation: Animation, path: str | os.PathLike, *, mesh: str = "obj"
 
     total = animation.frame_count
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as file:
-        about = {"fps": animation.fps, "frames": total, "units": "metres", "axes": "y up, z forward, x to the head's left",
-                 "settings": animation.settings}
+        about = {
+            "fps": animation.fps,
+            "frames": total,
+            "units": "metres",
+            "axes": "y up, z forward, x to the head's left",
+            "settings": animation.settings,
+        }
         file.writestr(zip_entry("clip.json"), json.dumps(about))
         file.writestr(zip_entry(f"template.{mesh}"), content(animation.template))
         for frame, vertices in enumerate(animation.vertices):

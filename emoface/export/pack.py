@@ -81,8 +81,19 @@ class View:
     panels: Sequence[Panel]
 
 
-def pack(tracks: Sequence[Track], views: Sequence[View], *, faces: np.ndarray, fps: float, layers: Sequence[Layer] = (),
-         colors: np.ndarray | None = None, template: np.ndarray | None = None, look: int | None = None, neck: Neck | None = None, level: int = 4) -> bytes:
+def pack(
+    tracks: Sequence[Track],
+    views: Sequence[View],
+    *,
+    faces: np.ndarray,
+    fps: float,
+    layers: Sequence[Layer] = (),
+    colors: np.ndarray | None = None,
+    template: np.ndarray | None = None,
+    look: int | None = None,
+    neck: Neck | None = None,
+    level: int = 4,
+) -> bytes:
     """Heads of one topology and one clock -> gzip bytes in the layout above.
 
     tracks of unequal length are cut to the shortest. colors: (V, 3) uint8. template (V, 3) sets the framing, so that it
@@ -104,24 +115,34 @@ def pack(tracks: Sequence[Track], views: Sequence[View], *, faces: np.ndarray, f
     centre, radius = (low + high) / 2, float((high - low).max()) / 2
     reach = max(float(np.abs(track.vertices[:frames] - centre).max()) for track in tracks)
     if not np.isfinite(reach):
-        raise EmoFaceError("The animation contains positions that are not numbers and cannot be shown; "
-                           "please report the recording that led to it.")
+        raise EmoFaceError("The animation contains positions that are not numbers and cannot be shown; please report the recording that led to it.")
     step = max(STEP, reach / 32000)
     wide = count > 65535
     header = {
-        "vertices": count, "triangles": len(faces), "frames": frames, "fps": float(fps), "step": step,
-        "centre": centre.tolist(), "radius": radius, "index_bytes": 4 if wide else 2,
+        "vertices": count,
+        "triangles": len(faces),
+        "frames": frames,
+        "fps": float(fps),
+        "step": step,
+        "centre": centre.tolist(),
+        "radius": radius,
+        "index_bytes": 4 if wide else 2,
         "topology": zlib.crc32(np.ascontiguousarray(faces, "<u4").tobytes()),
         "layers": [vars(layer) for layer in layers],
-        "tracks": [{"layers": {name: int(values.shape[1]) for name, values in track.heat.items()}, "turns": _turns(track, frames)} for track in tracks],
+        "tracks": [
+            {"layers": {name: int(values.shape[1]) for name, values in track.heat.items()}, "turns": _turns(track, frames)} for track in tracks
+        ],
         "neck": None if neck is None else vars(neck),
         "look": None if look is None else _look(look),
         "views": [{"label": view.label, "panels": [vars(panel) for panel in view.panels]} for view in views],
     }
     text = json.dumps(header).encode()
     text += b" " * (-(8 + len(text)) % 4)
-    sections = [MAGIC + struct.pack("<I", len(text)) + text, faces.astype("<u4" if wide else "<u2").tobytes(),
-                (np.full((count, 3), GREY) if colors is None else np.asarray(colors)).astype(np.uint8).tobytes()]
+    sections = [
+        MAGIC + struct.pack("<I", len(text)) + text,
+        faces.astype("<u4" if wide else "<u2").tobytes(),
+        (np.full((count, 3), GREY) if colors is None else np.asarray(colors)).astype(np.uint8).tobytes(),
+    ]
     for track in tracks:
         sections.append(_positions(track.vertices[:frames], centre, step))
         sections += [_heat(values[:frames], known[name]) for name, values in track.heat.items()]

@@ -20,9 +20,18 @@ from .render import Renderer
 from .topology import find_look, find_neck
 
 
-def save_pictures(animation: Animation, path: str | os.PathLike, *, mesh: str = "png", size: int | tuple[int, int] = 512,
-                  camera: Camera | str = "front", background: str | tuple[int, int, int] = "transparent", detail: str = "fine",
-                  progress: Callable[[str, float], None] | None = None, cancel: Callable[[], bool] | None = None) -> Path:
+def save_pictures(
+    animation: Animation,
+    path: str | os.PathLike,
+    *,
+    mesh: str = "png",
+    size: int | tuple[int, int] = 512,
+    camera: Camera | str = "front",
+    background: str | tuple[int, int, int] = "transparent",
+    detail: str = "fine",
+    progress: Callable[[str, float], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Path:
     """Writes ``frames/000000.png`` ... and ``clip.json`` (fps, frames) into a zip; ``mesh`` is "png".
 
     Pictures are 8 bit sRGB; with the background "transparent" alpha is a fourth channel that colours are not multiplied with. Raises
@@ -30,8 +39,17 @@ def save_pictures(animation: Animation, path: str | os.PathLike, *, mesh: str = 
     """
     from PIL import Image
 
-    renderer = Renderer(animation.faces, animation.colors, size=size, camera=camera, background=background, regions=animation.regions,
-                        template=animation.template, look=find_look(animation, detail), neck=find_neck(animation))
+    renderer = Renderer(
+        animation.faces,
+        animation.colors,
+        size=size,
+        camera=camera,
+        background=background,
+        regions=animation.regions,
+        template=animation.template,
+        look=find_look(animation, detail),
+        neck=find_neck(animation),
+    )
     turns = None if animation.head_angles is None else rotations(animation.head_angles)
     about = {"fps": animation.fps, "frames": animation.frame_count, "alpha": "straight" if background == "transparent" else None}
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:

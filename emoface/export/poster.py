@@ -26,15 +26,30 @@ def expressive_frame(animation: Animation) -> int:
     return int(np.argmax(moved >= EXPRESSIVE * moved.max()))
 
 
-def save_poster(animation: Animation, path: str | os.PathLike, *, size: int | tuple[int, int] = 1080, camera: Camera | str = "front",
-                background: str | tuple[int, int, int] = "light", detail: str = "fine") -> Path:
+def save_poster(
+    animation: Animation,
+    path: str | os.PathLike,
+    *,
+    size: int | tuple[int, int] = 1080,
+    camera: Camera | str = "front",
+    background: str | tuple[int, int, int] = "light",
+    detail: str = "fine",
+) -> Path:
     """Writes the expressive frame as PNG, or as WebP where the path says so; "transparent" is a background, too. Raises EmoFaceError where nothing can be drawn."""
     from PIL import Image
 
     if animation.frame_count == 0:
         raise EmoFaceError("There is no motion to picture; animate some speech first.")
-    renderer = Renderer(animation.faces, animation.colors, size=size, camera=camera, background=background, regions=animation.regions,
-                        template=animation.template, look=find_look(animation, detail))
+    renderer = Renderer(
+        animation.faces,
+        animation.colors,
+        size=size,
+        camera=camera,
+        background=background,
+        regions=animation.regions,
+        template=animation.template,
+        look=find_look(animation, detail),
+    )
     picture = Image.fromarray(np.ascontiguousarray(renderer.render(animation.vertices[expressive_frame(animation)])))
     with atomic_path(path) as temporary:
         picture.save(temporary, "webp" if Path(path).suffix.lower() == ".webp" else "png")

@@ -232,12 +232,17 @@ def _draw(screen, attributes, faces, two_sided, background, lights):
                 length = F32(1) / F32(sqrt(nx * nx + ny * ny + nz * nz + F32(1e-12)))
                 if area > 0:  # the back of a two-sided triangle
                     length = -length
-                r, g, b_ = _shade(nx * length, ny * length, nz * length,
-                                  wa * attributes[a, 3] + wb * attributes[b, 3] + wc * attributes[c, 3],
-                                  wa * attributes[a, 4] + wb * attributes[b, 4] + wc * attributes[c, 4],
-                                  wa * attributes[a, 5] + wb * attributes[b, 5] + wc * attributes[c, 5],
-                                  wa * attributes[a, 6] + wb * attributes[b, 6] + wc * attributes[c, 6],
-                                  wa * attributes[a, 7] + wb * attributes[b, 7] + wc * attributes[c, 7], lights)
+                r, g, b_ = _shade(
+                    nx * length,
+                    ny * length,
+                    nz * length,
+                    wa * attributes[a, 3] + wb * attributes[b, 3] + wc * attributes[c, 3],
+                    wa * attributes[a, 4] + wb * attributes[b, 4] + wc * attributes[c, 4],
+                    wa * attributes[a, 5] + wb * attributes[b, 5] + wc * attributes[c, 5],
+                    wa * attributes[a, 6] + wb * attributes[b, 6] + wc * attributes[c, 6],
+                    wa * attributes[a, 7] + wb * attributes[b, 7] + wc * attributes[c, 7],
+                    lights,
+                )
                 red += count * r
                 green += count * g
                 blue += count * b_

@@ -47,7 +47,7 @@ def _hits(triangles: _Triangles, width: int, height: int, offset: np.ndarray):
             continue
         columns, rows = np.arange(name >> 20), np.arange(name & ((1 << 20) - 1))
         step = max(1, _BLOCK // (len(columns) * len(rows)))
-        for part in (members[i:i + step] for i in range(0, len(members), step)):
+        for part in (members[i : i + step] for i in range(0, len(members), step)):
             origin = (low[part] + offset - triangles.a[part, :2]).astype(np.float32)
             dx, dy = origin[:, 0, None] + columns.astype(np.float32), origin[:, 1, None] + rows.astype(np.float32)
             wb = (triangles.wb[part, 0, None] * dx)[:, None] + (triangles.wb[part, 1, None] * dy)[:, :, None]
@@ -69,8 +69,7 @@ def depth(screen: np.ndarray, faces: np.ndarray, width: int, height: int) -> np.
     return nearest.reshape(height, width)
 
 
-def draw(screen: np.ndarray, attributes: np.ndarray, faces: np.ndarray, two_sided: np.ndarray,
-         background: np.ndarray) -> np.ndarray:
+def draw(screen: np.ndarray, attributes: np.ndarray, faces: np.ndarray, two_sided: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Picture of a mesh; the arguments and the result are those of ``raster_numba.draw``."""
     height, width = background.shape[:2]
     area = _signed_area(screen, faces)

@@ -22,7 +22,18 @@ from ..head import Head, load_head
 from ..neighbours import neighbour_mean
 from .shading import vertex_normals
 
-LANDMARKS = ("eye_left_outer", "eye_left_inner", "eye_right_inner", "eye_right_outer", "nose_tip", "mouth_left", "mouth_right", "upper_lip", "lower_lip", "chin")
+LANDMARKS = (
+    "eye_left_outer",
+    "eye_left_inner",
+    "eye_right_inner",
+    "eye_right_outer",
+    "nose_tip",
+    "mouth_left",
+    "mouth_right",
+    "upper_lip",
+    "lower_lip",
+    "chin",
+)
 """The person's left and right; upper_lip and lower_lip where the closed lips meet in the middle."""
 STIFFNESS = (30.0, 10.0, 3.0, 1.0, 0.3)
 MOST_MM = 3.0
@@ -33,7 +44,21 @@ _FACING = 0.01
 """Metres that opposite normals count in the search for the nearest place: the two lips touch, but face each other."""
 _DRAWN_WITHIN = 0.02
 """Metres within which our skin is drawn to the other mesh."""
-_FACE = ("lips_upper", "lips_lower", "mouth_ring", "nose", "cheek_left", "cheek_right", "chin", "forehead", "eyelid_left", "eyelid_right", "brow_left", "brow_right", "jaw")
+_FACE = (
+    "lips_upper",
+    "lips_lower",
+    "mouth_ring",
+    "nose",
+    "cheek_left",
+    "cheek_right",
+    "chin",
+    "forehead",
+    "eyelid_left",
+    "eyelid_right",
+    "brow_left",
+    "brow_right",
+    "jaw",
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +91,9 @@ def carry_shapes(vertices: np.ndarray, faces: np.ndarray, landmarks: Mapping[str
     face = np.isin(head.regions[: head.skin_count], _FACE)
     away = 1000 * cKDTree(spots).query(laid[face])[0]
     if away.mean() > MOST_MM:
-        raise EmoFaceError(f"No face like ours was found in this mesh (it is {away.mean():.1f} mm away on average): give one closed head, upright, with ears, eyes and mouth modelled.")
+        raise EmoFaceError(
+            f"No face like ours was found in this mesh (it is {away.mean():.1f} mm away on average): give one closed head, upright, with ears, eyes and mouth modelled."
+        )
     deltas, still = _carried(head, laid, ours, vertex_normals(ours.astype(np.float32), faces))
     return Registration((scale * deltas @ rotation.T).astype(np.float32), float(away.mean()), float(np.percentile(away, 95)), still)
 
@@ -106,8 +133,15 @@ def our_landmarks(head: Head) -> dict[str, np.ndarray]:
     chin = skin[head.mask("chin")[: head.skin_count]]
     right, left = head.lip_corners
     upper, lower = (skin[number] for number in head.lip_line[np.abs(skin[head.lip_line[:, 0], 0]).argmin()])
-    return {**found, "nose_tip": nose[nose[:, 2].argmax()], "mouth_left": skin[left], "mouth_right": skin[right], "upper_lip": upper, "lower_lip": lower,
-            "chin": chin[np.abs(chin[:, 0]) < 0.01][chin[np.abs(chin[:, 0]) < 0.01][:, 2].argmax()]}
+    return {
+        **found,
+        "nose_tip": nose[nose[:, 2].argmax()],
+        "mouth_left": skin[left],
+        "mouth_right": skin[right],
+        "upper_lip": upper,
+        "lower_lip": lower,
+        "chin": chin[np.abs(chin[:, 0]) < 0.01][chin[np.abs(chin[:, 0]) < 0.01][:, 2].argmax()],
+    }
 
 
 def _draw(head: Head, skin: np.ndarray, spots: np.ndarray, normals: np.ndarray) -> np.ndarray:

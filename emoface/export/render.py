@@ -26,8 +26,7 @@ from .shading import to_linear, to_srgb, unit
 
 __all__ = ["BACKGROUNDS", "CAMERAS", "Camera", "Renderer", "as_colors"]
 
-BACKGROUNDS = {"light": ((0.955, 0.958, 0.965), (0.800, 0.812, 0.835)),
-               "dark": ((0.215, 0.225, 0.250), (0.075, 0.080, 0.095))}
+BACKGROUNDS = {"light": ((0.955, 0.958, 0.965), (0.800, 0.812, 0.835)), "dark": ((0.215, 0.225, 0.250), (0.075, 0.080, 0.095))}
 """sRGB in the middle and at the corners of the picture."""
 
 
@@ -45,9 +44,20 @@ class Renderer:
     regions replace the arguments, and colours given for a frame are painted on its skin.
     """
 
-    def __init__(self, faces, colors=None, *, size: int | tuple[int, int] = (512, 512), camera: Camera | str = "front",
-                 background: str | tuple[int, int, int] = "light", regions=None, template=None, backend: str = "auto",
-                 look: Look | None = None, neck: Neck | None = None):
+    def __init__(
+        self,
+        faces,
+        colors=None,
+        *,
+        size: int | tuple[int, int] = (512, 512),
+        camera: Camera | str = "front",
+        background: str | tuple[int, int, int] = "light",
+        regions=None,
+        template=None,
+        backend: str = "auto",
+        look: Look | None = None,
+        neck: Neck | None = None,
+    ):
         self._neck = neck
         self._look, self._own_regions = look, None if regions is None else np.asarray(regions)
         if look is not None:
@@ -75,9 +85,17 @@ class Renderer:
             return self._draw(vertices, None if colors is None else as_colors(colors))
         return np.stack(list(self.frames(vertices, colors)))
 
-    def frames(self, vertices, colors=None, *, rotations=None, order=None, threads: int | None = None,
-               progress: Callable[[str, float], None] | None = None,
-               cancel: Callable[[], bool] | None = None) -> Iterator[np.ndarray]:
+    def frames(
+        self,
+        vertices,
+        colors=None,
+        *,
+        rotations=None,
+        order=None,
+        threads: int | None = None,
+        progress: Callable[[str, float], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Iterator[np.ndarray]:
         """Yields the picture of each frame of (T, V, 3) in turn; only a few are in memory at a time.
 
         ``rotations`` (T, 3, 3) turn the head of each frame. ``order`` lists the frames to draw, by default all. ``progress(stage, fraction)`` is called after each picture,
@@ -100,7 +118,11 @@ class Renderer:
                     if cancel is not None and cancel():
                         raise Cancelled("Stopped as asked; nothing was written.")
                     for frame in islice(following, 2 * threads - len(waiting)):
-                        waiting.append(pool.submit(self._draw, vertices[frame], colors[frame] if moving else colors, None if rotations is None else rotations[frame]))
+                        waiting.append(
+                            pool.submit(
+                                self._draw, vertices[frame], colors[frame] if moving else colors, None if rotations is None else rotations[frame]
+                            )
+                        )
                     yield waiting.popleft().result()
                     if progress is not None:
                         progress("Drawing frames", (done + 1) / len(order))
@@ -114,8 +136,7 @@ class Renderer:
             if self._ready:
                 return
             template = np.ascontiguousarray(template, np.float32)
-            self.camera = self.camera.framed(template, aspect=self.size[0] / self.size[1], regions=self._own_regions,
-                                             dressed=self._look is not None)
+            self.camera = self.camera.framed(template, aspect=self.size[0] / self.size[1], regions=self._own_regions, dressed=self._look is not None)
             if self._look is not None:
                 template = self._look.vertices(template)
             count = len(template)
@@ -217,9 +238,11 @@ def _load_raster(backend: str):
     if backend != "numpy":
         try:
             from . import raster_numba
+
             return "numba", raster_numba
         except ImportError:
             if backend == "numba":
                 raise EmoFaceError("The numba renderer needs the package numba: pip install numba.") from None
     from . import raster_numpy
+
     return "numpy", raster_numpy

@@ -59,8 +59,10 @@ def retarget(animation: Animation, mesh: str | os.PathLike, out: str | os.PathLi
                 return _by_name(document, data, weights, animation.fps, out)
         vertices, faces = read_mesh(content, kind[1:], path.name)
     if landmarks is None:
-        raise EmoFaceError(f"{path.name} has no ARKit shapes, so ours are carried over, which needs landmarks: give --landmarks FILE.json with a vertex number for each of "
-                           f"{', '.join(LANDMARKS)}.")
+        raise EmoFaceError(
+            f"{path.name} has no ARKit shapes, so ours are carried over, which needs landmarks: give --landmarks FILE.json with a vertex number for each of "
+            f"{', '.join(LANDMARKS)}."
+        )
     return _by_registration(vertices, faces, _places(landmarks, vertices), weights, animation, out)
 
 
@@ -132,19 +134,27 @@ def _by_name(document: dict, data: bytes, weights: np.ndarray, fps: float, out: 
     if not channels:
         raise ValueError("shapes that no object of the scene shows")
     nodes = {channel["target"]["node"] for channel in channels}
-    others = [one for one in document.get("animations", []) if not any(c["target"].get("path") == "weights" and c["target"].get("node") in nodes for c in one["channels"])]
+    others = [
+        one
+        for one in document.get("animations", [])
+        if not any(c["target"].get("path") == "weights" and c["target"].get("node") in nodes for c in one["channels"])
+    ]
     document["animations"] = [{"name": "speech", "samplers": samplers, "channels": channels}, *others]
     with atomic_path(out) as temporary:
         temporary.write_bytes(pack_glb(document, blob))
     return Retargeted(len(found), tuple(name for name in ARKIT_NAMES if name not in found))
 
 
-def _by_registration(vertices: np.ndarray, faces: np.ndarray, landmarks: Mapping, weights: np.ndarray, animation: Animation, out: str | os.PathLike) -> Retargeted:
+def _by_registration(
+    vertices: np.ndarray, faces: np.ndarray, landmarks: Mapping, weights: np.ndarray, animation: Animation, out: str | os.PathLike
+) -> Retargeted:
     carried = carry_shapes(vertices, faces, landmarks)
     template = in_metres(vertices[None], vertices)[1]
     deltas = carried.deltas * np.float32(np.ptp(template, axis=0).max() / np.ptp(vertices, axis=0).max())
     shapes = Basis(NAMES, deltas, weights, 0.0, 0.0)
-    moving = animation_from_vertices(rebuild(template, shapes), template, faces, fps=animation.fps, settings={**animation.settings, "fit_mm": carried.mean_mm})
+    moving = animation_from_vertices(
+        rebuild(template, shapes), template, faces, fps=animation.fps, settings={**animation.settings, "fit_mm": carried.mean_mm}
+    )
     save_glb(moving, out, basis=shapes)
     missing = tuple(name for name, delta in zip(NAMES, deltas) if not delta.any())
     return Retargeted(len(NAMES) - len(missing), missing, carried.mean_mm, carried.p95_mm)

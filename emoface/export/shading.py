@@ -33,8 +33,22 @@ SPARKLING = 0.7
 for _direction in (KEY_DIRECTION, FILL_DIRECTION, RIM_DIRECTION, HALF_DIRECTION, SPARK_DIRECTION):
     _direction /= np.linalg.norm(_direction)
 
-LIGHTS = np.stack([KEY_DIRECTION, KEY_COLOR, FILL_DIRECTION, FILL_COLOR, RIM_DIRECTION, RIM_COLOR, HALF_DIRECTION,
-                   SKY_COLOR, GROUND_COLOR, WRAP, np.full(3, HIGHLIGHT_COLOR, np.float32), SPARK_DIRECTION])
+LIGHTS = np.stack(
+    [
+        KEY_DIRECTION,
+        KEY_COLOR,
+        FILL_DIRECTION,
+        FILL_COLOR,
+        RIM_DIRECTION,
+        RIM_COLOR,
+        HALF_DIRECTION,
+        SKY_COLOR,
+        GROUND_COLOR,
+        WRAP,
+        np.full(3, HIGHLIGHT_COLOR, np.float32),
+        SPARK_DIRECTION,
+    ]
+)
 """(12, 3) all of the above, passed to the compiled kernel: its constants would stay frozen in numba's cache."""
 
 SAMPLES = np.array([[0.375, 0.125], [0.875, 0.375], [0.125, 0.625], [0.625, 0.875]], np.float32)

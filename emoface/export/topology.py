@@ -13,8 +13,18 @@ from ..look import Look, load_look
 DETAILS = ("fine", "coarse")
 """What is drawn or written of an embedded head: its look (``emoface.look``), or the network's own vertices."""
 
-PARTS = {"eye_": "eyes", "teeth_": "teeth", "tongue": "tongue", "brow_hair": "hair", "lashes": "hair", "hair": "hair",
-         "neck": "skin", "bust": "skin", "shirt": "shirt", "tears": "eyes"}
+PARTS = {
+    "eye_": "eyes",
+    "teeth_": "teeth",
+    "tongue": "tongue",
+    "brow_hair": "hair",
+    "lashes": "hair",
+    "hair": "hair",
+    "neck": "skin",
+    "bust": "skin",
+    "shirt": "shirt",
+    "tears": "eyes",
+}
 """Beginning of a region's name -> part; every skin vertex, eye sockets included, is ``skin``."""
 
 
@@ -23,8 +33,7 @@ def find_head(template: np.ndarray, faces: np.ndarray | None = None) -> Head | N
     first = load_head(0)
     if template.shape != first.template.shape or (faces is not None and not np.array_equal(faces, first.faces)):
         return None
-    return next((head for head in map(load_head, range(HEAD_COUNT))
-                 if np.abs(head.template - template).max() < 1e-4), None)
+    return next((head for head in map(load_head, range(HEAD_COUNT)) if np.abs(head.template - template).max() < 1e-4), None)
 
 
 def find_look(animation: Animation, detail: str = "fine") -> Look | None:
@@ -56,9 +65,8 @@ def arkit_weights(animation: Animation) -> np.ndarray:
         return np.clip(np.asarray(animation.blendshapes, np.float32), 0, 1)
     head = find_head(animation.template, animation.faces)
     if head is None:
-        raise EmoFaceError("This mesh has no ARKit shapes, so there are no curves to write; "
-                           "save it as .glb, .npz, .npy, .zip or a video instead.")
-    return fit_blendshapes(animation.vertices[:, :head.skin_count] - head.skin_template, head=head)
+        raise EmoFaceError("This mesh has no ARKit shapes, so there are no curves to write; save it as .glb, .npz, .npy, .zip or a video instead.")
+    return fit_blendshapes(animation.vertices[:, : head.skin_count] - head.skin_template, head=head)
 
 
 def part_names(regions: np.ndarray, skin_count: int) -> np.ndarray:

@@ -28,6 +28,7 @@ def in_metres(vertices: np.ndarray, template: np.ndarray) -> tuple[np.ndarray, n
             notes.append(f"The {what} is {size:.3g} units large, so it is taken to be in {unit}.")
     if factors[0] != factors[1] and not set(factors) <= set(_UNITS.values()):
         factors[1] = factors[0]  # one unknown unit for both; the motion's own pose must not change its size
-    template, vertices = (points if factor == 1 else (points * np.float32(factor)).astype(np.float32)
-                          for points, factor in zip((template, vertices), factors))
+    template, vertices = (
+        points if factor == 1 else (points * np.float32(factor)).astype(np.float32) for points, factor in zip((template, vertices), factors)
+    )
     return vertices, template, notes

@@ -137,9 +137,14 @@ def load_usd(path: str | os.PathLike) -> Animation:
             shape = UsdSkel.BlendShape(stage.GetPrimAtPath(f"/Head/Mesh/{each}"))
             delta[np.array(shape.GetPointIndicesAttr().Get(), np.int64)] = np.array(shape.GetOffsetsAttr().Get(), np.float32)
         arkit = len(names) == 52 and "jawOpen" in names
-        animation = animation_from_vertices(rebuild(template, Basis(names, deltas, weights, 0, 0)), template, faces,
-                                            fps=stage.GetTimeCodesPerSecond(), blendshapes=weights if arkit else None,
-                                            blendshape_names=names if arkit else ())
+        animation = animation_from_vertices(
+            rebuild(template, Basis(names, deltas, weights, 0, 0)),
+            template,
+            faces,
+            fps=stage.GetTimeCodesPerSecond(),
+            blendshapes=weights if arkit else None,
+            blendshape_names=names if arkit else (),
+        )
         rotation = clip.GetRotationsAttr()
         if not rotation.GetTimeSamples():
             return animation

@@ -23,13 +23,25 @@ PREVIEWS = {".gif": 70, ".webp": 67}
 """Milliseconds per picture; GIF counts in hundredths of a second. Frames are picked by time, so nothing drifts."""
 
 
-def save_video(animations: Animation | Sequence[Animation], path: str | os.PathLike, *,
-               captions: str | Sequence[str] | None = None, size: int | tuple[int, int] | None = None,
-               camera: Camera | str = "front", background: str | tuple[int, int, int] = "light",
-               heat: str | Sequence[str | None] | None = None, columns: int | None = None, sound: int | None = None,
-               codec: str | None = None, fps: float | None = None, sound_file: str | os.PathLike | None = None, backend: str = "auto", detail: str = "fine",
-               progress: Callable[[str, float], None] | None = None,
-               cancel: Callable[[], bool] | None = None) -> Path:
+def save_video(
+    animations: Animation | Sequence[Animation],
+    path: str | os.PathLike,
+    *,
+    captions: str | Sequence[str] | None = None,
+    size: int | tuple[int, int] | None = None,
+    camera: Camera | str = "front",
+    background: str | tuple[int, int, int] = "light",
+    heat: str | Sequence[str | None] | None = None,
+    columns: int | None = None,
+    sound: int | None = None,
+    codec: str | None = None,
+    fps: float | None = None,
+    sound_file: str | os.PathLike | None = None,
+    backend: str = "auto",
+    detail: str = "fine",
+    progress: Callable[[str, float], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Path:
     """Draws animations and writes one film; the format follows the suffix (.mp4 .webm .gif .webp).
 
     Several animations play side by side on one clock, the first one's; shorter ones hold their last frame. ``captions``
@@ -67,9 +79,19 @@ def save_video(animations: Animation | Sequence[Animation], path: str | os.PathL
     frame_count = max(ceil(animation.duration * fps - 1e-6) for animation in animations)
     painted = [animation for animation, layer in zip(animations, heat) if layer == "effect"]
     scale = max(map(effect_scale, painted), default=None)  # one scale, so that colours can be compared
-    panels = [_Panel(animation, layer and heatmap(animation, layer, scale_mm=scale), size=size, camera=camera,
-                     background=background, backend=backend, detail=detail, in_between=not own_rate)
-              for animation, layer in zip(animations, heat)]
+    panels = [
+        _Panel(
+            animation,
+            layer and heatmap(animation, layer, scale_mm=scale),
+            size=size,
+            camera=camera,
+            background=background,
+            backend=backend,
+            detail=detail,
+            in_between=not own_rate,
+        )
+        for animation, layer in zip(animations, heat)
+    ]
     page = _Page(panels, captions, columns, background, outer)
     times = np.arange(frame_count) / fps
     if suffix in PREVIEWS:
@@ -130,8 +152,15 @@ class _Panel:
 
     def __init__(self, animation: Animation, heat: Heatmap | None, *, detail: str, in_between: bool = False, **options):
         self.animation, self.heat, self.in_between = animation, heat, in_between
-        self.renderer = Renderer(animation.faces, animation.colors, regions=animation.regions,
-                                 template=animation.template, look=find_look(animation, detail), neck=find_neck(animation), **options)
+        self.renderer = Renderer(
+            animation.faces,
+            animation.colors,
+            regions=animation.regions,
+            template=animation.template,
+            look=find_look(animation, detail),
+            neck=find_neck(animation),
+            **options,
+        )
         self.size = self.renderer.size
 
     def pictures(self, times: np.ndarray, cancel) -> Iterator[np.ndarray]:
@@ -144,7 +173,9 @@ class _Panel:
             after, share = np.minimum(before + 1, self.animation.frame_count - 1), (position - before)[:, None, None].astype(np.float32)
             poses = self.animation.vertices[before] * (1 - share) + self.animation.vertices[after] * share
             turns = None if angles is None else rotations(angles[before] * (1 - share[:, 0]) + angles[after] * share[:, 0])
-            return self.renderer.frames(poses, None if colors is None else colors[frames] if colors.ndim == 3 else colors, rotations=turns, cancel=cancel)
+            return self.renderer.frames(
+                poses, None if colors is None else colors[frames] if colors.ndim == 3 else colors, rotations=turns, cancel=cancel
+            )
         turns = None if angles is None else rotations(angles)
         return self.renderer.frames(self.animation.vertices, colors, rotations=turns, order=frames, cancel=cancel)
 
@@ -177,7 +208,7 @@ class _Page:
             page[:] = (*self.paper, 0) if self.clear else self.paper
             for number, stream in enumerate(streams):
                 row, column = divmod(number, self.columns)
-                area = page[row * cell:(row + 1) * cell, column * self.width:(column + 1) * self.width]
+                area = page[row * cell : (row + 1) * cell, column * self.width : (column + 1) * self.width]
                 area[top:bottom] = next(stream)
                 if self.line:
                     area[:top, :, :3], area[:top, :, 3:] = self.bands[number], 255
@@ -189,6 +220,7 @@ class _Page:
 
     def _band(self, caption: str | None) -> np.ndarray:
         from PIL import Image, ImageDraw, ImageFont
+
         band = Image.new("RGB", (self.width, self.line), self.paper)
         text, size = caption or "", round(self.line * 0.5)
         font = ImageFont.load_default(size=size)
@@ -201,6 +233,7 @@ class _Page:
     def _bar(self, heat: Heatmap) -> np.ndarray:
         """(foot, W, 3) colour bar with its ends and its meaning."""
         from PIL import Image, ImageDraw, ImageFont
+
         size, width = self.text, self.width
         font, page = ImageFont.load_default(size=size), Image.new("RGB", (width, self.foot), self.paper)
         left, right = round(width * 0.25), round(width * 0.75)

@@ -45,8 +45,23 @@ HIDDEN = ("TH", "DD", "kk", "nn")
 """Told apart by the tongue alone; their lips are a little open, as in a weak vowel."""
 _SPREAD = 0.6
 """Millimetres by which a viseme's lips differ from time to time."""
-_LETTERS = {"sil": "X", "PP": "A", "FF": "G", "TH": "B", "DD": "B", "kk": "B", "CH": "B", "SS": "B", "nn": "B", "RR": "E", "aa": "D", "E": "C", "ih": "B",
-            "oh": "E", "ou": "F"}
+_LETTERS = {
+    "sil": "X",
+    "PP": "A",
+    "FF": "G",
+    "TH": "B",
+    "DD": "B",
+    "kk": "B",
+    "CH": "B",
+    "SS": "B",
+    "nn": "B",
+    "RR": "E",
+    "aa": "D",
+    "E": "C",
+    "ih": "B",
+    "oh": "E",
+    "ou": "F",
+}
 """Viseme -> mouth shape of Rhubarb Lip Sync. Its H (the tongue of a long l) is not told."""
 _CHANGE_COST = 0.7
 """Of a cue's beginning, in frames of certainty: shorter ones are taken for their neighbours."""
@@ -159,7 +174,10 @@ def _weights(shape: dict[str, float]) -> np.ndarray:
 def _closures(cues: list[Cue]) -> list[Cue]:
     """Lips at rest for a moment between two sounds are those of p, b and m."""
     inside = range(1, len(cues) - 1)
-    return [cue._replace(value="PP") if i in inside and cue.value == "sil" and cue.end - cue.start < _SHORTEST_SILENCE else cue for i, cue in enumerate(cues)]
+    return [
+        cue._replace(value="PP") if i in inside and cue.value == "sil" and cue.end - cue.start < _SHORTEST_SILENCE else cue
+        for i, cue in enumerate(cues)
+    ]
 
 
 def _cues(shares: np.ndarray, names, fps: float) -> list[Cue]:
@@ -184,4 +202,3 @@ def _as_dicts(cues: list[Cue]) -> list[dict]:
 def _srt_time(seconds: float) -> str:
     whole = round(1000 * seconds)
     return f"{whole // 3600000:02d}:{whole // 60000 % 60:02d}:{whole // 1000 % 60:02d},{whole % 1000:03d}"
-

@@ -57,27 +57,40 @@ def _document(names: list[str], curves: np.ndarray, fps: float, *, kind: str) ->
     moved[..., 0] = curves.T
     views = [{"buffer": 0, "byteOffset": 0, "byteLength": times.nbytes}, {"buffer": 0, "byteOffset": times.nbytes, "byteLength": moved.nbytes}]
     accessors = [{"bufferView": 0, "componentType": 5126, "count": len(times), "type": "SCALAR", "min": [0.0], "max": [float(times[-1])]}]
-    accessors += [{"bufferView": 1, "byteOffset": number * moved[0].nbytes, "componentType": 5126, "count": len(times), "type": "VEC3"}
-                  for number in range(len(names))]
+    accessors += [
+        {"bufferView": 1, "byteOffset": number * moved[0].nbytes, "componentType": 5126, "count": len(times), "type": "VEC3"}
+        for number in range(len(names))
+    ]
     expressions = {kind: {name: {"node": number} for number, name in enumerate(names)}}
     document = {
-        "asset": {"version": "2.0", "generator": "EmoFace"}, "scene": 0, "scenes": [{"nodes": list(range(len(names)))}],
-        "nodes": [{"name": name} for name in names], "buffers": [{"byteLength": times.nbytes + moved.nbytes}], "bufferViews": views, "accessors": accessors,
-        "animations": [{"name": "speech", "samplers": [{"input": 0, "output": 1 + number, "interpolation": "LINEAR"} for number in range(len(names))],
-                        "channels": [{"sampler": number, "target": {"node": number, "path": "translation"}} for number in range(len(names))]}],
+        "asset": {"version": "2.0", "generator": "EmoFace"},
+        "scene": 0,
+        "scenes": [{"nodes": list(range(len(names)))}],
+        "nodes": [{"name": name} for name in names],
+        "buffers": [{"byteLength": times.nbytes + moved.nbytes}],
+        "bufferViews": views,
+        "accessors": accessors,
+        "animations": [
+            {
+                "name": "speech",
+                "samplers": [{"input": 0, "output": 1 + number, "interpolation": "LINEAR"} for number in range(len(names))],
+                "channels": [{"sampler": number, "target": {"node": number, "path": "translation"}} for number in range(len(names))],
+            }
+        ],
         "extensionsUsed": ["VRMC_vrm_animation"],
         "extensions": {"VRMC_vrm_animation": {"specVersion": "1.0", "expressions": expressions}},
     }
     return document, times.tobytes() + moved.tobytes()
 
 
-
 def _with_head(document: dict, data: bytes, turned: np.ndarray) -> bytes:
     """Adds the bones from the hips to the head, and the turns (T, 4) of the latter; returns the data with them."""
     first, (animation,) = len(document["nodes"]), document["animations"]
     names = list(_BONES)
-    document["nodes"] += [{"name": name, "translation": [0.0, height, 0.0], **({"children": [first + number + 1]} if number + 1 < len(names) else {})}
-                          for number, (name, height) in enumerate(_BONES.items())]
+    document["nodes"] += [
+        {"name": name, "translation": [0.0, height, 0.0], **({"children": [first + number + 1]} if number + 1 < len(names) else {})}
+        for number, (name, height) in enumerate(_BONES.items())
+    ]
     document["scenes"][0]["nodes"].append(first)
     document["extensions"]["VRMC_vrm_animation"]["humanoid"] = {"humanBones": {name: {"node": first + number} for number, name in enumerate(names)}}
     document["bufferViews"].append({"buffer": 0, "byteOffset": len(data), "byteLength": turned.nbytes})

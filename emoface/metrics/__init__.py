@@ -107,9 +107,7 @@ def frame_mean(prediction: Clips, truth: Clips, mask: np.ndarray | None = None) 
     return [np.sqrt(error).mean(axis=1) for error in _squared_errors(prediction, truth, mask)]
 
 
-def clip_fdd(
-    prediction: Clips, truth: Clips, template: Clips, mask: np.ndarray, *, absolute: bool = False
-) -> np.ndarray:
+def clip_fdd(prediction: Clips, truth: Clips, template: Clips, mask: np.ndarray, *, absolute: bool = False) -> np.ndarray:
     """(clips,) the :func:`fdd` of each clip, m2."""
     pairs = list(_pairs(prediction, truth))
     templates = [np.asarray(item, float).reshape(-1, 3) for item in _as_list(template, one_dimension=2)]
@@ -180,17 +178,13 @@ def amplitude_ratio(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(np.percentile(prediction, 95) / reference) if reference > 0 else float("nan")
 
 
-def closures_caught(
-    aperture_mm: np.ndarray, intervals: np.ndarray, *, fps: float = 30.0, threshold_mm: float = 1.0
-) -> np.ndarray:
+def closures_caught(aperture_mm: np.ndarray, intervals: np.ndarray, *, fps: float = 30.0, threshold_mm: float = 1.0) -> np.ndarray:
     """(N,) bool: does the mouth close for each P, B or M? ``intervals`` (N, 2) in seconds.
 
     Caught: the aperture is at most ``threshold_mm`` in some frame (frame t shows time t/fps) of the interval widened by
     one frame on either side. An interval that lies outside the clip is an error, not a miss.
     """
-    return np.array(
-        [bool((frames <= threshold_mm).any()) for frames in _slices(aperture_mm, intervals, fps, widen=1 / fps)], bool
-    )
+    return np.array([bool((frames <= threshold_mm).any()) for frames in _slices(aperture_mm, intervals, fps, widen=1 / fps)], bool)
 
 
 def closures_false(
@@ -254,9 +248,7 @@ def voice_activity(samples: np.ndarray, sample_rate: int, *, hop: float = 0.01, 
     return np.array(kept, float).reshape(-1, 2)
 
 
-def silent_frames(
-    samples: np.ndarray, sample_rate: int, frame_count: int, *, fps: float = 30.0, margin: float = 0.3
-) -> np.ndarray:
+def silent_frames(samples: np.ndarray, sample_rate: int, frame_count: int, *, fps: float = 30.0, margin: float = 0.3) -> np.ndarray:
     """(T,) bool: frames whose time t/fps is ``margin`` seconds or more away from any voice (:func:`voice_activity`)."""
     time = np.arange(frame_count) / fps
     silent = np.ones(frame_count, bool)
@@ -335,9 +327,7 @@ class Estimate:
         return Estimate(self.value * factor, self.low * factor, self.high * factor, self.n, self.total)
 
 
-def bootstrap(
-    values: np.ndarray, weights: np.ndarray | None = None, *, level: float = 0.95, samples: int = 2000, seed: int = 0
-) -> Estimate:
+def bootstrap(values: np.ndarray, weights: np.ndarray | None = None, *, level: float = 0.95, samples: int = 2000, seed: int = 0) -> Estimate:
     """Weighted mean of one value per clip with its percentile bootstrap interval over clips (seeded, so repeatable).
 
     ``weights``: frames or events of each clip, for measures pooled over frames or events (the clips are redrawn, since

@@ -137,10 +137,7 @@ def table(rows: list[dict]) -> str:
             "LVE, EVE: squared maximum over the mask, mean over pooled frames; MVE, LVD: not squared; FDD: signed, mean"
             " over clips; in [ ]: 95 % interval over clips."
         ),
-        (
-            f"{'':16}{'LVE 1e-5 m2 (mm)':>34}{'EVE 1e-5 m2 (mm)':>34}{'MVE mm':>9}{'LVD mm':>9}"
-            f"{'FDD 1e-5 (abs)':>22}{'clips':>7}{'frames':>9}"
-        ),
+        (f"{'':16}{'LVE 1e-5 m2 (mm)':>34}{'EVE 1e-5 m2 (mm)':>34}{'MVE mm':>9}{'LVD mm':>9}{'FDD 1e-5 (abs)':>22}{'clips':>7}{'frames':>9}"),
     ]
     for row in rows:
         cells = [f"{row['row']:16}"]

@@ -14,12 +14,10 @@ import pandas as pd
 
 CONFIDENCE = 0.95
 RESAMPLES = 2999
-CELLS = {"aspect": ["method", "aspect"], "emotion": ["method", "aspect", "emotion"],
-         "level": ["method", "aspect", "level"]}
+CELLS = {"aspect": ["method", "aspect"], "emotion": ["method", "aspect", "emotion"], "level": ["method", "aspect", "level"]}
 
 
-def mean_opinion_scores(ratings: pd.DataFrame, by: list[str], *, seed: int = 0,
-                        resamples: int = RESAMPLES) -> pd.DataFrame:
+def mean_opinion_scores(ratings: pd.DataFrame, by: list[str], *, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
     """MOS of every cell of ``by`` (such as ``["method", "aspect"]``).
 
     Columns: ``by``, raters, answers, mos, sd (between raters), t_low, t_high (Student's t over rater means),
@@ -30,9 +28,19 @@ def mean_opinion_scores(ratings: pd.DataFrame, by: list[str], *, seed: int = 0,
         means = answers.groupby("rater")["value"].mean().to_numpy(float)
         t_low, t_high = t_interval(means)
         boot_low, boot_high = bootstrap_interval(means, seed=seed, resamples=resamples)
-        rows.append({**dict(zip(by, cell)), "raters": len(means), "answers": len(answers), "mos": means.mean(),
-                     "sd": means.std(ddof=1) if len(means) > 1 else np.nan, "t_low": t_low, "t_high": t_high,
-                     "boot_low": boot_low, "boot_high": boot_high})
+        rows.append(
+            {
+                **dict(zip(by, cell)),
+                "raters": len(means),
+                "answers": len(answers),
+                "mos": means.mean(),
+                "sd": means.std(ddof=1) if len(means) > 1 else np.nan,
+                "t_low": t_low,
+                "t_high": t_high,
+                "boot_low": boot_low,
+                "boot_high": boot_high,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -68,8 +76,9 @@ def bootstrap_interval(means: np.ndarray, *, seed: int = 0, resamples: int = RES
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # infinite ratios; checked below
-        found = stats.bootstrap((means,), student, confidence_level=CONFIDENCE, n_resamples=resamples,
-                                method="percentile", rng=np.random.default_rng(seed)).confidence_interval
+        found = stats.bootstrap(
+            (means,), student, confidence_level=CONFIDENCE, n_resamples=resamples, method="percentile", rng=np.random.default_rng(seed)
+        ).confidence_interval
     low, high = center - found.high * error, center - found.low * error
     return (float(low), float(high)) if np.isfinite([low, high]).all() else (np.nan, np.nan)
 
@@ -84,19 +93,27 @@ def comparisons(ratings: pd.DataFrame) -> pd.DataFrame:
 
     rows = []
     for aspect, answers in ratings.groupby("aspect", sort=False, observed=True):
-        means = answers.pivot_table(index="rater", columns="method", values="value", aggfunc="mean", observed=True,
-                                    sort=False)
+        means = answers.pivot_table(index="rater", columns="method", values="value", aggfunc="mean", observed=True, sort=False)
         for first, second in itertools.combinations(means.columns, 2):
             difference = (means[first] - means[second]).dropna().to_numpy()
             if len(difference) < 2:
                 continue
             low, high = t_interval(difference)
             spread = difference.std(ddof=1)
-            rows.append({"aspect": aspect, "first": first, "second": second, "raters": len(difference),
-                         "difference": difference.mean(), "low": low, "high": high,
-                         "effect": difference.mean() / spread if spread else np.nan, "p": signed_rank_test(difference)})
-    table = pd.DataFrame(rows, columns=["aspect", "first", "second", "raters", "difference", "low", "high", "effect",
-                                        "p"])
+            rows.append(
+                {
+                    "aspect": aspect,
+                    "first": first,
+                    "second": second,
+                    "raters": len(difference),
+                    "difference": difference.mean(),
+                    "low": low,
+                    "high": high,
+                    "effect": difference.mean() / spread if spread else np.nan,
+                    "p": signed_rank_test(difference),
+                }
+            )
+    table = pd.DataFrame(rows, columns=["aspect", "first", "second", "raters", "difference", "low", "high", "effect", "p"])
     if len(table):
         table["significant"], table["p_holm"] = multipletests(table["p"], alpha=1 - CONFIDENCE, method="holm")[:2]
     return table

@@ -169,9 +169,25 @@ def load_design(path: str | Path) -> Design:
 
 def parse_design(raw: Any, *, folder: Path) -> Design:
     """Check a design given as plain dictionaries and lists; see ``assets/study/example.yaml`` for every key."""
-    raw = _mapping(raw, "The study design", required=("title", "layout", "methods", "items", "raters_per_item"),
-                   optional=("languages", "seed", "aspects", "labels", "items_per_rater", "reference", "training",
-                             "attention", "gold", "exclusion", "player", "size"))
+    raw = _mapping(
+        raw,
+        "The study design",
+        required=("title", "layout", "methods", "items", "raters_per_item"),
+        optional=(
+            "languages",
+            "seed",
+            "aspects",
+            "labels",
+            "items_per_rater",
+            "reference",
+            "training",
+            "attention",
+            "gold",
+            "exclusion",
+            "player",
+            "size",
+        ),
+    )
     languages = tuple(_list(raw.get("languages", ["en"]), "languages"))
     if not languages or not all(isinstance(language, str) and language for language in languages):
         raise EmoFaceError("'languages' needs at least one language code such as en; add one.")
@@ -199,15 +215,25 @@ def parse_design(raw: Any, *, folder: Path) -> Design:
     if size > 1080 or size % 2:
         raise EmoFaceError(f"'size' must be an even number of pixels from 128 to 1080; it is {size}.")
     return Design(
-        title=_text(raw["title"], languages, "title"), languages=languages, layout=layout,
-        seed=_integer(raw.get("seed", 0), "seed", least=0), methods=methods, items=items, aspects=aspects,
+        title=_text(raw["title"], languages, "title"),
+        languages=languages,
+        layout=layout,
+        seed=_integer(raw.get("seed", 0), "seed", least=0),
+        methods=methods,
+        items=items,
+        aspects=aspects,
         labels=_labels(raw.get("labels", {}), languages),
         raters_per_item=_integer(raw["raters_per_item"], "raters_per_item", least=1),
-        items_per_rater=items_per_rater, reference=reference,
+        items_per_rater=items_per_rater,
+        reference=reference,
         training=_training(raw.get("training", []), layout, methods, item_ids),
         attention=_attention(raw.get("attention", []), names, item_ids),
         gold=_gold(raw.get("gold", []), names, item_ids, {aspect.id for aspect in aspects}),
-        exclusion=_exclusion(raw.get("exclusion", {})), player=player, size=size, folder=Path(folder))
+        exclusion=_exclusion(raw.get("exclusion", {})),
+        player=player,
+        size=size,
+        folder=Path(folder),
+    )
 
 
 def default_aspects(languages: tuple[str, ...]) -> tuple[Aspect, ...]:
@@ -216,8 +242,14 @@ def default_aspects(languages: tuple[str, ...]) -> tuple[Aspect, ...]:
 
     texts = {language: load_texts(language)["aspects"] for language in languages}
     ids = ("realism", "lip_sync", "eyes", "emotion")
-    return tuple(Aspect(id=name, name={lang: texts[lang][name]["name"] for lang in languages},
-                        question={lang: texts[lang][name]["question"] for lang in languages}) for name in ids)
+    return tuple(
+        Aspect(
+            id=name,
+            name={lang: texts[lang][name]["name"] for lang in languages},
+            question={lang: texts[lang][name]["question"] for lang in languages},
+        )
+        for name in ids
+    )
 
 
 # --- sections -----------------------------------------------------------------------------------------------------
@@ -237,8 +269,10 @@ def _method(name: str, raw: Any) -> Method:
         raise EmoFaceError(f"Method '{name}' needs exactly one of {', '.join(SOURCES)}; it has {len(sources)}.")
     source, location = sources[0], str(raw[sources[0]])
     if source != "model" and "{item}" not in location:
-        raise EmoFaceError(f"The path of method '{name}' has no {{item}} in it; write for example {source}: "
-                           f"{name}/{{item}}.{'npz' if source == 'animations' else 'mp4'}.")
+        raise EmoFaceError(
+            f"The path of method '{name}' has no {{item}} in it; write for example {source}: "
+            f"{name}/{{item}}.{'npz' if source == 'animations' else 'mp4'}."
+        )
     settings = _mapping(raw.get("settings", {}), f"'settings' of method '{name}'")
     if settings and source != "model":
         raise EmoFaceError(f"Method '{name}' has 'settings', which only models take; remove them.")
@@ -246,8 +280,7 @@ def _method(name: str, raw: Any) -> Method:
 
 
 def _items(raw: Any) -> tuple[Item, ...]:
-    items = _crossed_items(raw) if isinstance(raw, dict) else [_item(value, i) for i, value in enumerate(
-        _list(raw, "items"))]
+    items = _crossed_items(raw) if isinstance(raw, dict) else [_item(value, i) for i, value in enumerate(_list(raw, "items"))]
     if not items:
         raise EmoFaceError("'items' is empty; list at least one.")
     ids = [item.id for item in items]
@@ -260,19 +293,24 @@ def _items(raw: Any) -> tuple[Item, ...]:
 def _crossed_items(raw: dict) -> list[Item]:
     """Every speech file with every emotion at every level."""
     raw = _mapping(raw, "'items'", required=("speech", "emotion"), optional=("level",))
-    speech = {_name(name, "items.speech"): str(path)
-              for name, path in _mapping(raw["speech"], "'items.speech'").items()}
+    speech = {_name(name, "items.speech"): str(path) for name, path in _mapping(raw["speech"], "'items.speech'").items()}
     emotions = [_choice(value, EMOTIONS, "items.emotion") for value in _list(raw["emotion"], "items.emotion")]
     levels = [_choice(value, LEVELS, "items.level") for value in _list(raw.get("level", ["normal"]), "items.level")]
-    return [Item(id=f"{name}-{emotion}-{level}", speech=path, emotion=emotion, level=level)
-            for (name, path), emotion, level in itertools.product(speech.items(), emotions, levels)]
+    return [
+        Item(id=f"{name}-{emotion}-{level}", speech=path, emotion=emotion, level=level)
+        for (name, path), emotion, level in itertools.product(speech.items(), emotions, levels)
+    ]
 
 
 def _item(raw: Any, index: int) -> Item:
     raw = _mapping(raw, f"Item {index + 1}", required=("id", "speech", "emotion"), optional=("level", "emotion_speech"))
-    return Item(id=_name(raw["id"], "items"), speech=str(raw["speech"]),
-                emotion=_choice(raw["emotion"], EMOTIONS, "emotion"),
-                level=_choice(raw.get("level", "normal"), LEVELS, "level"), emotion_speech=raw.get("emotion_speech"))
+    return Item(
+        id=_name(raw["id"], "items"),
+        speech=str(raw["speech"]),
+        emotion=_choice(raw["emotion"], EMOTIONS, "emotion"),
+        level=_choice(raw.get("level", "normal"), LEVELS, "level"),
+        emotion_speech=raw.get("emotion_speech"),
+    )
 
 
 def _aspects(raw: Any, languages: tuple[str, ...]) -> tuple[Aspect, ...]:
@@ -280,8 +318,13 @@ def _aspects(raw: Any, languages: tuple[str, ...]) -> tuple[Aspect, ...]:
     for value in _list(raw, "aspects"):
         value = _mapping(value, "An aspect", required=("id", "name", "question"))
         name = _name(value["id"], "aspects")
-        aspects.append(Aspect(id=name, name=_text(value["name"], languages, f"name of aspect '{name}'"),
-                              question=_text(value["question"], languages, f"question of aspect '{name}'")))
+        aspects.append(
+            Aspect(
+                id=name,
+                name=_text(value["name"], languages, f"name of aspect '{name}'"),
+                question=_text(value["question"], languages, f"question of aspect '{name}'"),
+            )
+        )
     if not aspects or len({aspect.id for aspect in aspects}) < len(aspects):
         raise EmoFaceError("'aspects' needs at least one entry and no id twice; correct the list.")
     return tuple(aspects)
@@ -291,8 +334,7 @@ def _labels(raw: Any, languages: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     raw = {**LABELS, **_mapping(raw, "'labels'")}
     for language in languages:
         if len(raw.get(language, ())) != len(SCALE):
-            raise EmoFaceError(f"'labels' needs the {len(SCALE)} category names of the scale in '{language}', "
-                               "from worst to best; add them.")
+            raise EmoFaceError(f"'labels' needs the {len(SCALE)} category names of the scale in '{language}', from worst to best; add them.")
     return {language: tuple(str(label) for label in raw[language]) for language in languages}
 
 
@@ -313,24 +355,29 @@ def _attention(raw: Any, methods: set[str], items: set[str]) -> tuple[Attention,
     found = []
     for value in _list(raw, "attention"):
         value = _mapping(value, "An attention item", required=("item", "method", "answer"))
-        found.append(Attention(item=_known(value["item"], items, "attention", "items"),
-                               method=_known(value["method"], methods, "attention", "methods"),
-                               answer=_choice(value["answer"], SCALE, "answer of an attention item")))
+        found.append(
+            Attention(
+                item=_known(value["item"], items, "attention", "items"),
+                method=_known(value["method"], methods, "attention", "methods"),
+                answer=_choice(value["answer"], SCALE, "answer of an attention item"),
+            )
+        )
     return tuple(found)
 
 
 def _gold(raw: Any, methods: set[str], items: set[str], aspects: set[str]) -> tuple[Gold, ...]:
     found = []
     for value in _list(raw, "gold"):
-        value = _mapping(value, "A gold item", required=("item", "method", "aspect"),
-                         optional=("degrade", "amount", "at_least", "at_most"))
-        gold = Gold(item=_known(value["item"], items, "gold", "items"),
-                    method=_known(value["method"], methods, "gold", "methods"),
-                    aspect=_known(value["aspect"], aspects, "gold", "aspects"),
-                    degrade=_choice(value.get("degrade", "none"), DEGRADATIONS, "degrade"),
-                    amount=_number(value.get("amount", 0.5), "amount of a gold item", least=0.0, most=2.0),
-                    at_least=_choice(value.get("at_least", SCALE[0]), SCALE, "at_least"),
-                    at_most=_choice(value.get("at_most", SCALE[-1]), SCALE, "at_most"))
+        value = _mapping(value, "A gold item", required=("item", "method", "aspect"), optional=("degrade", "amount", "at_least", "at_most"))
+        gold = Gold(
+            item=_known(value["item"], items, "gold", "items"),
+            method=_known(value["method"], methods, "gold", "methods"),
+            aspect=_known(value["aspect"], aspects, "gold", "aspects"),
+            degrade=_choice(value.get("degrade", "none"), DEGRADATIONS, "degrade"),
+            amount=_number(value.get("amount", 0.5), "amount of a gold item", least=0.0, most=2.0),
+            at_least=_choice(value.get("at_least", SCALE[0]), SCALE, "at_least"),
+            at_most=_choice(value.get("at_most", SCALE[-1]), SCALE, "at_most"),
+        )
         if (gold.at_least, gold.at_most) == (SCALE[0], SCALE[-1]) or gold.at_least > gold.at_most:
             raise EmoFaceError(f"The gold item on '{gold.item}' accepts every answer or none; set at_least or at_most.")
         found.append(gold)
@@ -377,8 +424,7 @@ def _text(raw: Any, languages: tuple[str, ...], what: str) -> Text:
     """One text for all languages, or one for each."""
     if isinstance(raw, str) and raw.strip():
         return dict.fromkeys(languages, raw)
-    if isinstance(raw, dict) and all(isinstance(raw.get(language), str) and raw[language].strip()
-                                     for language in languages):
+    if isinstance(raw, dict) and all(isinstance(raw.get(language), str) and raw[language].strip() for language in languages):
         return {language: raw[language] for language in languages}
     raise EmoFaceError(f"The {what} needs a text in each of these languages: {', '.join(languages)}.")
 

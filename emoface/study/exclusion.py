@@ -21,7 +21,8 @@ def exclusions(results: Results) -> pd.DataFrame:
         ratings = answers[answers["kind"] == "rating"]
         playback = rater["playback"] if isinstance(rater["playback"], dict) else None
         row = {
-            "rater": rater["rater"], "ratings": len(ratings),
+            "rater": rater["rater"],
+            "ratings": len(ratings),
             "completed": _completed(results, rater["number"], ratings),
             "attention_failures": _attention_failures(results, answers),
             "gold_failures": _gold_failures(results, answers),

@@ -12,8 +12,9 @@ _COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8
 """Okabe and Ito's palette, which people with colour blindness can tell apart."""
 
 
-def plot_scores(table: pd.DataFrame, path: str | Path, *, across: str, order: list[str], labels: dict[str, str],
-                methods: dict[str, str], title: str = "") -> list[Path]:
+def plot_scores(
+    table: pd.DataFrame, path: str | Path, *, across: str, order: list[str], labels: dict[str, str], methods: dict[str, str], title: str = ""
+) -> list[Path]:
     """MOS with 95 % t intervals: one group per value of ``across``, one mark per method.
 
     ``labels`` and ``methods`` give printed names. Writes ``path`` with suffixes .png and .pdf and returns both.
@@ -29,12 +30,12 @@ def plot_scores(table: pd.DataFrame, path: str | Path, *, across: str, order: li
         rows = table[table["method"] == method].set_index(across).reindex(order)
         x = np.arange(len(order)) + (index - (len(methods) - 1) / 2) * step
         error = np.abs(np.array([rows["mos"] - rows["t_low"], rows["t_high"] - rows["mos"]], float))
-        axes.errorbar(x, rows["mos"], _bars(error), fmt="osD^vPXs"[index % 8], markersize=5, capsize=3,
-                      color=_COLORS[index % len(_COLORS)], label=label)
+        axes.errorbar(
+            x, rows["mos"], _bars(error), fmt="osD^vPXs"[index % 8], markersize=5, capsize=3, color=_COLORS[index % len(_COLORS)], label=label
+        )
     for edge in np.arange(len(order) - 1) + 0.5:
         axes.axvline(edge, color="#e4e4e4", linewidth=0.8, zorder=0)
-    axes.set(xlim=(-0.5, len(order) - 0.5), ylim=(0.9, 5.1), yticks=range(1, 6), ylabel="Mean opinion score",
-             title=title)
+    axes.set(xlim=(-0.5, len(order) - 0.5), ylim=(0.9, 5.1), yticks=range(1, 6), ylabel="Mean opinion score", title=title)
     axes.set_xticks(range(len(order)), [fill(labels.get(value, value), 16) for value in order])
     axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -39,8 +39,9 @@ def film_animation(animation: Animation, *, size: int, speech: str | Path) -> Fi
     from ..export.render import Renderer
     from ..export.topology import find_look
 
-    renderer = Renderer(animation.faces, animation.colors, size=size, regions=animation.regions,
-                        template=animation.template, look=find_look(animation))
+    renderer = Renderer(
+        animation.faces, animation.colors, size=size, regions=animation.regions, template=animation.template, look=find_look(animation)
+    )
     own = animation.audio is not None and len(animation.audio)
     audio = load_audio((animation.audio, animation.sample_rate) if own else speech)
     return Film(renderer.frames(animation.vertices), animation.frame_count, float(animation.fps), audio.samples)
@@ -79,7 +80,7 @@ def delay_sound(film: Film, seconds: float) -> Film:
 
 def shift(samples: np.ndarray, seconds: float) -> np.ndarray:
     """(n,) samples at 16 kHz, later by ``seconds``, as long as before."""
-    return np.concatenate([np.zeros(round(seconds * SAMPLE_RATE), np.float32), samples])[:len(samples)]
+    return np.concatenate([np.zeros(round(seconds * SAMPLE_RATE), np.float32), samples])[: len(samples)]
 
 
 def add_card(film: Film, lines: list[str], *, size: int) -> Film:
@@ -87,10 +88,10 @@ def add_card(film: Film, lines: list[str], *, size: int) -> Film:
     count = round(CARD_SECONDS * film.fps)
     card = draw_card(lines, size=size)
     length = round(film.seconds * SAMPLE_RATE)
-    audio = np.concatenate([film.audio[:length], np.zeros(max(0, length - len(film.audio)), np.float32),
-                            np.zeros(round(CARD_SECONDS * SAMPLE_RATE), np.float32)])
-    return replace(film, pictures=chain(film.pictures, repeat(card, count)), frame_count=film.frame_count + count,
-                   audio=audio)
+    audio = np.concatenate(
+        [film.audio[:length], np.zeros(max(0, length - len(film.audio)), np.float32), np.zeros(round(CARD_SECONDS * SAMPLE_RATE), np.float32)]
+    )
+    return replace(film, pictures=chain(film.pictures, repeat(card, count)), frame_count=film.frame_count + count, audio=audio)
 
 
 def check_film(*, beeps: int, number: int, size: int) -> Film:
@@ -112,8 +113,7 @@ def write_film(film: Film, path: str | Path) -> None:
     from ..export.encode import write_video
 
     with atomic_path(path) as temporary:
-        write_video(temporary, film.pictures, fps=film.fps, frame_count=film.frame_count, audio=film.audio,
-                    sample_rate=SAMPLE_RATE)
+        write_video(temporary, film.pictures, fps=film.fps, frame_count=film.frame_count, audio=film.audio, sample_rate=SAMPLE_RATE)
 
 
 def write_scene(animation: Animation, path: str | Path) -> list[Path]:
@@ -124,8 +124,16 @@ def write_scene(animation: Animation, path: str | Path) -> list[Path]:
     from ..export.topology import look_of
 
     scene, sound = Path(path).with_suffix(".efp"), Path(path).with_suffix(".wav")
-    write_pack(scene, [Track(animation.vertices)], [View("", [Panel(0)])], faces=animation.faces, fps=animation.fps,
-               colors=animation.colors, template=animation.template, look=look_of(animation))
+    write_pack(
+        scene,
+        [Track(animation.vertices)],
+        [View("", [Panel(0)])],
+        faces=animation.faces,
+        fps=animation.fps,
+        colors=animation.colors,
+        template=animation.template,
+        look=look_of(animation),
+    )
     with atomic_path(sound) as temporary:
         soundfile.write(temporary, animation.audio, animation.sample_rate)
     return [scene, sound]
@@ -138,8 +146,7 @@ def draw_card(lines: list[str], *, size: int, text_size: int | None = None) -> n
     font = load_font("".join(lines), text_size or max(14, size // 18))
     page = Image.new("RGB", (size, size), _PAPER)
     text = "\n\n".join(_wrap(line, font, size * 0.88) for line in lines)
-    ImageDraw.Draw(page).multiline_text((size / 2, size / 2), text, fill=_INK, font=font, anchor="mm", align="center",
-                                        spacing=size // 64)
+    ImageDraw.Draw(page).multiline_text((size / 2, size / 2), text, fill=_INK, font=font, anchor="mm", align="center", spacing=size // 64)
     return np.asarray(page)
 
 
@@ -163,5 +170,5 @@ def _pictures(path: str | Path, size: int) -> Iterator[np.ndarray]:
             width, height = (max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height))
             page = np.full((size, size, 3), _PAPER, np.uint8)
             top, left = (size - height) // 2, (size - width) // 2
-            page[top:top + height, left:left + width] = frame.to_ndarray(format="rgb24", width=width, height=height)
+            page[top : top + height, left : left + width] = frame.to_ndarray(format="rgb24", width=width, height=height)
             yield page

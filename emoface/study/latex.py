@@ -4,22 +4,44 @@ from __future__ import annotations
 
 import pandas as pd
 
-_SPECIAL = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-            "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+_SPECIAL = {
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+}
 
 
 def mos_table(table: pd.DataFrame, *, methods: dict[str, str], aspects: dict[str, str], raters: int, items: int) -> str:
     """``table`` is `mean_opinion_scores` by method and aspect; the best score of every aspect is bold."""
     scores = table.set_index(["method", "aspect"])
     best = table.groupby("aspect")["mos"].max()
-    lines = [r"\begin{table}[t]", r"  \centering", r"  \begin{tabular}{l" + "c" * len(aspects) + "}", r"    \toprule",
-             "    Method & " + " & ".join(map(escape, aspects.values())) + r" \\", r"    \midrule"]
+    lines = [
+        r"\begin{table}[t]",
+        r"  \centering",
+        r"  \begin{tabular}{l" + "c" * len(aspects) + "}",
+        r"    \toprule",
+        "    Method & " + " & ".join(map(escape, aspects.values())) + r" \\",
+        r"    \midrule",
+    ]
     for method, label in methods.items():
         cells = [_cell(scores, method, aspect, best) for aspect in aspects]
         lines.append(f"    {escape(label)} & " + " & ".join(cells) + r" \\")
-    lines += [r"    \bottomrule", r"  \end{tabular}",
-              r"  \caption{Mean opinion scores (1 to 5, higher is better) with 95\,\% confidence intervals "
-              f"over {raters} raters and {items} items." + "}", r"  \label{tab:mos}", r"\end{table}", ""]
+    lines += [
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"  \caption{Mean opinion scores (1 to 5, higher is better) with 95\,\% confidence intervals "
+        f"over {raters} raters and {items} items." + "}",
+        r"  \label{tab:mos}",
+        r"\end{table}",
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -32,5 +32,4 @@ class RateLimit:
 
     def _forget(self, now: float) -> None:
         """Drop buckets that are full again."""
-        self._buckets = {key: (tokens, last) for key, (tokens, last) in self._buckets.items()
-                         if tokens + (now - last) * self._rate < self._burst}
+        self._buckets = {key: (tokens, last) for key, (tokens, last) in self._buckets.items() if tokens + (now - last) * self._rate < self._burst}

@@ -37,8 +37,9 @@ FILE_TIME = 1_000_000_000
 Progress = Callable[[str, float], None]
 
 
-def make_study(design_path: str | Path, output: str | Path, *, progress: Progress | None = None,
-               load_pipeline: Callable[[str | None], Any] | None = None) -> Path:
+def make_study(
+    design_path: str | Path, output: str | Path, *, progress: Progress | None = None, load_pipeline: Callable[[str | None], Any] | None = None
+) -> Path:
     """Render the study of ``design_path`` into the folder ``output``.
 
     Clips that are already there are kept, so an interrupted run continues. ``load_pipeline`` (for tests) replaces
@@ -70,8 +71,9 @@ def check_files(design: Design) -> None:
     for stimulus in all_stimuli(design):
         method = design.method(stimulus.method)
         if method.source != "model" and not _file(design, method, stimulus.item).is_file():
-            raise EmoFaceError(f"The file {_file(design, method, stimulus.item)} of method '{method.name}' does not "
-                               "exist; make it or correct the path.")
+            raise EmoFaceError(
+                f"The file {_file(design, method, stimulus.item)} of method '{method.name}' does not exist; make it or correct the path."
+            )
 
 
 # --- key and public description -----------------------------------------------------------------------------------
@@ -86,11 +88,15 @@ def _key(design: Design, stimuli: list[Stimulus], path: Path, text: str) -> dict
         return key
     draw = secrets.SystemRandom()
     order = [secrets.token_hex(8) for _ in stimuli]
-    key = {"study": secrets.token_hex(8), "design": text,
-           "stimuli": {name: {**vars(stimulus), "emotion": design.item(stimulus.item).emotion,
-                              "level": design.item(stimulus.item).level} for name, stimulus in zip(order, stimuli)},
-           "checks": {secrets.token_hex(8): {"beeps": draw.randint(2, 5), "number": draw.randint(11, 99)}
-                      for _ in range(CHECKS)}}
+    key = {
+        "study": secrets.token_hex(8),
+        "design": text,
+        "stimuli": {
+            name: {**vars(stimulus), "emotion": design.item(stimulus.item).emotion, "level": design.item(stimulus.item).level}
+            for name, stimulus in zip(order, stimuli)
+        },
+        "checks": {secrets.token_hex(8): {"beeps": draw.randint(2, 5), "number": draw.randint(11, 99)} for _ in range(CHECKS)},
+    }
     write_text(path, json.dumps(key, indent=1))
     os.chmod(path, 0o600)
     return key
@@ -101,13 +107,18 @@ def _public(design: Design, key: dict, ids: dict[Stimulus, str], seconds: dict[s
     plans = [[_public_page(page, ids) for page in plan_rater(design, number)] for number in range(design.rater_count)]
     longest = max(sum(_page_seconds(page, seconds, len(design.aspects)) for page in plan) for plan in plans)
     return {
-        "study": key["study"], "title": design.title, "languages": list(design.languages), "layout": design.layout,
+        "study": key["study"],
+        "title": design.title,
+        "languages": list(design.languages),
+        "layout": design.layout,
         "player": design.player,
         "scenes": [name for stimulus, name in ids.items() if design.player == "3d" and stimulus.answer is None],
         "aspects": [{"id": aspect.id, "name": aspect.name, "question": aspect.question} for aspect in design.aspects],
         "labels": {language: list(labels) for language, labels in design.labels.items()},
-        "minutes": max(2, round(longest / 60 + 2)), "clips": {name: round(value, 3) for name, value in seconds.items()},
-        "checks": [{"clip": name, **answer} for name, answer in key["checks"].items()], "plans": plans,
+        "minutes": max(2, round(longest / 60 + 2)),
+        "clips": {name: round(value, 3) for name, value in seconds.items()},
+        "checks": [{"clip": name, **answer} for name, answer in key["checks"].items()],
+        "plans": plans,
     }
 
 
@@ -122,12 +133,19 @@ def _page_seconds(page: dict, seconds: dict[str, float], aspects: int) -> float:
 # --- rendering ----------------------------------------------------------------------------------------------------
 
 
-def _render(design: Design, ids: dict[Stimulus, str], checks: dict[str, dict], folder: Path,
-            progress: Progress | None, load_pipeline: Callable[[str | None], Any]) -> dict[str, float]:
+def _render(
+    design: Design,
+    ids: dict[Stimulus, str],
+    checks: dict[str, dict],
+    folder: Path,
+    progress: Progress | None,
+    load_pipeline: Callable[[str | None], Any],
+) -> dict[str, float]:
     """Render what is missing; returns the length of every clip in seconds."""
     animator = _Animator(design, load_pipeline)
     jobs: list[tuple[str, Callable[[], Film]]] = [
-        (name, lambda stimulus=stimulus: _film(design, stimulus, animator)) for stimulus, name in ids.items()]
+        (name, lambda stimulus=stimulus: _film(design, stimulus, animator)) for stimulus, name in ids.items()
+    ]
     jobs += [(name, lambda answer=answer: check_film(**answer, size=design.size)) for name, answer in checks.items()]
     for done, (name, make) in enumerate(jobs):
         path = folder / f"{name}.mp4"
@@ -152,8 +170,7 @@ def _scene(design: Design, stimulus: Stimulus, animator: _Animator) -> Animation
     """What the 3D player shows: as the film, but for cards, which only films have."""
     item = design.item(stimulus.item)
     animation = animator(design.method(stimulus.method), item)
-    audio = load_audio((animation.audio, animation.sample_rate) if animation.audio is not None
-                       else design.folder / item.speech)
+    audio = load_audio((animation.audio, animation.sample_rate) if animation.audio is not None else design.folder / item.speech)
     animation = animation.with_audio(audio.samples, audio.sample_rate)
     if stimulus.degrade == "frozen":
         return replace(animation, vertices=np.repeat(animation.vertices[:1], animation.frame_count, axis=0))
@@ -174,8 +191,7 @@ def _film(design: Design, stimulus: Stimulus, animator: _Animator) -> Film:
     elif stimulus.degrade == "late_audio":
         film = delay_sound(film, stimulus.amount)
     if stimulus.answer is not None:
-        film = add_card(film, [_request(design, language, stimulus.answer) for language in design.languages],
-                        size=design.size)
+        film = add_card(film, [_request(design, language, stimulus.answer) for language in design.languages], size=design.size)
     return film
 
 
@@ -206,12 +222,13 @@ class _Animator:
         if self._pipeline is None or self._location != method.location:
             local = self._design.folder / method.location
             self._location = method.location
-            self._pipeline = self._load_pipeline(
-                None if method.location == "default" else str(local) if local.is_dir() else method.location)
-        emotion = item.emotion if item.emotion_speech is None else (
-            "speech" if item.emotion_speech == "speech" else str(self._design.folder / item.emotion_speech))
-        return self._pipeline(str(self._design.folder / item.speech),
-                              **{"emotion": emotion, "level": item.level, **method.settings})
+            self._pipeline = self._load_pipeline(None if method.location == "default" else str(local) if local.is_dir() else method.location)
+        emotion = (
+            item.emotion
+            if item.emotion_speech is None
+            else ("speech" if item.emotion_speech == "speech" else str(self._design.folder / item.emotion_speech))
+        )
+        return self._pipeline(str(self._design.folder / item.speech), **{"emotion": emotion, "level": item.level, **method.settings})
 
 
 def _load_pipeline(location: str | None) -> Any:

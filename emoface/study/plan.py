@@ -66,25 +66,24 @@ def all_stimuli(design: Design) -> list[Stimulus]:
 def _visits(design: Design, number: int) -> list[tuple[int, int]]:
     """(item index, how many raters saw it before) of the items dealt to this rater in turn."""
     start = number * design.items_per_rater
-    return [(place % len(design.items), place // len(design.items))
-            for place in range(start, start + design.items_per_rater)]
+    return [(place % len(design.items), place // len(design.items)) for place in range(start, start + design.items_per_rater)]
 
 
 def _single_pages(design: Design, number: int, random: Random) -> list[Page]:
     """As many rounds as methods; a round shows every item once, each method (nearly) equally often."""
     rows, names = williams_square(len(design.methods)), design.method_names
-    rounds = [[(item, names[rows[(visit + item) % len(rows)][turn]]) for item, visit in _visits(design, number)]
-              for turn in range(len(names))]
+    rounds = [[(item, names[rows[(visit + item) % len(rows)][turn]]) for item, visit in _visits(design, number)] for turn in range(len(names))]
     return [Page("rating", (_rating(design, item, method),)) for item, method in _shuffled(rounds, random)]
 
 
 def _pair_pages(design: Design, number: int, random: Random) -> list[Page]:
     """Every item with every pair of methods, one pair per round."""
     pairs = [pair for pair in itertools.combinations(design.method_names, 2) if design.reference in (None, *pair)]
-    rounds = [[(item, visit, pairs[(turn + visit + item) % len(pairs)]) for item, visit in _visits(design, number)]
-              for turn in range(len(pairs))]
-    return [Page("rating", tuple(_rating(design, item, method) for method in _sides(design, item, visit, pair)))
-            for item, visit, pair in _shuffled(rounds, random)]
+    rounds = [[(item, visit, pairs[(turn + visit + item) % len(pairs)]) for item, visit in _visits(design, number)] for turn in range(len(pairs))]
+    return [
+        Page("rating", tuple(_rating(design, item, method) for method in _sides(design, item, visit, pair)))
+        for item, visit, pair in _shuffled(rounds, random)
+    ]
 
 
 def _sides(design: Design, item: int, visit: int, pair: tuple[str, str]) -> tuple[str, ...]:
@@ -97,8 +96,7 @@ def _all_pages(design: Design, number: int, random: Random) -> list[Page]:
     rows, names = williams_square(len(design.methods)), design.method_names
     visits = _visits(design, number)
     random.shuffle(visits)
-    return [Page("rating", tuple(_rating(design, item, names[place]) for place in rows[(visit + item) % len(rows)]))
-            for item, visit in visits]
+    return [Page("rating", tuple(_rating(design, item, names[place]) for place in rows[(visit + item) % len(rows)])) for item, visit in visits]
 
 
 def _shuffled(rounds: list[list[tuple]], random: Random) -> list[tuple]:
@@ -125,8 +123,19 @@ def _training_pages(design: Design, random: Random) -> list[Page]:
 
 def _check_pages(design: Design) -> list[Page]:
     attention = [Stimulus("attention", check.item, check.method, answer=check.answer) for check in design.attention]
-    gold = [Stimulus("gold", check.item, check.method, degrade=check.degrade, amount=check.amount,
-                     aspect=check.aspect, at_least=check.at_least, at_most=check.at_most) for check in design.gold]
+    gold = [
+        Stimulus(
+            "gold",
+            check.item,
+            check.method,
+            degrade=check.degrade,
+            amount=check.amount,
+            aspect=check.aspect,
+            at_least=check.at_least,
+            at_most=check.at_most,
+        )
+        for check in design.gold
+    ]
     return [Page(stimulus.kind, (stimulus,)) for stimulus in attention + gold]
 
 

@@ -32,8 +32,16 @@ class Plan:
     """Share of simulated studies of that size that found the difference."""
 
 
-def plan_raters(*, difference: float, items: int, comparisons: int = 1, power: float = 0.8,
-                model: RaterModel = RaterModel(), simulations: int = 1000, seed: int = 0) -> Plan:
+def plan_raters(
+    *,
+    difference: float,
+    items: int,
+    comparisons: int = 1,
+    power: float = 0.8,
+    model: RaterModel = RaterModel(),
+    simulations: int = 1000,
+    seed: int = 0,
+) -> Plan:
     """Raters needed to find ``difference`` MOS points with a Wilcoxon test on rater means.
 
     ``comparisons`` tests are corrected together: Holm's first step (Bonferroni) is planned for, which is the
@@ -44,10 +52,14 @@ def plan_raters(*, difference: float, items: int, comparisons: int = 1, power: f
     from statsmodels.stats.power import TTestPower
 
     if not 0.02 <= difference < 4 or not 0 < power <= 0.99 or not 1 <= items <= 1000 or not 1 <= comparisons <= 1000:
-        raise EmoFaceError("The difference must lie between 0.02 and 4 points, the power between 0 and 0.99, and items and "
-                           "comparisons between 1 and 1000; correct the values.")
+        raise EmoFaceError(
+            "The difference must lie between 0.02 and 4 points, the power between 0 and 0.99, and items and "
+            "comparisons between 1 and 1000; correct the values."
+        )
     if not all(0 <= value <= 4 for value in (model.rater, model.taste, model.error)) or not model.taste + model.error > 0:
-        raise EmoFaceError("Spreads must lie between 0 and 4 points on a scale from 1 to 5, and answers or taste must scatter at all; correct the values.")
+        raise EmoFaceError(
+            "Spreads must lie between 0 and 4 points on a scale from 1 to 5, and answers or taste must scatter at all; correct the values."
+        )
     alpha = (1 - CONFIDENCE) / comparisons
     error = model.error**2 + _ROUNDING
     spread = np.sqrt(2 * (model.taste**2 + error / items))
@@ -55,21 +67,32 @@ def plan_raters(*, difference: float, items: int, comparisons: int = 1, power: f
     raters = max(int(np.ceil(float(np.max(needed)) / _WILCOXON_EFFICIENCY)), _fewest(alpha))
     reached = None
     while True:
-        if raters > MAX_RATERS or (reached is not None and simulated_power(
-                difference=difference, items=items, alpha=alpha, raters=MAX_RATERS, model=model, simulations=100, seed=seed) < power):
-            raise EmoFaceError(f"More than {MAX_RATERS} raters would be needed to find a difference of {difference:g} points: plan for a larger difference, or for more items.")
-        reached = simulated_power(difference=difference, items=items, alpha=alpha, raters=raters, model=model,
-                                  simulations=simulations, seed=seed)
+        if raters > MAX_RATERS or (
+            reached is not None
+            and simulated_power(difference=difference, items=items, alpha=alpha, raters=MAX_RATERS, model=model, simulations=100, seed=seed) < power
+        ):
+            raise EmoFaceError(
+                f"More than {MAX_RATERS} raters would be needed to find a difference of {difference:g} points: plan for a larger difference, or for more items."
+            )
+        reached = simulated_power(difference=difference, items=items, alpha=alpha, raters=raters, model=model, simulations=simulations, seed=seed)
         if reached >= power:
             break
         raters += max(1, raters // 25)
     mean_spread = np.sqrt(model.rater**2 + model.taste**2 + error / items)
-    return Plan(difference=difference, items=items, comparisons=comparisons, power=power, raters=raters,
-                interval=_half_width(mean_spread, raters), simulated_power=reached)
+    return Plan(
+        difference=difference,
+        items=items,
+        comparisons=comparisons,
+        power=power,
+        raters=raters,
+        interval=_half_width(mean_spread, raters),
+        simulated_power=reached,
+    )
 
 
-def simulated_power(*, difference: float, items: int, alpha: float, raters: int, model: RaterModel = RaterModel(),
-                    simulations: int = 1000, seed: int = 0) -> float:
+def simulated_power(
+    *, difference: float, items: int, alpha: float, raters: int, model: RaterModel = RaterModel(), simulations: int = 1000, seed: int = 0
+) -> float:
     """Share of simulated studies of two methods, ``difference`` apart around 3, whose Wilcoxon test is below alpha."""
     rng = np.random.default_rng(seed)
     quality = 3 + np.array([[difference / 2], [-difference / 2]]) * np.ones((1, items))

@@ -19,8 +19,7 @@ log = logging.getLogger(__name__)
 class HubCopy:
     """Uploads a copy of ``storage`` to the dataset ``repo_id`` every ``minutes``; starts with the object."""
 
-    def __init__(self, storage: Storage, repo_id: str, *, folder: str | Path, minutes: float = 5.0,
-                 make_scheduler: Any = None) -> None:
+    def __init__(self, storage: Storage, repo_id: str, *, folder: str | Path, minutes: float = 5.0, make_scheduler: Any = None) -> None:
         self._storage, self._repo_id, self._folder = storage, repo_id, Path(folder)
         self._minutes, self._make_scheduler = minutes, make_scheduler or _commit_scheduler
         self._scheduler: Any = None
@@ -46,8 +45,12 @@ class HubCopy:
                 self._storage.backup(self._folder / "answers.sqlite3")
             self._scheduler.trigger().result()
         except Exception as error:  # whatever the network or the Hub does, rating goes on
-            log.warning("The answers were not copied to %s (%s); they are safe in %s and the copy is tried again.",
-                        self._repo_id, type(error).__name__, self._storage.path)
+            log.warning(
+                "The answers were not copied to %s (%s); they are safe in %s and the copy is tried again.",
+                self._repo_id,
+                type(error).__name__,
+                self._storage.path,
+            )
             return False
         return True
 

@@ -12,8 +12,23 @@ from ..errors import EmoFaceError
 from .design import Design, load_design
 from .storage import Storage, default_path
 
-ANSWER_COLUMNS = ("rater", "kind", "method", "item", "emotion", "level", "aspect", "value", "page", "position", "plays",
-                  "seconds", "player", "smoothness", "stimulus")
+ANSWER_COLUMNS = (
+    "rater",
+    "kind",
+    "method",
+    "item",
+    "emotion",
+    "level",
+    "aspect",
+    "value",
+    "page",
+    "position",
+    "plays",
+    "seconds",
+    "player",
+    "smoothness",
+    "stimulus",
+)
 
 
 @dataclass(frozen=True)
@@ -43,8 +58,9 @@ def load_results(folder: str | Path, *, database: str | Path | None = None) -> R
     try:
         key = json.loads((private / "key.json").read_text(encoding="utf-8"))
     except OSError as error:
-        raise EmoFaceError(f"{private / 'key.json'} is missing; the report needs the private folder that 'study make' "
-                           "wrote beside the clips.") from error
+        raise EmoFaceError(
+            f"{private / 'key.json'} is missing; the report needs the private folder that 'study make' wrote beside the clips."
+        ) from error
     path = Path(database) if database else default_path(folder)
     if not path.is_file():
         raise EmoFaceError(f"There are no answers at {path} yet; collect some or name another place with --answers.")
@@ -55,16 +71,19 @@ def load_results(folder: str | Path, *, database: str | Path | None = None) -> R
         storage.close()
     if not answers:
         raise EmoFaceError(f"The answers at {path} hold none for this study; collect some first.")
-    return Results(design=load_design(private / "design.yaml"), raters=pd.DataFrame(raters),
-                   answers=join_key(pd.DataFrame(answers), key["stimuli"]), key=key["stimuli"])
+    return Results(
+        design=load_design(private / "design.yaml"),
+        raters=pd.DataFrame(raters),
+        answers=join_key(pd.DataFrame(answers), key["stimuli"]),
+        key=key["stimuli"],
+    )
 
 
 def join_key(answers: pd.DataFrame, key: dict[str, dict]) -> pd.DataFrame:
     """Add kind, method, item, emotion and level of the clip to every answer."""
     unknown = set(answers["stimulus"]) - set(key)
     if unknown:
-        raise EmoFaceError(f"{len(unknown)} rated clips are not in key.json; use the private folder that belongs to "
-                           "these answers.")
+        raise EmoFaceError(f"{len(unknown)} rated clips are not in key.json; use the private folder that belongs to these answers.")
     for name in ("kind", "method", "item", "emotion", "level"):
         answers[name] = [key[stimulus][name] for stimulus in answers["stimulus"]]
     return answers[list(ANSWER_COLUMNS)]

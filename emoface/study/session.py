@@ -43,8 +43,7 @@ class Refused(EmoFaceError):
 class StudySession:
     """Answers the form's requests for one study folder."""
 
-    def __init__(self, folder: str | Path, storage: Storage, *, token: str | None = None,
-                 clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: str | Path, storage: Storage, *, token: str | None = None, clock: Callable[[], float] = time.time) -> None:
         path = Path(folder) / "study.json"
         self.study = _read_study(path)
         missing = [name for name in self.study["clips"] if not (Path(folder) / "clips" / f"{name}.mp4").is_file()]
@@ -54,8 +53,16 @@ class StudySession:
         self._aspects = [aspect["id"] for aspect in self.study["aspects"]]
         self._arrivals = RateLimit(burst=60, per_second=0.5)
         self._requests = RateLimit(burst=60, per_second=4.0)
-        self._actions = {"open": self._open, "begin": self._begin, "resume": self._resume, "check": self._check,
-                         "ended": self._ended, "back": self._back, "answer": self._answer, "export": self._export}
+        self._actions = {
+            "open": self._open,
+            "begin": self._begin,
+            "resume": self._resume,
+            "check": self._check,
+            "ended": self._ended,
+            "back": self._back,
+            "answer": self._answer,
+            "export": self._export,
+        }
 
     def __call__(self, request: Any, *, client: str) -> dict:
         """Answer one request. ``client`` tells senders apart for the rate limits and is not stored."""
@@ -72,10 +79,17 @@ class StudySession:
     def _open(self, request: dict, client: str) -> dict:
         """Everything that is the same for all raters."""
         languages = self.study["languages"]
-        return {"study": self.study["study"], "title": self.study["title"], "languages": languages,
-                "texts": {language: load_texts(language) for language in languages}, "labels": self.study["labels"],
-                "aspects": self.study["aspects"], "minutes": self.study["minutes"], "export": self._token is not None,
-                "practice": sum(page["practice"] for page in self.study["plans"][0])}
+        return {
+            "study": self.study["study"],
+            "title": self.study["title"],
+            "languages": languages,
+            "texts": {language: load_texts(language) for language in languages},
+            "labels": self.study["labels"],
+            "aspects": self.study["aspects"],
+            "minutes": self.study["minutes"],
+            "export": self._token is not None,
+            "practice": sum(page["practice"] for page in self.study["plans"][0]),
+        }
 
     def _begin(self, request: dict, client: str) -> dict:
         if request.get("consent") is not True:
@@ -90,8 +104,7 @@ class StudySession:
         self._limit(self._arrivals, client)
         plans = len(self.study["plans"])
         try:
-            rater = self._storage.add_rater(self.study["study"], plans=plans, language=language, about=about,
-                                            limit=plans * RATERS_PER_PLAN)
+            rater = self._storage.add_rater(self.study["study"], plans=plans, language=language, about=about, limit=plans * RATERS_PER_PLAN)
         except EmoFaceError as error:
             raise Refused("full") from error
         return {"code": rater.code, **self._screen(rater)}
@@ -124,8 +137,11 @@ class StudySession:
         """A clip played to its end; believed only after its length has passed since the page was shown."""
         rater, clip = self._rater(request), request.get("clip")
         page = self._current(rater)
-        number, clips = (-1 - self._storage.playback_tries(rater.code), [self._check_clip(rater)["clip"]]
-                         ) if page is None or not self._checked(rater) else (page, self._plan(rater)[page]["clips"])
+        number, clips = (
+            (-1 - self._storage.playback_tries(rater.code), [self._check_clip(rater)["clip"]])
+            if page is None or not self._checked(rater)
+            else (page, self._plan(rater)[page]["clips"])
+        )
         if request.get("page") != number or clip not in clips:
             raise Refused("invalid")
         shown = self._storage.playback(rater.code, number)
@@ -158,16 +174,33 @@ class StudySession:
         if not isinstance(answers, dict) or set(answers) != set(clips):
             raise Refused("invalid")
         for given in answers.values():
-            if not isinstance(given, dict) or set(given) != set(self._aspects) or not all(
-                    type(value) is int and value in SCALE for value in given.values()):
+            if (
+                not isinstance(given, dict)
+                or set(given) != set(self._aspects)
+                or not all(type(value) is int and value in SCALE for value in given.values())
+            ):
                 raise Refused("invalid")
         ended = self._believe_played(rater, page, clips)
         seconds = max(0.0, self._clock() - ended)
-        self._storage.store(rater.code, [
-            Answer(page=page, stimulus=clip, aspect=aspect, value=answers[clip][aspect], position=position,
-                   plays=_plays(request, clip), seconds=round(seconds, 3), player=self._player(request, clip),
-                   smoothness=_smoothness(request, clip))
-            for position, clip in enumerate(clips) for aspect in self._aspects], revise=revise)
+        self._storage.store(
+            rater.code,
+            [
+                Answer(
+                    page=page,
+                    stimulus=clip,
+                    aspect=aspect,
+                    value=answers[clip][aspect],
+                    position=position,
+                    plays=_plays(request, clip),
+                    seconds=round(seconds, 3),
+                    player=self._player(request, clip),
+                    smoothness=_smoothness(request, clip),
+                )
+                for position, clip in enumerate(clips)
+                for aspect in self._aspects
+            ],
+            revise=revise,
+        )
         return self._page(rater, page + 1) if revise and page + 1 < current else self._screen(rater)
 
     def _export(self, request: dict, client: str) -> dict:
@@ -210,8 +243,11 @@ class StudySession:
     def _clips(self, rater: Rater, number: int, clips: list[str]) -> dict:
         self._storage.show_page(rater.code, number)
         _, ended = self._storage.playback(rater.code, number)
-        return {"clips": clips, "scenes": [clip for clip in clips if clip in self.study["scenes"]],
-                "ended": [clip for clip in clips if clip in ended]}
+        return {
+            "clips": clips,
+            "scenes": [clip for clip in clips if clip in self.study["scenes"]],
+            "ended": [clip for clip in clips if clip in ended],
+        }
 
     def _plan(self, rater: Rater) -> list[dict]:
         return self.study["plans"][rater.number]
@@ -219,8 +255,16 @@ class StudySession:
     def _current(self, rater: Rater) -> int | None:
         """The first page with an answer missing, or None at the end."""
         answered = self._storage.answered(rater.code)
-        return next((number for number, page in enumerate(self._plan(rater)) for clip in page["clips"]
-                     for aspect in self._aspects if (clip, aspect) not in answered), None)
+        return next(
+            (
+                number
+                for number, page in enumerate(self._plan(rater))
+                for clip in page["clips"]
+                for aspect in self._aspects
+                if (clip, aspect) not in answered
+            ),
+            None,
+        )
 
     def _checked(self, rater: Rater) -> bool:
         return bool(rater.playback_passed) or self._storage.playback_tries(rater.code) >= CHECK_TRIES
@@ -271,12 +315,23 @@ def _read_study(path: Path) -> dict:
     try:
         study = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise EmoFaceError(f"{path.parent} is not a study folder (no study.json); make one with "
-                           "python -m emoface study make DESIGN.yaml -o DIR.") from error
+        raise EmoFaceError(
+            f"{path.parent} is not a study folder (no study.json); make one with python -m emoface study make DESIGN.yaml -o DIR."
+        ) from error
     except ValueError:
         study = None
-    kinds = {"study": str, "title": dict, "languages": list, "labels": dict, "aspects": list, "minutes": (int, float), "clips": dict, "checks": list,
-             "plans": list, "scenes": list}
+    kinds = {
+        "study": str,
+        "title": dict,
+        "languages": list,
+        "labels": dict,
+        "aspects": list,
+        "minutes": (int, float),
+        "clips": dict,
+        "checks": list,
+        "plans": list,
+        "scenes": list,
+    }
     if not isinstance(study, dict) or not all(isinstance(study.get(key), kind) for key, kind in kinds.items()) or not study["plans"]:
         raise EmoFaceError(f"{path} is damaged: make the study anew, or take the file from a backup.")
     return study

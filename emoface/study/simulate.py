@@ -33,8 +33,12 @@ class RaterModel:
 def simulate_values(quality: np.ndarray, raters: int, model: RaterModel, rng: np.random.Generator) -> np.ndarray:
     """Answers (raters, methods, items) for ``quality`` (methods, items)."""
     methods, items = quality.shape
-    latent = (quality + rng.normal(0, model.rater, (raters, 1, 1)) + rng.normal(0, model.taste, (raters, methods, 1))
-              + rng.normal(0, model.error, (raters, methods, items)))
+    latent = (
+        quality
+        + rng.normal(0, model.rater, (raters, 1, 1))
+        + rng.normal(0, model.taste, (raters, methods, 1))
+        + rng.normal(0, model.error, (raters, methods, items))
+    )
     return np.clip(np.rint(latent), SCALE[0], SCALE[-1]).astype(int)
 
 
@@ -50,9 +54,16 @@ def true_mos(quality: np.ndarray, model: RaterModel) -> np.ndarray:
 def as_ratings(values: np.ndarray, *, aspect: str = "realism") -> pd.DataFrame:
     """Answers (raters, methods, items) as the table that `analysis` reads."""
     rater, method, item = (index.ravel() for index in np.indices(values.shape))
-    return pd.DataFrame({"rater": [f"r{index:03d}" for index in rater], "method": [f"m{index}" for index in method],
-                         "item": [f"i{index}" for index in item], "aspect": aspect, "value": values.ravel(),
-                         "stimulus": [f"m{m}-i{i}" for m, i in zip(method, item)]})
+    return pd.DataFrame(
+        {
+            "rater": [f"r{index:03d}" for index in rater],
+            "method": [f"m{index}" for index in method],
+            "item": [f"i{index}" for index in item],
+            "aspect": aspect,
+            "value": values.ravel(),
+            "stimulus": [f"m{m}-i{i}" for m, i in zip(method, item)],
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -66,8 +77,9 @@ class Coverage:
     """Share of studies without any true difference in which a Holm-corrected test finds one."""
 
 
-def check_coverage(*, studies: int, raters: int = 24, methods: int = 4, items: int = 8, resamples: int = 999,
-                   model: RaterModel = RaterModel(), seed: int = 0) -> Coverage:
+def check_coverage(
+    *, studies: int, raters: int = 24, methods: int = 4, items: int = 8, resamples: int = 999, model: RaterModel = RaterModel(), seed: int = 0
+) -> Coverage:
     """Simulate whole studies, analyse each, and count how often the truth is covered."""
     from .analysis import comparisons, mean_opinion_scores
 
@@ -76,11 +88,15 @@ def check_coverage(*, studies: int, raters: int = 24, methods: int = 4, items: i
     for study in range(studies):
         quality = rng.uniform(1.5, 4.5, (methods, 1)) + rng.normal(0, 0.3, (methods, items))
         truth = true_mos(quality, model)
-        table = mean_opinion_scores(as_ratings(simulate_values(quality, raters, model, rng)), ["method", "aspect"],
-                                    seed=study, resamples=resamples)
+        table = mean_opinion_scores(as_ratings(simulate_values(quality, raters, model, rng)), ["method", "aspect"], seed=study, resamples=resamples)
         t_hits.append((table["t_low"] <= truth) & (truth <= table["t_high"]))
         boot_hits.append((table["boot_low"] <= truth) & (truth <= table["boot_high"]))
         same = np.repeat(quality[:1], methods, axis=0)
         alarms.append(comparisons(as_ratings(simulate_values(same, raters, model, rng)))["significant"].any())
-    return Coverage(studies=studies, intervals=studies * methods, t=float(np.mean(t_hits)),
-                    bootstrap=float(np.mean(boot_hits)), false_alarm=float(np.mean(alarms)))
+    return Coverage(
+        studies=studies,
+        intervals=studies * methods,
+        t=float(np.mean(t_hits)),
+        bootstrap=float(np.mean(boot_hits)),
+        false_alarm=float(np.mean(alarms)),
+    )

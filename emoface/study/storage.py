@@ -43,8 +43,7 @@ CREATE TABLE IF NOT EXISTS answers (
     PRIMARY KEY (rater, stimulus, aspect)
 ) STRICT;
 """
-_PROVEN = ("coalesce(json_extract(playback, '$.passed'), 0) OR finished IS NOT NULL "
-           "OR EXISTS (SELECT 1 FROM answers WHERE answers.rater = raters.id)")
+_PROVEN = "coalesce(json_extract(playback, '$.passed'), 0) OR finished IS NOT NULL OR EXISTS (SELECT 1 FROM answers WHERE answers.rater = raters.id)"
 """Whether a rater is past the playback check, or failed it and rated all the same."""
 
 
@@ -101,8 +100,9 @@ class Storage:
         except (OSError, sqlite3.Error) as error:
             if read_only:
                 raise EmoFaceError(f"The study's answers at {self.path} cannot be read ({error}); check the file.") from error
-            raise EmoFaceError(f"The study's answers cannot be stored at {self.path} ({error}); choose a writable "
-                               "place with EMOFACE_STUDY_DB.") from error
+            raise EmoFaceError(
+                f"The study's answers cannot be stored at {self.path} ({error}); choose a writable place with EMOFACE_STUDY_DB."
+            ) from error
 
     def _create(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -165,9 +165,10 @@ class Storage:
                     raise EmoFaceError("This study has enough raters already; thank you for your interest.")
             taken = [row["number"] for row in rows if row["finished"] is not None or row["active"] > now - _ABANDONED_AFTER]
             number = min(range(plans), key=lambda plan: (taken.count(plan), plan))
-            db.execute("INSERT INTO raters (id, study, number, language, about, started, active) "
-                       "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                       (rater_id(code), study, number, language, json.dumps(about), now, now))
+            db.execute(
+                "INSERT INTO raters (id, study, number, language, about, started, active) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (rater_id(code), study, number, language, json.dumps(about), now, now),
+            )
         return Rater(code=code, number=number, language=language, finished=False, playback_passed=None)
 
     def rater(self, study: str, code: str) -> Rater | None:
@@ -176,14 +177,19 @@ class Storage:
         if not rows:
             return None
         row = rows[0]
-        return Rater(code=clean_code(code), number=row["number"], language=row["language"],
-                     finished=row["finished"] is not None,
-                     playback_passed=json.loads(row["playback"])["passed"] if row["playback"] else None)
+        return Rater(
+            code=clean_code(code),
+            number=row["number"],
+            language=row["language"],
+            finished=row["finished"] is not None,
+            playback_passed=json.loads(row["playback"])["passed"] if row["playback"] else None,
+        )
 
     def set_playback(self, code: str, *, passed: bool, tries: int, player: str) -> None:
         with self._transaction() as db:
-            db.execute("UPDATE raters SET playback = ? WHERE id = ?",
-                       (json.dumps({"passed": passed, "tries": tries, "player": player}), rater_id(code)))
+            db.execute(
+                "UPDATE raters SET playback = ? WHERE id = ?", (json.dumps({"passed": passed, "tries": tries, "player": player}), rater_id(code))
+            )
 
     def playback_tries(self, code: str) -> int:
         rows = self._rows("SELECT playback FROM raters WHERE id = ?", (rater_id(code),))
@@ -227,8 +233,10 @@ class Storage:
         what was measured with the first (time, plays, player) stays.
         """
         names = [field.name for field in fields(Answer)]
-        query = (f"INSERT INTO answers (rater, {', '.join(names)}, stored) VALUES ({', '.join('?' * (len(names) + 2))})"
-                 f" ON CONFLICT DO {'UPDATE SET value = excluded.value, stored = excluded.stored' if revise else 'NOTHING'}")
+        query = (
+            f"INSERT INTO answers (rater, {', '.join(names)}, stored) VALUES ({', '.join('?' * (len(names) + 2))})"
+            f" ON CONFLICT DO {'UPDATE SET value = excluded.value, stored = excluded.stored' if revise else 'NOTHING'}"
+        )
         now, rater = time.time(), rater_id(code)
         with self._transaction() as db:
             db.executemany(query, [(rater, *(getattr(answer, name) for name in names), now) for answer in answers])
@@ -245,11 +253,15 @@ class Storage:
         Raters are called r001, r002, ... in order of arrival.
         """
         with self._lock:
-            raters = [dict(row) for row in self._connection.execute(
-                "SELECT rowid AS arrival, * FROM raters WHERE study = ? ORDER BY rowid", (study,))]
-            answers = [dict(row) for row in self._connection.execute(
-                "SELECT answers.* FROM answers JOIN raters ON raters.id = answers.rater WHERE study = ? "
-                "ORDER BY answers.rowid", (study,))]
+            raters = [
+                dict(row) for row in self._connection.execute("SELECT rowid AS arrival, * FROM raters WHERE study = ? ORDER BY rowid", (study,))
+            ]
+            answers = [
+                dict(row)
+                for row in self._connection.execute(
+                    "SELECT answers.* FROM answers JOIN raters ON raters.id = answers.rater WHERE study = ? ORDER BY answers.rowid", (study,)
+                )
+            ]
         alias = {row["id"]: f"r{index:03d}" for index, row in enumerate(raters, start=1)}
         for row in raters:
             row["rater"] = alias[row.pop("id")]
@@ -262,8 +274,11 @@ class Storage:
         """Write a consistent copy of the whole database while it is in use."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(target) as temporary, closing(sqlite3.connect(self.path, timeout=30.0)) as reader, \
-                closing(sqlite3.connect(temporary)) as copy:
+        with (
+            atomic_path(target) as temporary,
+            closing(sqlite3.connect(self.path, timeout=30.0)) as reader,
+            closing(sqlite3.connect(temporary)) as copy,
+        ):
             reader.backup(copy)
 
 
@@ -277,7 +292,7 @@ def _forget_beginners(db: sqlite3.Connection, study: str, *, before: float) -> N
 def new_code() -> str:
     """A rater's code: 20 letters and digits without look-alikes, 99 random bits."""
     letters = "".join(secrets.choice(_ALPHABET) for _ in range(20))
-    return "-".join(letters[place:place + 5] for place in range(0, 20, 5))
+    return "-".join(letters[place : place + 5] for place in range(0, 20, 5))
 
 
 def rater_id(code: str) -> str:
@@ -288,4 +303,4 @@ def rater_id(code: str) -> str:
 def clean_code(text: str) -> str:
     """A code as people type it: upper case, spaces and missing hyphens are forgiven."""
     letters = "".join(letter for letter in str(text).lower()[:64] if letter.isalnum())
-    return "-".join(letters[place:place + 5] for place in range(0, len(letters), 5))
+    return "-".join(letters[place : place + 5] for place in range(0, len(letters), 5))

@@ -66,13 +66,19 @@ def build(context: Context) -> None:
         made.setdefault("nods", False)  # an opening from before heads moved
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=7, min_width=320, elem_classes="ef-result"):
-            player = FacePlayer(opening.get("player"), player_id=PLAYER, elem_id="player",
-                                empty="Record or upload speech, then press Animate. The face appears here.")
+            player = FacePlayer(
+                opening.get("player"), player_id=PLAYER, elem_id="player", empty="Record or upload speech, then press Animate. The face appears here."
+            )
             go, stop, status = action("Animate", elem_id="animate", stop_id="stop", status_id="status")
             history = History(player=PLAYER, elem_id="history")
             felt = Note(opening.get("felt", ""), elem_id="felt")
-            correction = gr.Radio(_named(context), label="Not right? Choose the feeling", elem_classes="ef-pills ef-bare", elem_id="correction",
-                                  visible=bool(opening) and made.get("source") == "speech" and len(context.emotions) > 1)
+            correction = gr.Radio(
+                _named(context),
+                label="Not right? Choose the feeling",
+                elem_classes="ef-pills ef-bare",
+                elem_id="correction",
+                visible=bool(opening) and made.get("source") == "speech" and len(context.emotions) > 1,
+            )
             with gr.Column(elem_classes="ef-card", visible="neutral" in context.emotions and len(context.emotions) > 1):
                 heading("Direct the feeling", "draw what the face feels, and when; or compare feelings side by side")
                 direct = gr.Button("Direct this face", elem_id="direct", size="sm", elem_classes="ef-small")
@@ -94,27 +100,59 @@ def build(context: Context) -> None:
                 examples = example_buttons()
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Emotion")
-                source = gr.Radio(SOURCES, value=made.get("source", "speech"), label="Where the emotion comes from", elem_classes="ef-pills", elem_id="source")
+                source = gr.Radio(
+                    SOURCES, value=made.get("source", "speech"), label="Where the emotion comes from", elem_classes="ef-pills", elem_id="source"
+                )
                 with gr.Column(visible=False) as other_box:
                     other = recording(context, "Recording whose emotion to take", elem_id="other")
                 named = emotion_choice(context, made.get("emotion") or "happy", elem_id="named", shown=made.get("source") == "named")
-                mix = gr.Slider(0, 1, value=made.get("mix", 1), step=0.05, label="Mix", info="0: the voice's own emotion · 1: the chosen one",
-                                visible=made.get("source", "speech") != "speech", elem_id="mix")
-                intensity = gr.Slider(0, MOST_INTENSE, value=made.get("intensity", 1), step=0.05, label="Strength", info="0: no expression · 1: as heard · 1.5: more",
-                                      elem_id="intensity", visible="neutral" in context.emotions)
+                mix = gr.Slider(
+                    0,
+                    1,
+                    value=made.get("mix", 1),
+                    step=0.05,
+                    label="Mix",
+                    info="0: the voice's own emotion · 1: the chosen one",
+                    visible=made.get("source", "speech") != "speech",
+                    elem_id="mix",
+                )
+                intensity = gr.Slider(
+                    0,
+                    MOST_INTENSE,
+                    value=made.get("intensity", 1),
+                    step=0.05,
+                    label="Strength",
+                    info="0: no expression · 1: as heard · 1.5: more",
+                    elem_id="intensity",
+                    visible="neutral" in context.emotions,
+                )
                 with gr.Accordion("How this voice sounds at rest", open=False, visible=context.voice_rest):
-                    gr.HTML('<p class="ef-hint">Some voices sound sad or angry when they are not. One neutral sentence of the same person, any words, sets that right.</p>')
+                    gr.HTML(
+                        '<p class="ef-hint">Some voices sound sad or angry when they are not. One neutral sentence of the same person, any words, sets that right.</p>'
+                    )
                     reference = recording(context, "A neutral sentence of this voice", elem_id="reference")
             with gr.Column(elem_classes="ef-card"):
                 step(3, "Face")
                 head = HeadPicker(made.get("head", 0), elem_id="heads", visible=context.heads)
-                idle = gr.Checkbox(made.get("idle", True), label="Blinks and gaze", info="For life; they are not taken from the voice.", visible=context.heads)
-                nods = gr.Checkbox(made.get("nods", True), label="Head movement", info="Made up from how it is said.", elem_id="nods", visible=context.heads)
+                idle = gr.Checkbox(
+                    made.get("idle", True), label="Blinks and gaze", info="For life; they are not taken from the voice.", visible=context.heads
+                )
+                nods = gr.Checkbox(
+                    made.get("nods", True), label="Head movement", info="Made up from how it is said.", elem_id="nods", visible=context.heads
+                )
                 with gr.Accordion("More", open=False):
                     level = level_choice(made.get("level", "normal"), elem_id="level")
-                    style = gr.Radio(list(context.styles), value=context.styles[0], label="Speaking style", elem_classes="ef-pills", visible=len(context.styles) > 1)
+                    style = gr.Radio(
+                        list(context.styles),
+                        value=context.styles[0],
+                        label="Speaking style",
+                        elem_classes="ef-pills",
+                        visible=len(context.styles) > 1,
+                    )
             with gr.Column(elem_classes="ef-card"), gr.Accordion("Several recordings at once", open=False):
-                gr.HTML(f'<p class="ef-hint">Up to {MOST_FILES} recordings, one after another, with the emotion and the face chosen above. You get one zip with all of them.</p>')
+                gr.HTML(
+                    f'<p class="ef-hint">Up to {MOST_FILES} recordings, one after another, with the emotion and the face chosen above. You get one zip with all of them.</p>'
+                )
                 files = gr.File(label="Recordings", file_count="multiple", type="filepath", elem_id="several", height=150)
                 kind = gr.Radio(list(FORMATS), value=next(iter(FORMATS)), label="What the zip holds", elem_classes="ef-pills")
                 every = gr.Button("Animate all", size="sm", elem_id="animate-all")
@@ -124,32 +162,86 @@ def build(context: Context) -> None:
     source.change(_shown_for, source, [other_box, named, mix], queue=False, show_progress="hidden", api_visibility="private")
     controls = [speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference]
     result = [player, felt, bars, timeline, echo, correction, director, directing, linked]
-    job = dict(fn=_animate(context), inputs=controls, outputs=[*result, history, status], show_progress_on=player,
-               concurrency_limit=1, concurrency_id="model", api_visibility="private")
+    job = dict(
+        fn=_animate(context),
+        inputs=controls,
+        outputs=[*result, history, status],
+        show_progress_on=player,
+        concurrency_limit=1,
+        concurrency_id="model",
+        api_visibility="private",
+    )
     runs = [go.click(**job)]
-    runs.append(history.chosen(back_to(context), history, [*result, history], show_progress_on=player, concurrency_limit=2, concurrency_id="history", api_visibility="private"))
+    runs.append(
+        history.chosen(
+            back_to(context),
+            history,
+            [*result, history],
+            show_progress_on=player,
+            concurrency_limit=2,
+            concurrency_id="history",
+            api_visibility="private",
+        )
+    )
     for button, example in zip(examples, SPEECH_EXAMPLES):
         # Who clicks *Angry* wants to see that voice's anger, whatever the page's first face was asked for.
-        chosen = button.click(lambda path=example.path: (path, "speech"), None, [speech, source], queue=False, show_progress="hidden", api_visibility="private")
+        chosen = button.click(
+            lambda path=example.path: (path, "speech"), None, [speech, source], queue=False, show_progress="hidden", api_visibility="private"
+        )
         runs.append(chosen.then(**job))
-    corrected = correction.input(lambda name: ("named", gr.update(value=name, visible=True), 1), correction, [source, named, mix], queue=False,
-                                 show_progress="hidden", api_visibility="private")
+    corrected = correction.input(
+        lambda name: ("named", gr.update(value=name, visible=True), 1),
+        correction,
+        [source, named, mix],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     runs.append(corrected.then(**job))
-    runs.append(direct.click(_direct(context), [*controls, linked], [player, director, directing, felt, status, linked], show_progress_on=player, concurrency_limit=1,
-                             concurrency_id="model", api_visibility="private"))
-    runs.append(director.kept(_keep_directed(context), [director, directing], [*result, history, status], show_progress_on=player, concurrency_limit=1,
-                              concurrency_id="model", api_visibility="private"))
+    runs.append(
+        direct.click(
+            _direct(context),
+            [*controls, linked],
+            [player, director, directing, felt, status, linked],
+            show_progress_on=player,
+            concurrency_limit=1,
+            concurrency_id="model",
+            api_visibility="private",
+        )
+    )
+    runs.append(
+        director.kept(
+            _keep_directed(context),
+            [director, directing],
+            [*result, history, status],
+            show_progress_on=player,
+            concurrency_limit=1,
+            concurrency_id="model",
+            api_visibility="private",
+        )
+    )
     outdated = dict(fn=None, inputs=controls, outputs=None, js=_COMPARE, queue=False, show_progress="hidden", api_visibility="private")
     gr.on([control.change for control in controls], **outdated)
     player.face_ready(**outdated)
     runs += downloads.connect(context, first=_finish(context), inputs=[director, directing])
     together = animate_all(context, job=PLAYER, suffixes=FORMATS, options=_options, keep=_keeper(context))
-    runs.append(every.click(together, [files, kind, *controls[1:]], [reached, history, packed], show_progress_on=reached, concurrency_limit=1, concurrency_id="model",
-                            api_visibility="private"))
+    runs.append(
+        every.click(
+            together,
+            [files, kind, *controls[1:]],
+            [reached, history, packed],
+            show_progress_on=reached,
+            concurrency_limit=1,
+            concurrency_id="model",
+            api_visibility="private",
+        )
+    )
     stop.click(stopper(context, PLAYER, "download"), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
     downloads.share.click(None, None, None, js=_SHARE, api_visibility="private")
     settings = [source, named, mix, intensity, level, style, head, idle, nods]
-    gr.context.Context.root_block.load(_restore(context), None, [*settings, other_box, linked, status], queue=False, show_progress="hidden", api_visibility="private")
+    gr.context.Context.root_block.load(
+        _restore(context), None, [*settings, other_box, linked, status], queue=False, show_progress="hidden", api_visibility="private"
+    )
 
 
 def _named(context: Context) -> list[tuple[str, str]]:
@@ -168,7 +260,9 @@ def emotion_argument(source: str, other: str | None, named: str | None) -> str:
 
 
 def _animate(context: Context) -> Callable:
-    def animate_tab(speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference, request: gr.Request, progress=gr.Progress()):
+    def animate_tab(
+        speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference, request: gr.Request, progress=gr.Progress()
+    ):
         made = dict(zip(CONTROLS, (speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference)))
         with plain_errors():
             stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, speech, other, reference))
@@ -176,7 +270,9 @@ def _animate(context: Context) -> Callable:
             # The page opens with a face of its own: until there is a recording, the controls direct that one.
             speech = need(speech or (SPEECH_EXAMPLES[0].path if context.opening else None))
             short_enough(speech, limit=MAX_SECONDS)
-            animation = context.engine.run("__call__", speech, stages=stages, **_options(source, other, named, mix, intensity, level, style, head, idle, nods, reference))
+            animation = context.engine.run(
+                "__call__", speech, stages=stages, **_options(source, other, named, mix, intensity, level, style, head, idle, nods, reference)
+            )
             stages("Packing for the browser", 0.9)
             result = remember(context, request, animation, made)
             ready = f"Ready after {stages.elapsed:.1f} s: {animation.duration:.1f} s of speech, {animation.frame_count} frames."
@@ -188,7 +284,17 @@ def _animate(context: Context) -> Callable:
 
 def _options(source, other, named, mix, intensity, level, style, head, idle, nods, reference) -> dict:
     """The pipeline's keywords for all controls but the speech. Raises EmoFaceError where a recording is missing."""
-    return dict(emotion=emotion_argument(source, other, named), mix=mix, intensity=intensity, level=level, style=style, head=head, idle=idle, head_motion=float(nods), reference=reference)
+    return dict(
+        emotion=emotion_argument(source, other, named),
+        mix=mix,
+        intensity=intensity,
+        level=level,
+        style=style,
+        head=head,
+        idle=idle,
+        head_motion=float(nods),
+        reference=reference,
+    )
 
 
 def _keeper(context: Context) -> Callable:
@@ -207,8 +313,15 @@ def remember(context: Context, request: gr.Request, animation: Animation, made: 
     drawn = animation.settings["emotion"] if isinstance(animation.settings.get("emotion"), list) else None
     shown = show(animation, packed, sound=sound, made={**made, "entry": name, "curve": drawn})
     heard = animation.settings.get("emotion", "speech") not in animation.emotion_names  # what was chosen needs no correction
-    outputs = (shown, *feeling_shown(animation), echo_of(animation), gr.update(value=None, visible=heard and len(context.emotions) > 1),
-               gr.update(value=None, visible=False), None, drawn)
+    outputs = (
+        shown,
+        *feeling_shown(animation),
+        echo_of(animation),
+        gr.update(value=None, visible=heard and len(context.emotions) > 1),
+        gr.update(value=None, visible=False),
+        None,
+        drawn,
+    )
     result = Result(name, label_of(animation), outputs, (packed, Path(sound)))
     context.sessions.remember(visit, result)
     return result
@@ -217,7 +330,9 @@ def remember(context: Context, request: gr.Request, animation: Animation, made: 
 def _direct(context: Context) -> Callable:
     """The words of the chosen speech with every emotion, decoded once: from then on the browser blends them."""
 
-    def direct(speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference, linked, request: gr.Request, progress=gr.Progress()):
+    def direct(
+        speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference, linked, request: gr.Request, progress=gr.Progress()
+    ):
         made = dict(zip(CONTROLS, (speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference)))
         with plain_errors():
             stages = Stages(progress, context.sessions.start(visitor(request), PLAYER, speech, reference))
@@ -228,13 +343,21 @@ def _direct(context: Context) -> Callable:
             options = dict(level=level, style=style, head=head, idle=idle, head_motion=float(nods), reference=reference)
             runs = dict(zip(names, context.engine.run("batch", [(speech, name) for name in names], stages=stages, **options)))
             stages("Packing for the browser", 0.85)
-            keys = linked or [[0, {named if source == "named" and named != "neutral" else "speech": intensity if named != "neutral" or source != "named" else 0}]]
+            keys = linked or [
+                [0, {named if source == "named" and named != "neutral" else "speech": intensity if named != "neutral" or source != "named" else 0}]
+            ]
             own = runs["speech"]
             context.sessions.keep(visitor(request), own)
             path = scenes.directed(context.sessions.result(visitor(request), ".efp"), runs)
             shown = {"animation": path, "audio": sound_file(context, request, own), "autoplay": "on", "made": made, "names": names, "keys": keys}
-            return shown, gr.update(value=direction(own, names[2:], player=PLAYER, keys=keys), visible=True), {"speech": speech, "options": options, "made": made}, \
-                words.heard(own), f"Ready after {stages.elapsed:.1f} s: draw the feeling below the face.", None
+            return (
+                shown,
+                gr.update(value=direction(own, names[2:], player=PLAYER, keys=keys), visible=True),
+                {"speech": speech, "options": options, "made": made},
+                words.heard(own),
+                f"Ready after {stages.elapsed:.1f} s: draw the feeling below the face.",
+                None,
+            )
 
     return direct
 
@@ -294,9 +417,22 @@ def echo_of(animation: Animation) -> str:
     """The settings that made this animation, in words."""
     settings = animation.settings
     emotion = settings.get("emotion", "speech")
-    source = "emotion from this speech" if emotion == "speech" else "a feeling directed over time" if isinstance(emotion, list) else f"emotion: {emotion}, mix {100 * settings.get('mix', 1):.0f} %"
-    parts = [settings.get("speech", "speech"), source, f"strength {settings.get('intensity', 1.0):g}, {settings.get('level', 'normal')}", NAMES[settings.get("head", 0)].lower(),
-             "with blinks and gaze" if settings.get("idle") else "no blinks", "head movement" if settings.get("head_motion") else "still head", f"model {settings.get('model')}"]
+    source = (
+        "emotion from this speech"
+        if emotion == "speech"
+        else "a feeling directed over time"
+        if isinstance(emotion, list)
+        else f"emotion: {emotion}, mix {100 * settings.get('mix', 1):.0f} %"
+    )
+    parts = [
+        settings.get("speech", "speech"),
+        source,
+        f"strength {settings.get('intensity', 1.0):g}, {settings.get('level', 'normal')}",
+        NAMES[settings.get("head", 0)].lower(),
+        "with blinks and gaze" if settings.get("idle") else "no blinks",
+        "head movement" if settings.get("head_motion") else "still head",
+        f"model {settings.get('model')}",
+    ]
     return " ".join(["Made with " + " · ".join(parts) + ".", *settings.get("notes", [])])
 
 
@@ -338,11 +474,20 @@ def _restore(context: Context) -> Callable:
                 raise ValueError("not a number")
         except ValueError:
             mix, intensity, head = 1.0, 1.0, 0
-        return (source, gr.update(value=one_of(given.get("emotion"), context.emotions, emotion_default(context, "happy")), visible=source == "named"),
-                gr.update(value=mix, visible=source != "speech"), intensity, one_of(given.get("level"), LEVELS, "normal"),
-                one_of(given.get("style"), context.styles, context.styles[0]), head if 0 <= head < HEAD_COUNT and context.heads else 0,
-                given.get("idle", "true") != "false", given.get("nods", "true") != "false", gr.update(visible=False), curve,
-                "This link brings a feeling drawn over time: choose the speech, then press Direct this face." if curve else "")
+        return (
+            source,
+            gr.update(value=one_of(given.get("emotion"), context.emotions, emotion_default(context, "happy")), visible=source == "named"),
+            gr.update(value=mix, visible=source != "speech"),
+            intensity,
+            one_of(given.get("level"), LEVELS, "normal"),
+            one_of(given.get("style"), context.styles, context.styles[0]),
+            head if 0 <= head < HEAD_COUNT and context.heads else 0,
+            given.get("idle", "true") != "false",
+            given.get("nods", "true") != "false",
+            gr.update(visible=False),
+            curve,
+            "This link brings a feeling drawn over time: choose the speech, then press Direct this face." if curve else "",
+        )
 
     return restore
 
@@ -355,4 +500,10 @@ def load_opening(name: str) -> dict:
     saved = json.loads(description.read_text("utf-8"))
     sounds = {label: str(EXAMPLES / file) for label, file in saved["sounds"].items()}
     player = {"animation": str(EXAMPLES / f"{name}.efp"), "audio": sounds, "autoplay": saved["autoplay"], "made": saved.get("made")}
-    return {"player": player, "echo": saved["echo"], "felt": saved.get("felt", ""), "compared": saved.get("compared", ""), **{key: Chart(**chart) for key, chart in saved["charts"].items()}}
+    return {
+        "player": player,
+        "echo": saved["echo"],
+        "felt": saved.get("felt", ""),
+        "compared": saved.get("compared", ""),
+        **{key: Chart(**chart) for key, chart in saved["charts"].items()},
+    }

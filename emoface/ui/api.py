@@ -34,15 +34,27 @@ def build(context: Context) -> None:
         file, files, summary = gr.File(label="file"), gr.File(label="files", file_count="multiple"), gr.JSON(label="summary")
         triggers = [gr.Button(visible=False) for _ in range(3)]
     limits = dict(concurrency_limit=1, concurrency_id="model")
-    triggers[0].click(_animate(context), [speech, emotion, other, mix, level, style, head, idle, format_, reference, intensity, curve, head_motion], [file, summary], api_name="animate", **limits)
+    triggers[0].click(
+        _animate(context),
+        [speech, emotion, other, mix, level, style, head, idle, format_, reference, intensity, curve, head_motion],
+        [file, summary],
+        api_name="animate",
+        **limits,
+    )
     triggers[1].click(_cross(context), [speech, other, level, style, head], [files, summary], api_name="cross_reconstruct", **limits)
     triggers[2].click(_importance(context), [speech, emotion, level, head], [file, summary], api_name="importance", **limits)
 
 
 def describe(animation: Animation) -> dict:
     """What fits into JSON: settings, length and the emotion heard."""
-    return {"settings": animation.settings, "seconds": round(animation.duration, 3), "frames": animation.frame_count, "fps": animation.fps,
-            "emotion": animation.emotion, "probabilities": dict(zip(animation.emotion_names, np.round(animation.emotion_probabilities, 4).tolist()))}
+    return {
+        "settings": animation.settings,
+        "seconds": round(animation.duration, 3),
+        "frames": animation.frame_count,
+        "fps": animation.fps,
+        "emotion": animation.emotion,
+        "probabilities": dict(zip(animation.emotion_names, np.round(animation.emotion_probabilities, 4).tolist())),
+    }
 
 
 def _stages(context: Context, request: gr.Request, *uploads: str | None) -> Stages:
@@ -58,9 +70,22 @@ def _save(context: Context, request: gr.Request, animation: Animation, name: str
 
 
 def _animate(context: Context) -> Callable:
-    def animate(speech: str, emotion: str = "speech", emotion_speech: str | None = None, mix: float = 1.0, level: str = "normal",
-                style: str | None = None, head: int = 0, idle: bool = False, format: str = "npz",
-                reference: str | None = None, intensity: float = 1.0, emotion_curve: list | None = None, head_motion: float = 0.0, request: gr.Request = None):
+    def animate(
+        speech: str,
+        emotion: str = "speech",
+        emotion_speech: str | None = None,
+        mix: float = 1.0,
+        level: str = "normal",
+        style: str | None = None,
+        head: int = 0,
+        idle: bool = False,
+        format: str = "npz",
+        reference: str | None = None,
+        intensity: float = 1.0,
+        emotion_curve: list | None = None,
+        head_motion: float = 0.0,
+        request: gr.Request = None,
+    ):
         """Turn a recording of speech into an animated 3D talking head.
 
         Args:
@@ -85,9 +110,20 @@ def _animate(context: Context) -> Callable:
         stages = _stages(context, request, speech, emotion_speech, reference)
         with plain_errors():
             short_enough(need(speech, "Give a sound file as speech."), limit=MAX_SECONDS)
-            animation = context.engine.run("__call__", speech, emotion=emotion_curve or emotion_speech or emotion, mix=mix, level=level, style=style,
-                                           intensity=intensity,
-                                           head=int(head), idle=idle, head_motion=head_motion, reference=reference, stages=stages)
+            animation = context.engine.run(
+                "__call__",
+                speech,
+                emotion=emotion_curve or emotion_speech or emotion,
+                mix=mix,
+                level=level,
+                style=style,
+                intensity=intensity,
+                head=int(head),
+                idle=idle,
+                head_motion=head_motion,
+                reference=reference,
+                stages=stages,
+            )
             return _save(context, request, animation, "animation", format), describe(animation)
 
     return animate
@@ -115,8 +151,10 @@ def _cross(context: Context) -> Callable:
             rows = context.engine.run("cross_reconstruct", a, b, level=level, style=style, head=int(head), stages=stages)
             files = [_save(context, request, rows[i][j], f"words_{'AB'[i]}_emotion_{'AB'[j]}", "npz") for i in range(2) for j in range(2)]
             bars = plots.column_displacement(rows).data
-            return files, {"difference_mm": {bar["name"]: dict(zip(bar["y"], bar["x"])) for bar in bars},
-                           "recordings": {name: describe(row[i]) for i, (name, row) in enumerate(zip("AB", rows))}}
+            return files, {
+                "difference_mm": {bar["name"]: dict(zip(bar["y"], bar["x"])) for bar in bars},
+                "recordings": {name: describe(row[i]) for i, (name, row) in enumerate(zip("AB", rows))},
+            }
 
     return cross_reconstruct
 
@@ -141,9 +179,14 @@ def _importance(context: Context) -> Callable:
             runs = three_branches(context.engine, speech, emotion=emotion, level=level, head=int(head), stages=stages)
             fused = runs["fused"]
             table, bars = plots.region_time(fused, follows="").data[0], plots.region_bars(fused).data[0]
-            gap = {name: round(float(1e3 * np.linalg.norm(runs[name].vertices - fused.vertices, axis=2).mean()), 3) for name in ("content", "emotion")}
+            gap = {
+                name: round(float(1e3 * np.linalg.norm(runs[name].vertices - fused.vertices, axis=2).mean()), 3) for name in ("content", "emotion")
+            }
             return _save(context, request, fused, "importance", "npz"), {
-                **describe(fused), "effect_mm": dict(zip(bars["y"], bars["x"])), "distance_from_fused_mm": gap,
-                "over_time": {"seconds": table["x"], "effect_mm": dict(zip(table["y"], table["z"]))}}
+                **describe(fused),
+                "effect_mm": dict(zip(bars["y"], bars["x"])),
+                "distance_from_fused_mm": gap,
+                "over_time": {"seconds": table["x"], "effect_mm": dict(zip(table["y"], table["z"]))},
+            }
 
     return importance

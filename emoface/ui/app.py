@@ -33,11 +33,17 @@ STUDY = """<script>if (!new URLSearchParams(location.search).has('app')) {
   alone.textContent = '.ef-header, .ef-tabs > .tab-wrapper { display: none !important; } .ef-tabs { margin-top: 0 !important; }';
   document.head.append(alone);
 }</script>"""
-RECORDING = f'<script>{(HERE / "recording.js").read_text("utf-8")}</script>'
+RECORDING = f"<script>{(HERE / 'recording.js').read_text('utf-8')}</script>"
 
 
-def build_app(*, model: str | None = None, device: str = "auto", study: str | Path | None = None, opening: bool = True,
-              pipeline: Callable[[], Any] | None = None) -> gr.Blocks:
+def build_app(
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    study: str | Path | None = None,
+    opening: bool = True,
+    pipeline: Callable[[], Any] | None = None,
+) -> gr.Blocks:
     """The whole page as Gradio Blocks.
 
     Args:
@@ -63,9 +69,15 @@ def build_app(*, model: str | None = None, device: str = "auto", study: str | Pa
         engine = Engine(pipeline)
         config, emotions = engine.pipeline.model.config, engine.pipeline.emotions
     styles = [config.default_style or config.style_names[0]]
-    context = Context(engine=engine, styles=[*styles, *(s for s in config.style_names if s not in styles)], heads=config.head == "embedded",
-                      voice_rest=config.voice_rest, opening=opening, notice=notice,
-                      emotions=emotions)
+    context = Context(
+        engine=engine,
+        styles=[*styles, *(s for s in config.style_names if s not in styles)],
+        heads=config.head == "embedded",
+        voice_rest=config.voice_rest,
+        opening=opening,
+        notice=notice,
+        emotions=emotions,
+    )
 
     with gr.Blocks(title="EmoFace: speech to a feeling 3D face", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         licence = "CC BY-NC-SA 4.0" if embedded else "see its model card"
@@ -112,9 +124,18 @@ def launch_options(page: gr.Blocks, *, study: bool = False) -> dict[str, Any]:
     """What belongs to ``launch`` of a page of :func:`build_app` in Gradio 6: looks, limits, the socket of the tab Live and the tools for agents.
     ``study``: raters come to this page."""
     # Gradio's check that the page answers gives up after 3 s, which a busy machine may need: _frontend=False leaves it out.
-    return dict(_frontend=False, theme=theme(), css=CSS + language_css(), head=PRELOAD + (_opening() if page.emoface.opening else "") + translate_script() + RECORDING + (STUDY if study else ""), max_file_size=UPLOAD_LIMIT, state_session_capacity=SESSION_STATES,
-                enable_monitoring=False, app_kwargs={"middleware": host_check(), "routes": [live_route(page.emoface), texts_route()]},
-                mcp_server=find_spec("mcp") is not None, root_path=os.environ.get("GRADIO_ROOT_PATH") or None)
+    return dict(
+        _frontend=False,
+        theme=theme(),
+        css=CSS + language_css(),
+        head=PRELOAD + (_opening() if page.emoface.opening else "") + translate_script() + RECORDING + (STUDY if study else ""),
+        max_file_size=UPLOAD_LIMIT,
+        state_session_capacity=SESSION_STATES,
+        enable_monitoring=False,
+        app_kwargs={"middleware": host_check(), "routes": [live_route(page.emoface), texts_route()]},
+        mcp_server=find_spec("mcp") is not None,
+        root_path=os.environ.get("GRADIO_ROOT_PATH") or None,
+    )
 
 
 def _opening() -> str:

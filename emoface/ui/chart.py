@@ -32,11 +32,25 @@ class Chart:
 class ChartView(gr.HTML):
     """Shows a ``Chart``."""
 
-    def __init__(self, value: Chart | None = None, *, plotly_url: str = PLOTLY_URL, html_template: str | None = None,
-                 css_template: str | None = None, js_on_load: str | None = None, **kwargs: Any):
-        super().__init__(value, html_template=(HERE / "chart.html").read_text("utf-8"),
-                         css_template=(HERE / "chart.css").read_text("utf-8"), js_on_load=script("chart"),
-                         plotly_url=plotly_url, apply_default_css=False, **kwargs)
+    def __init__(
+        self,
+        value: Chart | None = None,
+        *,
+        plotly_url: str = PLOTLY_URL,
+        html_template: str | None = None,
+        css_template: str | None = None,
+        js_on_load: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            value,
+            html_template=(HERE / "chart.html").read_text("utf-8"),
+            css_template=(HERE / "chart.css").read_text("utf-8"),
+            js_on_load=script("chart"),
+            plotly_url=plotly_url,
+            apply_default_css=False,
+            **kwargs,
+        )
 
     def preprocess(self, payload: dict | None) -> dict | None:
         return payload
@@ -44,8 +58,15 @@ class ChartView(gr.HTML):
     def postprocess(self, value: Chart | dict | None) -> dict | None:
         if value is None or isinstance(value, dict):
             return value
-        return {"run": uuid.uuid4().hex, "title": value.title, "note": value.note, "summary": value.summary, "height": value.height,
-                "follows": value.follows, "figure": {"data": value.data, "layout": value.layout} if value.data else None}
+        return {
+            "run": uuid.uuid4().hex,
+            "title": value.title,
+            "note": value.note,
+            "summary": value.summary,
+            "height": value.height,
+            "follows": value.follows,
+            "figure": {"data": value.data, "layout": value.layout} if value.data else None,
+        }
 
     def api_info(self) -> dict[str, Any]:
         return {"type": "object", "description": "a chart of the page"}

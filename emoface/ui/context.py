@@ -30,8 +30,13 @@ class Example:
         return str(EXAMPLES / self.file)
 
 
-SPEECH_EXAMPLES = (Example("Narrator", "narrator.wav"), Example("Angry", "angry.wav"), Example("Disgusted", "disgusted.wav"),
-                   Example("Sad", "sad.wav"), Example("Fearful", "fearful.wav"))
+SPEECH_EXAMPLES = (
+    Example("Narrator", "narrator.wav"),
+    Example("Angry", "angry.wav"),
+    Example("Disgusted", "disgusted.wav"),
+    Example("Sad", "sad.wav"),
+    Example("Fearful", "fearful.wav"),
+)
 """Each is heard as what it is called (a test); of the free happy recordings none is."""
 
 

@@ -19,8 +19,10 @@ from .player import FacePlayer
 from .sessions import visitor
 
 PLAYER = "cross"
-LEAD = ("Two recordings, taken apart and put together again (cross-reconstruction): each row speaks the same words, each column wears the same emotion. "
-        "Lips agree along a row, brows and cheeks along a column.")
+LEAD = (
+    "Two recordings, taken apart and put together again (cross-reconstruction): each row speaks the same words, each column wears the same emotion. "
+    "Lips agree along a row, brows and cheeks along a column."
+)
 HOW = "Use Hear below the faces to switch between the two recordings; the others speak on in silence."
 
 
@@ -28,8 +30,13 @@ def build(context: Context) -> None:
     opening = load_opening("cross") if context.opening else {}
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
-            player = FacePlayer(opening.get("player"), player_id=PLAYER, count=4, elem_id="cross-player",
-                                empty="Give two recordings, then press Swap emotions. Four faces appear here.")
+            player = FacePlayer(
+                opening.get("player"),
+                player_id=PLAYER,
+                count=4,
+                elem_id="cross-player",
+                empty="Give two recordings, then press Swap emotions. Four faces appear here.",
+            )
             go, stop, status = action("Swap emotions", elem_id="cross-go", status_id="cross-status")
             gr.HTML(f'<p class="ef-lead">{LEAD}</p>')
             echo = Note(opening.get("echo", HOW), elem_id="cross-echo")
@@ -44,14 +51,23 @@ def build(context: Context) -> None:
             with gr.Column(elem_classes="ef-card"):
                 step(3, "Face")
                 level = level_choice()
-                style = gr.Radio(list(context.styles), value=context.styles[0], label="Speaking style", elem_classes="ef-pills", visible=len(context.styles) > 1)
+                style = gr.Radio(
+                    list(context.styles), value=context.styles[0], label="Speaking style", elem_classes="ef-pills", visible=len(context.styles) > 1
+                )
                 with gr.Accordion("Choose a head", open=False, visible=context.heads):
                     head = HeadPicker(0)
     with gr.Column(elem_classes="ef-wide"):
         plot = ChartView(opening.get("plot"), elem_id="cross-plot")
 
-    job = dict(fn=_cross(context), inputs=[a, b, level, style, head], outputs=[player, plot, status, echo], show_progress_on=player,
-               concurrency_limit=1, concurrency_id="model", api_visibility="private")
+    job = dict(
+        fn=_cross(context),
+        inputs=[a, b, level, style, head],
+        outputs=[player, plot, status, echo],
+        show_progress_on=player,
+        concurrency_limit=1,
+        concurrency_id="model",
+        api_visibility="private",
+    )
     paths = tuple(str(EXAMPLES / name) for name in ("sad.wav", "angry.wav"))
     runs = [go.click(**job), examples.click(lambda: paths, None, [a, b], queue=False, show_progress="hidden", api_visibility="private").then(**job)]
     stop.click(stopper(context, PLAYER), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
@@ -68,8 +84,12 @@ def _cross(context: Context) -> Callable:
             stages("Packing for the browser", 0.85)
             new = lambda suffix: context.sessions.result(visitor(request), suffix)
             shown = show(rows, new(".efp"), [new(".wav"), new(".wav")])
-            return shown, plots.column_displacement(rows), f"Ready after {stages.elapsed:.1f} s: four faces.", \
-                " ".join([*(words.heard(row[i], whose=f"Recording {name}") for i, (row, name) in enumerate(zip(rows, "AB"))), HOW])
+            return (
+                shown,
+                plots.column_displacement(rows),
+                f"Ready after {stages.elapsed:.1f} s: four faces.",
+                " ".join([*(words.heard(row[i], whose=f"Recording {name}") for i, (row, name) in enumerate(zip(rows, "AB"))), HOW]),
+            )
 
     return cross_tab
 

@@ -20,10 +20,23 @@ HEARD_SHARE = 0.25
 class Director(gr.HTML):
     """Shows what :func:`direction` gives; what it gives back are the keys of an emotion curve (``emoface.curve``), or None."""
 
-    def __init__(self, value: dict | None = None, *, html_template: str | None = None, css_template: str | None = None,
-                 js_on_load: str | None = None, **kwargs: Any):
-        super().__init__(value, html_template=(HERE / "director.html").read_text("utf-8"),
-                         css_template=(HERE / "director.css").read_text("utf-8"), js_on_load=script("director"), apply_default_css=False, **kwargs)
+    def __init__(
+        self,
+        value: dict | None = None,
+        *,
+        html_template: str | None = None,
+        css_template: str | None = None,
+        js_on_load: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            value,
+            html_template=(HERE / "director.html").read_text("utf-8"),
+            css_template=(HERE / "director.css").read_text("utf-8"),
+            js_on_load=script("director"),
+            apply_default_css=False,
+            **kwargs,
+        )
 
     def preprocess(self, payload: dict | None) -> list | None:
         return (payload or {}).get("keys")
@@ -41,5 +54,13 @@ def direction(own: Animation, names: list[str], *, player: str, keys: list | Non
     wave = np.array([piece.max(initial=0) for piece in pieces])
     _, track = thin(own.emotion_track, own.fps, HEARD_COLUMNS)
     heard = {name: np.round(track[:, i], 3).tolist() for i, name in enumerate(own.emotion_names) if track[:, i].max() >= HEARD_SHARE}
-    return {"run": uuid.uuid4().hex, "player": player, "duration": own.duration, "wave": np.round(wave / max(wave.max(), 1e-6), 3).tolist(), "heard": heard,
-            "names": ["speech", *names], "colors": {name: EMOTION_COLORS.get(name, FUSED) for name in (*names, *own.emotion_names)}, "keys": keys or [[0, {"speech": 1}]]}
+    return {
+        "run": uuid.uuid4().hex,
+        "player": player,
+        "duration": own.duration,
+        "wave": np.round(wave / max(wave.max(), 1e-6), 3).tolist(),
+        "heard": heard,
+        "names": ["speech", *names],
+        "colors": {name: EMOTION_COLORS.get(name, FUSED) for name in (*names, *own.emotion_names)},
+        "keys": keys or [[0, {"speech": 1}]],
+    }

@@ -14,10 +14,29 @@ from .inputs import heading
 from .sessions import visitor
 
 FILM_SIZES = [("Square, 512", "512x512"), ("Square, 1080", "1080x1080"), ("Wide, 1920 × 1080", "1920x1080"), ("Tall, 1080 × 1920", "1080x1920")]
-FORMATS = {"MP4 video": ".mp4", "Picture": ".png", "Web page": ".html", "GLB model": ".glb", "ARKit CSV": ".csv", "NPZ data": ".npz", "OBJ frames": ".zip"}
-OTHER_FORMATS = [("VRM animation, .vrma", ".vrma"), ("Unity clip, .anim", ".anim"), ("Godot animation, .tres", ".tres"), ("ARKit curves, .json", ".json"),
-                 ("Audio2Face curves, .json", ".a2f.json"), ("Oculus visemes, .json", ".visemes.json"), ("Rhubarb cues, .json", ".rhubarb.json"),
-                 ("Rhubarb cues, .tsv", ".tsv"), ("Visemes as subtitles, .srt", ".srt"), ("Vertices, .npy", ".npy"), ("WebM video", ".webm"), ("GIF preview", ".gif")]
+FORMATS = {
+    "MP4 video": ".mp4",
+    "Picture": ".png",
+    "Web page": ".html",
+    "GLB model": ".glb",
+    "ARKit CSV": ".csv",
+    "NPZ data": ".npz",
+    "OBJ frames": ".zip",
+}
+OTHER_FORMATS = [
+    ("VRM animation, .vrma", ".vrma"),
+    ("Unity clip, .anim", ".anim"),
+    ("Godot animation, .tres", ".tres"),
+    ("ARKit curves, .json", ".json"),
+    ("Audio2Face curves, .json", ".a2f.json"),
+    ("Oculus visemes, .json", ".visemes.json"),
+    ("Rhubarb cues, .json", ".rhubarb.json"),
+    ("Rhubarb cues, .tsv", ".tsv"),
+    ("Visemes as subtitles, .srt", ".srt"),
+    ("Vertices, .npy", ".npy"),
+    ("WebM video", ".webm"),
+    ("GIF preview", ".gif"),
+]
 """Those that have no button of their own."""
 
 
@@ -32,18 +51,33 @@ class Downloads:
         with gr.Accordion("For other programs", open=False):
             self.other = gr.Radio(OTHER_FORMATS, value=OTHER_FORMATS[0][1], show_label=False, label="Format", elem_classes="ef-pills")
             self.make = gr.Button("Make this file", size="sm", elem_classes="ef-small")
-        self.film = gr.Radio(FILM_SIZES, value=FILM_SIZES[0][1], label="Size of the video and the picture", info="Large ones take several times as long to draw.", elem_classes="ef-pills")
+        self.film = gr.Radio(
+            FILM_SIZES,
+            value=FILM_SIZES[0][1],
+            label="Size of the video and the picture",
+            info="Large ones take several times as long to draw.",
+            elem_classes="ef-pills",
+        )
         self.file = gr.File(label="Your file", visible=False, elem_id=elem_id, interactive=False)
 
     def connect(self, context: Context, *, first: Callable | None = None, inputs: Sequence[Component] = ()) -> list[Dependency]:
         """``first(*inputs)`` is done before each of them. Returns what *Stop* has to stop."""
         runs = []
         for button, suffix in [*zip(self.buttons, FORMATS.values()), (self.make, "")]:
-            job = dict(fn=exporter(context, suffix), inputs=[self.film, self.other], outputs=self.file, concurrency_limit=2, concurrency_id="export", api_visibility="private")
+            job = dict(
+                fn=exporter(context, suffix),
+                inputs=[self.film, self.other],
+                outputs=self.file,
+                concurrency_limit=2,
+                concurrency_id="export",
+                api_visibility="private",
+            )
             if first is None:
                 runs.append(button.click(**job))
                 continue
-            finished = button.click(first, list(inputs), None, show_progress_on=self.file, concurrency_limit=1, concurrency_id="model", api_visibility="private")
+            finished = button.click(
+                first, list(inputs), None, show_progress_on=self.file, concurrency_limit=1, concurrency_id="model", api_visibility="private"
+            )
             runs += [finished, finished.success(**job)]
         return runs
 

@@ -19,11 +19,27 @@ NAMES = ["Average head", *[f"Head {index}" for index in range(1, HEAD_COUNT)]]
 class HeadPicker(gr.HTML):
     """Its value is the index of the head."""
 
-    def __init__(self, value: int = 0, *, pictures: str = f"/gradio_api/file={quote(str(PICTURES))}", names: list[str] | None = None,
-                 html_template: str | None = None, css_template: str | None = None, js_on_load: str | None = None, **kwargs: Any):
-        super().__init__(value, html_template=(HERE / "heads.html").read_text("utf-8"),
-                         css_template=(HERE / "heads.css").read_text("utf-8"), js_on_load=script("heads"),
-                         pictures=pictures, names=names or NAMES, apply_default_css=False, **kwargs)
+    def __init__(
+        self,
+        value: int = 0,
+        *,
+        pictures: str = f"/gradio_api/file={quote(str(PICTURES))}",
+        names: list[str] | None = None,
+        html_template: str | None = None,
+        css_template: str | None = None,
+        js_on_load: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            value,
+            html_template=(HERE / "heads.html").read_text("utf-8"),
+            css_template=(HERE / "heads.css").read_text("utf-8"),
+            js_on_load=script("heads"),
+            pictures=pictures,
+            names=names or NAMES,
+            apply_default_css=False,
+            **kwargs,
+        )
 
     def preprocess(self, payload: int | str | None) -> int:
         return int(payload or 0)

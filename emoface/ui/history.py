@@ -21,10 +21,25 @@ from .sessions import Result, visitor
 class History(gr.HTML):
     """Shows what :func:`listed` gives; what it gives back are the names that the visitor asks for: one to return to, or two to compare."""
 
-    def __init__(self, value: dict | None = None, *, player: str, html_template: str | None = None, css_template: str | None = None,
-                 js_on_load: str | None = None, **kwargs: Any):
-        super().__init__(value, player=player, html_template=(HERE / "history.html").read_text("utf-8"),
-                         css_template=(HERE / "history.css").read_text("utf-8"), js_on_load=script("history"), apply_default_css=False, **kwargs)
+    def __init__(
+        self,
+        value: dict | None = None,
+        *,
+        player: str,
+        html_template: str | None = None,
+        css_template: str | None = None,
+        js_on_load: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            value,
+            player=player,
+            html_template=(HERE / "history.html").read_text("utf-8"),
+            css_template=(HERE / "history.css").read_text("utf-8"),
+            js_on_load=script("history"),
+            apply_default_css=False,
+            **kwargs,
+        )
 
     def preprocess(self, payload: dict | None) -> list[str]:
         return [str(name) for name in (payload or {}).get("asked") or []]

@@ -17,17 +17,24 @@ from .player import FacePlayer
 from .sessions import visitor
 
 PLAYER = "importance"
-LEAD = ("For every point of the face and every moment, the model decides how much to listen to the emotion in the voice and how much to the words. "
-        "Left: that decision, from 0, words only, to 1, emotion only. Right: how far the emotion moves each point. Grey points hardly move. "
-        "The view Branches shows what either would do alone.")
+LEAD = (
+    "For every point of the face and every moment, the model decides how much to listen to the emotion in the voice and how much to the words. "
+    "Left: that decision, from 0, words only, to 1, emotion only. Right: how far the emotion moves each point. Grey points hardly move. "
+    "The view Branches shows what either would do alone."
+)
 
 
 def build(context: Context) -> None:
     opening = load_opening("importance") if context.opening else {}
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
-            player = FacePlayer(opening.get("player"), player_id=PLAYER, count=2, elem_id="importance-player",
-                                empty="Record or upload speech, then press Show what matters.")
+            player = FacePlayer(
+                opening.get("player"),
+                player_id=PLAYER,
+                count=2,
+                elem_id="importance-player",
+                empty="Record or upload speech, then press Show what matters.",
+            )
             go, stop, status = action("Show what matters", elem_id="importance-go", status_id="importance-status")
             gr.HTML(f'<p class="ef-lead">{LEAD}</p>')
             felt = Note(opening.get("felt", ""), elem_id="importance-felt")
@@ -38,7 +45,12 @@ def build(context: Context) -> None:
                 examples = example_buttons()
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Emotion")
-                source = gr.Radio([("From this speech", "speech"), ("A named emotion", "named")], value="speech", label="Where the emotion comes from", elem_classes="ef-pills")
+                source = gr.Radio(
+                    [("From this speech", "speech"), ("A named emotion", "named")],
+                    value="speech",
+                    label="Where the emotion comes from",
+                    elem_classes="ef-pills",
+                )
                 named = emotion_choice(context, "angry")
                 level = level_choice()
                 with gr.Accordion("Choose a head", open=False, visible=context.heads):
@@ -63,7 +75,15 @@ def build(context: Context) -> None:
     # Its progress stands in the chart's own place, which is there without a comparison too.
     runs.append(compare.click(_compare(context), [speech, level], [comparison, compared], **{**common, "show_progress_on": comparison}))
     # A comparison of another recording, or of another level, must not stand beside this one.
-    gr.on([speech.change, level.change], lambda: (plots.no_comparison(), ""), None, [comparison, compared], queue=False, show_progress="hidden", api_visibility="private")
+    gr.on(
+        [speech.change, level.change],
+        lambda: (plots.no_comparison(), ""),
+        None,
+        [comparison, compared],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     stop.click(stopper(context, PLAYER), None, status, queue=False, cancels=runs, show_progress="hidden", api_visibility="private")
 
 
@@ -84,7 +104,13 @@ def _importance(context: Context) -> Callable:
             path = scenes.branches(context.sessions.result(visitor(request), ".efp"), **runs)
             shown = {"animation": path, "audio": sound_file(context, request, runs["fused"]), "autoplay": "on"}
             fused = runs["fused"]
-            return shown, plots.region_time(fused, follows=PLAYER), plots.region_bars(fused), f"Ready after {stages.elapsed:.1f} s.", feeling_shown(fused)[0]
+            return (
+                shown,
+                plots.region_time(fused, follows=PLAYER),
+                plots.region_bars(fused),
+                f"Ready after {stages.elapsed:.1f} s.",
+                feeling_shown(fused)[0],
+            )
 
     return importance_tab
 

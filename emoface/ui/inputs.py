@@ -16,7 +16,9 @@ LEVEL_CHOICES = [("Normally", "normal"), ("Strongly", "strong")]
 
 def level_choice(value: str = "normal", **options) -> gr.Radio:
     """How strongly the actors played what the model learned from."""
-    return gr.Radio(LEVEL_CHOICES, value=value, label="Acted", info="As the actors did whom the model learned from.", elem_classes="ef-pills", **options)
+    return gr.Radio(
+        LEVEL_CHOICES, value=value, label="Acted", info="As the actors did whom the model learned from.", elem_classes="ef-pills", **options
+    )
 
 
 def step(number: int, title: str) -> gr.HTML:
@@ -31,8 +33,16 @@ def heading(title: str, aside: str) -> gr.HTML:
 
 def recording(context: Context, label: str, *, limit: float = MAX_SECONDS, elem_id: str | None = None) -> gr.Audio:
     """A recorder / upload field, with a line below it that says whether the recording can be used."""
-    audio = gr.Audio(label=label, show_label=False, type="filepath", sources=["upload", "microphone"], elem_id=elem_id, elem_classes="ef-audio",
-                     waveform_options=gr.WaveformOptions(show_recording_waveform=True), buttons=[])
+    audio = gr.Audio(
+        label=label,
+        show_label=False,
+        type="filepath",
+        sources=["upload", "microphone"],
+        elem_id=elem_id,
+        elem_classes="ef-audio",
+        waveform_options=gr.WaveformOptions(show_recording_waveform=True),
+        buttons=[],
+    )
     note = Note(check(None, limit=limit))
 
     def arrived(path, request: gr.Request):
@@ -61,9 +71,14 @@ class Note(gr.HTML):
     """One line of plain text, set as text and never as HTML (it may hold a file name)."""
 
     def __init__(self, value: str = "", *, html_template: str | None = None, js_on_load: str | None = None, **kwargs):
-        super().__init__(value, html_template='<p class="ef-hint" role="status" aria-live="polite"></p>',
-                         js_on_load="const line = element.querySelector('p'); const show = () => { line.textContent = props.value || ''; };"
-                                    " watch('value', show); show();", apply_default_css=False, **kwargs)
+        super().__init__(
+            value,
+            html_template='<p class="ef-hint" role="status" aria-live="polite"></p>',
+            js_on_load="const line = element.querySelector('p'); const show = () => { line.textContent = props.value || ''; };"
+            " watch('value', show); show();",
+            apply_default_css=False,
+            **kwargs,
+        )
 
 
 def check(path: str | None, *, limit: float) -> str:
@@ -83,8 +98,14 @@ def check(path: str | None, *, limit: float) -> str:
 
 def emotion_choice(context: Context, preferred: str, *, shown: bool = False, **options) -> gr.Radio:
     """The named emotions of the model."""
-    return gr.Radio([(name.capitalize(), name) for name in context.emotions], value=emotion_default(context, preferred), label="Emotion",
-                    elem_classes="ef-pills", visible=shown, **options)
+    return gr.Radio(
+        [(name.capitalize(), name) for name in context.emotions],
+        value=emotion_default(context, preferred),
+        label="Emotion",
+        elem_classes="ef-pills",
+        visible=shown,
+        **options,
+    )
 
 
 def emotion_default(context: Context, preferred: str) -> str | None:

@@ -37,10 +37,27 @@ _SET = """(source, named, mix, intensity, head, idle, level) => {
 class Live(gr.HTML):
     """The button, the level and the connection; its value is the name of the newest take."""
 
-    def __init__(self, value: str = "", *, player_id: str = PLAYER, off: str = "", html_template: str | None = None, css_template: str | None = None,
-                 js_on_load: str | None = None, **kwargs: Any):
-        super().__init__(value, html_template=(HERE / "live.html").read_text("utf-8"), css_template=(HERE / "live.css").read_text("utf-8"),
-                         js_on_load=script("live"), player_id=player_id, off=off, apply_default_css=False, **kwargs)
+    def __init__(
+        self,
+        value: str = "",
+        *,
+        player_id: str = PLAYER,
+        off: str = "",
+        html_template: str | None = None,
+        css_template: str | None = None,
+        js_on_load: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            value,
+            html_template=(HERE / "live.html").read_text("utf-8"),
+            css_template=(HERE / "live.css").read_text("utf-8"),
+            js_on_load=script("live"),
+            player_id=player_id,
+            off=off,
+            apply_default_css=False,
+            **kwargs,
+        )
 
     def preprocess(self, payload: str | None) -> str:
         return str(payload or "")
@@ -75,8 +92,12 @@ def build(context: Context, tab: gr.Tab) -> None:
                 step(1, "Emotion")
                 source = gr.Radio(SOURCES, value="speech", label="Where the emotion comes from", elem_classes="ef-pills", elem_id="live-source")
                 named = emotion_choice(context, "happy", elem_id="live-named")
-                mix = gr.Slider(0, 1, value=0.5, step=0.05, label="Mix", info="0: my voice's own emotion · 1: the named one", visible=False, elem_id="live-mix")
-                intensity = gr.Slider(0, MOST_INTENSE, value=1, step=0.05, label="Strength", info="0: no expression · 1: as heard · 1.5: more", elem_id="live-intensity")
+                mix = gr.Slider(
+                    0, 1, value=0.5, step=0.05, label="Mix", info="0: my voice's own emotion · 1: the named one", visible=False, elem_id="live-mix"
+                )
+                intensity = gr.Slider(
+                    0, MOST_INTENSE, value=1, step=0.05, label="Strength", info="0: no expression · 1: as heard · 1.5: more", elem_id="live-intensity"
+                )
                 gr.HTML('<p class="ef-hint">All of these may be changed while you speak.</p>')
             with gr.Column(elem_classes="ef-card"):
                 step(2, "Face <span>for the next take</span>")
@@ -85,10 +106,23 @@ def build(context: Context, tab: gr.Tab) -> None:
                 with gr.Accordion("More", open=False):
                     level = level_choice()
 
-    source.change(lambda chosen: (gr.update(visible=chosen != "speech"), gr.update(visible=chosen == "both")), source, [named, mix], queue=False,
-                  show_progress="hidden", api_visibility="private")
-    told = dict(fn=None, inputs=[source, named, mix, intensity, head, idle, level], outputs=None, js=_SET.replace("STYLE", json.dumps(context.styles[0])),
-                queue=False, show_progress="hidden", api_visibility="private")
+    source.change(
+        lambda chosen: (gr.update(visible=chosen != "speech"), gr.update(visible=chosen == "both")),
+        source,
+        [named, mix],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    told = dict(
+        fn=None,
+        inputs=[source, named, mix, intensity, head, idle, level],
+        outputs=None,
+        js=_SET.replace("STYLE", json.dumps(context.styles[0])),
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     gr.on([control.change for control in (source, named, mix, intensity, head, idle, level)], **told)
     tab.select(_rest(context), head, player, show_progress="hidden", concurrency_limit=2, api_visibility="private").then(**told)
     head.change(_rest(context), head, player, show_progress="hidden", concurrency_limit=2, api_visibility="private")

@@ -96,8 +96,14 @@ def _room(context: Context, hello: dict[str, Any]) -> Room:
         raise EmoFaceError(f"The microphone's rate of {rate} Hz is unusual: choose one of {_RATES[0]} to {_RATES[1]} Hz.")
     level = hello.get("level") if hello.get("level") in LEVELS else LEVELS[0]
     style = hello.get("style") if hello.get("style") in context.styles else None
-    options = dict(sample_rate=rate, feeling=_feeling(hello["feeling"]), head=int(hello.get("head") or 0), idle=bool(hello.get("idle", True)),
-                   level=level, style=style)
+    options = dict(
+        sample_rate=rate,
+        feeling=_feeling(hello["feeling"]),
+        head=int(hello.get("head") or 0),
+        idle=bool(hello.get("idle", True)),
+        level=level,
+        style=style,
+    )
 
     def build():
         from ..live import LiveSession

@@ -45,13 +45,37 @@ class FacePlayer(gr.HTML):
     value enters the template: templates are evaluated as code in the browser, and captions may hold file names.
     """
 
-    def __init__(self, value: dict | None = None, *, player_id: str = "player", empty: str = "", count: int = 1, fast: bool = True, group: str = "",
-                 plotly_url: str = PLOTLY_3D_URL, html_template: str | None = None, css_template: str | None = None,
-                 js_on_load: str | None = None, **kwargs: Any):
-        super().__init__(value, html_template=(HERE / "player.html").read_text("utf-8"),
-                         css_template=(HERE / "player.css").read_text("utf-8"), js_on_load=script(*SCRIPTS),
-                         player_id=player_id, group=group, empty=empty, count=count, fast=fast, plotly_url=plotly_url,
-                         look_url=LOOK_URL, light=LIGHTS.tolist(), apply_default_css=False, **kwargs)
+    def __init__(
+        self,
+        value: dict | None = None,
+        *,
+        player_id: str = "player",
+        empty: str = "",
+        count: int = 1,
+        fast: bool = True,
+        group: str = "",
+        plotly_url: str = PLOTLY_3D_URL,
+        html_template: str | None = None,
+        css_template: str | None = None,
+        js_on_load: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            value,
+            html_template=(HERE / "player.html").read_text("utf-8"),
+            css_template=(HERE / "player.css").read_text("utf-8"),
+            js_on_load=script(*SCRIPTS),
+            player_id=player_id,
+            group=group,
+            empty=empty,
+            count=count,
+            fast=fast,
+            plotly_url=plotly_url,
+            look_url=LOOK_URL,
+            light=LIGHTS.tolist(),
+            apply_default_css=False,
+            **kwargs,
+        )
 
     def preprocess(self, payload: dict | None) -> dict | None:
         return payload
@@ -61,9 +85,13 @@ class FacePlayer(gr.HTML):
             return None
         sounds = value["audio"] if isinstance(value["audio"], dict) else {"Sound": value["audio"]}
         return {
-            "animation": _file(value["animation"]), "sounds": [{"label": label, "file": _file(path)} for label, path in sounds.items()],
-            "run": uuid.uuid4().hex, "autoplay": value.get("autoplay", "on"), "made": value.get("made"),
-            "names": value.get("names"), "keys": value.get("keys"),
+            "animation": _file(value["animation"]),
+            "sounds": [{"label": label, "file": _file(path)} for label, path in sounds.items()],
+            "run": uuid.uuid4().hex,
+            "autoplay": value.get("autoplay", "on"),
+            "made": value.get("made"),
+            "names": value.get("names"),
+            "keys": value.get("keys"),
         }
 
     def api_info(self) -> dict[str, Any]:

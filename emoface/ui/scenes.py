@@ -35,8 +35,18 @@ def write(path: Path, animations: Sequence[Animation], views: Sequence[View], *,
     """Heads of one topology into one file; those whose index is in ``painted`` carry the two colour layers."""
     shown = [Track(a.vertices, heat(a) if i in painted else {}, a.head_angles) for i, a in enumerate(animations)]
     first = animations[0]
-    return write_pack(path, shown, views, faces=first.faces, fps=first.fps, layers=layers([animations[i] for i in painted]) if painted else [],
-                      colors=first.colors, template=first.template, look=look_of(first), neck=next(filter(None, map(find_neck, animations)), None))
+    return write_pack(
+        path,
+        shown,
+        views,
+        faces=first.faces,
+        fps=first.fps,
+        layers=layers([animations[i] for i in painted]) if painted else [],
+        colors=first.colors,
+        template=first.template,
+        look=look_of(first),
+        neck=next(filter(None, map(find_neck, animations)), None),
+    )
 
 
 def single(path: Path, animation: Animation, *, caption: str = "") -> Path:
@@ -55,7 +65,12 @@ def grid(path: Path, rows: Sequence[Sequence[Animation]]) -> Path:
 def pair(path: Path, animations: Sequence[Animation], captions: Sequence[str]) -> Path:
     """Any animations of one head side by side, each with its own sound."""
     longest = max(animation.frame_count for animation in animations)
-    return write(path, [_hold(animation, longest) for animation in animations], [View("Side by side", [Panel(i, caption, sound=i) for i, caption in enumerate(captions)])], painted=[])
+    return write(
+        path,
+        [_hold(animation, longest) for animation in animations],
+        [View("Side by side", [Panel(i, caption, sound=i) for i, caption in enumerate(captions)])],
+        painted=[],
+    )
 
 
 def branches(path: Path, *, content: Animation, emotion: Animation, fused: Animation) -> Path:

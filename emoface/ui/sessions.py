@@ -225,7 +225,7 @@ class Sessions:
         with self._lock:
             sessions = list(self._sessions.items())
         idle = [name for name, session in sessions if now - session.used > (LIVE_IDLE_SECONDS if session.live else IDLE_SECONDS)]
-        for session_id in {*idle, *[name for name, _ in sessions[:max(len(sessions) - MAX_VISITS, 0)]]}:
+        for session_id in {*idle, *[name for name, _ in sessions[: max(len(sessions) - MAX_VISITS, 0)]]}:
             self.end(session_id)
         self._delete_old_downloads()
         self._delete_unused(now)
@@ -257,8 +257,7 @@ class Sessions:
         root = _root()
         if not is_private(root):
             return []
-        return [path for folder in _entries(root) if len(folder.name) == _DIGEST for path in _entries(folder)
-                if path.is_file() and path not in known]
+        return [path for folder in _entries(root) if len(folder.name) == _DIGEST for path in _entries(folder) if path.is_file() and path not in known]
 
     def _make_room(self) -> None:
         """Strays go first, then whole visits, the one idle for longest first; those without a live page before the others."""

@@ -24,7 +24,9 @@ def animate_all(context: Context, *, job: str, suffixes: dict[str, str], options
     A recording that cannot be used gets its line and the others go on. Stopped by ``job``; what is done by then is in the history.
     """
 
-    def several(files, kind, source, other, named, mix, intensity, level, style, head, idle, nods, reference, request: gr.Request, progress=gr.Progress()):
+    def several(
+        files, kind, source, other, named, mix, intensity, level, style, head, idle, nods, reference, request: gr.Request, progress=gr.Progress()
+    ):
         settings = source, other, named, mix, intensity, level, style, head, idle, nods, reference
         with plain_errors():
             stages = Stages(progress, context.sessions.start(visitor(request), job, *(files or [])))
@@ -36,7 +38,15 @@ def animate_all(context: Context, *, job: str, suffixes: dict[str, str], options
                 for number, file in enumerate(files, 1):
                     part, history = ((number - 1) / len(files), number / len(files)), gr.skip()
                     try:
-                        path, history = _one(context, file, Path(folder) / f"{number:02d}-{Path(file).stem}{suffix}", stages, part, chosen, lambda made: keep(made, settings, request))
+                        path, history = _one(
+                            context,
+                            file,
+                            Path(folder) / f"{number:02d}-{Path(file).stem}{suffix}",
+                            stages,
+                            part,
+                            chosen,
+                            lambda made: keep(made, settings, request),
+                        )
                         archive.write(path, path.name)
                         path.unlink()
                         lines.append(f"{Path(file).name}: done")

@@ -64,10 +64,20 @@ def write_page(animation: Animation, path: str | Path) -> Path:
     title = f"{animation.settings.get('speech', 'Speech')}, animated by EmoFace"
     style = _COLORS + CSS[: CSS.index("/* Gradio")] + (HERE / "player.css").read_text("utf-8")
     with atomic_path(Path(path)) as target:
-        target.write_text(_PAGE.format(
-            title=escape(title), poster=poster, style=style, plotly=_script((HERE / "plotly" / "plotly-gl3d.min.js").read_text("utf-8")),
-            player=(HERE / "player.html").read_text("utf-8"), about="A computed face: it shows what the voice sounds like, or what its maker chose, and no person.",
-            files=_script(json.dumps(files)), script=_script(script(*SCRIPTS)), light=json.dumps(LIGHTS.tolist())), encoding="utf-8")
+        target.write_text(
+            _PAGE.format(
+                title=escape(title),
+                poster=poster,
+                style=style,
+                plotly=_script((HERE / "plotly" / "plotly-gl3d.min.js").read_text("utf-8")),
+                player=(HERE / "player.html").read_text("utf-8"),
+                about="A computed face: it shows what the voice sounds like, or what its maker chose, and no person.",
+                files=_script(json.dumps(files)),
+                script=_script(script(*SCRIPTS)),
+                light=json.dumps(LIGHTS.tolist()),
+            ),
+            encoding="utf-8",
+        )
     return Path(path)
 
 

@@ -30,11 +30,19 @@ class StudyForm(gr.HTML):
             body = data[0] if isinstance(data, list) and len(data) == 1 else data
             return session(body, client=_client(request))
 
-        super().__init__(None, html_template=(HERE / "study.html").read_text("utf-8"),
-                         css_template=(HERE / "study.css").read_text("utf-8"),
-                         js_on_load=(HERE / "study.js").read_text("utf-8"), apply_default_css=False,
-                         server_functions=[study_call], plotly_url=PLOTLY_3D_URL, look_url=LOOK_URL, light=LIGHTS.tolist(),
-                         clips_url=f"/gradio_api/file={clips.as_posix()}", **kwargs)
+        super().__init__(
+            None,
+            html_template=(HERE / "study.html").read_text("utf-8"),
+            css_template=(HERE / "study.css").read_text("utf-8"),
+            js_on_load=(HERE / "study.js").read_text("utf-8"),
+            apply_default_css=False,
+            server_functions=[study_call],
+            plotly_url=PLOTLY_3D_URL,
+            look_url=LOOK_URL,
+            light=LIGHTS.tolist(),
+            clips_url=f"/gradio_api/file={clips.as_posix()}",
+            **kwargs,
+        )
 
     def get_block_name(self) -> str:
         return "html"
@@ -43,8 +51,7 @@ class StudyForm(gr.HTML):
         return {"type": "null"}
 
 
-def build_study(folder: str | Path, *, database: str | Path | None = None, token: str | None = None,
-                dataset: str | None = None) -> gr.Blocks:
+def build_study(folder: str | Path, *, database: str | Path | None = None, token: str | None = None, dataset: str | None = None) -> gr.Blocks:
     """The study in ``folder`` as a page; inside another ``gr.Blocks`` it becomes part of that page.
 
     ``database`` is where answers are stored (default: `storage.default_path`), ``token`` opens the export (default:

@@ -32,8 +32,12 @@ def build_viewer(animations: Sequence[Animation], captions: Sequence[str], folde
     with gr.Blocks(title="EmoFace: " + ", ".join(captions), analytics_enabled=False) as page:
         with gr.Row():
             for number, group in enumerate(_by_topology(animations)):
-                value = write_scene([animations[index] for index in group], [captions[index] for index in group],
-                                    Path(folder) / f"scene{number}", seconds=max(animation.duration for animation in animations))
+                value = write_scene(
+                    [animations[index] for index in group],
+                    [captions[index] for index in group],
+                    Path(folder) / f"scene{number}",
+                    seconds=max(animation.duration for animation in animations),
+                )
                 FacePlayer(value, player_id=f"view-{number}", elem_id=f"view-{number}", group="view")
     return page
 
@@ -50,14 +54,23 @@ def write_scene(animations: Sequence[Animation], captions: Sequence[str], stem: 
     painted = [animation for animation in animations if _has_maps(animation)]
     tracks = [Track(_hold(animation.vertices, longest), _maps(animation, longest)) for animation in animations]
     view = View("View", [Panel(index, caption) for index, caption in enumerate(captions)])
-    packed = write_pack(stem.with_suffix(".efp"), tracks, [view], faces=first.faces, fps=first.fps,
-                        layers=scenes.layers(painted) if painted else [], colors=first.colors, template=first.template, look=scenes.look_of(first))
+    packed = write_pack(
+        stem.with_suffix(".efp"),
+        tracks,
+        [view],
+        faces=first.faces,
+        fps=first.fps,
+        layers=scenes.layers(painted) if painted else [],
+        colors=first.colors,
+        template=first.template,
+        look=scenes.look_of(first),
+    )
     heard = next((animation for animation in animations if animation.audio is not None), None)
     rate = heard.sample_rate if heard else SILENCE_RATE
     # The player's clock is its sound, so there always is one, and it lasts as long as the longest face moves.
     sound = np.zeros(round(longest / first.fps * rate), np.float32)
     if heard is not None:
-        sound[:len(heard.audio)] = heard.audio[:len(sound)]
+        sound[: len(heard.audio)] = heard.audio[: len(sound)]
     soundfile.write(stem.with_suffix(".wav"), sound, rate, subtype="PCM_16")
     return {"animation": packed, "audio": stem.with_suffix(".wav"), "autoplay": "off"}
 
@@ -65,8 +78,10 @@ def write_scene(animations: Sequence[Animation], captions: Sequence[str], stem: 
 def _by_topology(animations: Sequence[Animation]) -> list[list[int]]:
     groups: list[list[int]] = []
     for index, animation in enumerate(animations):
-        same = next((group for group in groups if np.array_equal(animations[group[0]].faces, animation.faces)
-                     and animations[group[0]].fps == animation.fps), None)
+        same = next(
+            (group for group in groups if np.array_equal(animations[group[0]].faces, animation.faces) and animations[group[0]].fps == animation.fps),
+            None,
+        )
         if same is None:
             groups.append([index])
         else:
@@ -89,4 +104,3 @@ def _maps(animation: Animation, frames: int) -> dict[str, np.ndarray]:
 def _hold(values: np.ndarray, frames: int) -> np.ndarray:
     """The last frame repeated until there are ``frames``."""
     return values[np.minimum(np.arange(frames), len(values) - 1)]
-

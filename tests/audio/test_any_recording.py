@@ -23,7 +23,9 @@ from .recordings import KINDS, encoded, lag_seconds, narrator, recorded
 FRAME = 1 / 30
 ROOT = Path(__file__).resolve().parents[2]
 # What is drawn depends on nothing but the code, so failures come again.
-drawn = settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate], derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+drawn = settings(
+    max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate], derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @st.composite

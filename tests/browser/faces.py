@@ -16,7 +16,9 @@ def wait_for_face(page, player: str, *, after: str | None = None, count: int = 1
     """Until ``count`` faces are drawn, of another run than ``after``."""
     page.wait_for_function(
         "([player, after, count]) => { const scene = window.emoface?.players?.[player]?.scene;"
-        " return scene && scene.run !== after && scene.panels.length === count && scene.shown >= 0; }", arg=[player, after, count])
+        " return scene && scene.run !== after && scene.panels.length === count && scene.shown >= 0; }",
+        arg=[player, after, count],
+    )
 
 
 def hold(page, player: str, seconds: float) -> None:
@@ -25,7 +27,8 @@ def hold(page, player: str, seconds: float) -> None:
     page.wait_for_function(
         "([player, seconds]) => { const { scene, audio } = emoface.players[player];"
         " return !audio.seeking && scene.shown === Math.min(scene.header.frames - 1, Math.floor(seconds * scene.header.fps + 1e-4)) && !scene.dirty; }",
-        arg=[player, seconds])
+        arg=[player, seconds],
+    )
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 

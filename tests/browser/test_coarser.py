@@ -29,9 +29,19 @@ def test_a_coarser_mesh_is_part_of_the_finer_one(chromium):
     head, look = load_head(0), load_look(0)
     matrix, creases = look.matrix.tocsr(), look.creases
     fine = look.vertices(head.template)
-    arrays = dict(counts=np.diff(matrix.indptr), indices=matrix.indices, weights=matrix.data, offset=look.offset.ravel(), vertices=creases.vertices,
-                  groups=creases.groups, shade=creases.shade, tilt=creases.tilt.ravel())
-    mesh = dict(count=len(fine), skin=look.skin_count, faces=look.faces.ravel().tolist(), colors=look.colors.ravel().tolist(), gloss=look.gloss.tolist())
+    arrays = dict(
+        counts=np.diff(matrix.indptr),
+        indices=matrix.indices,
+        weights=matrix.data,
+        offset=look.offset.ravel(),
+        vertices=creases.vertices,
+        groups=creases.groups,
+        shade=creases.shade,
+        tilt=creases.tilt.ravel(),
+    )
+    mesh = dict(
+        count=len(fine), skin=look.skin_count, faces=look.faces.ravel().tolist(), colors=look.colors.ravel().tolist(), gloss=look.gloss.tolist()
+    )
     context = chromium.new_context()
     try:
         page = context.new_page()
@@ -48,7 +58,10 @@ def test_a_coarser_mesh_is_part_of_the_finer_one(chromium):
     np.add.at(shown, rows, np.array(found["look"]["weights"])[:, None] * head.template[found["look"]["indices"]])
     distance, same = cKDTree(fine).query(shown)
     assert distance.max() < 1e-6, "every vertex is one of the finer mesh"
-    assert np.abs(np.reshape(found["colors"], (-1, 3)).astype(int) - look.colors[same]).mean() < 1 and abs(found["skin"] - (same < look.skin_count).sum()) < 50
+    assert (
+        np.abs(np.reshape(found["colors"], (-1, 3)).astype(int) - look.colors[same]).mean() < 1
+        and abs(found["skin"] - (same < look.skin_count).sum()) < 50
+    )
     (_, full), (_, thin) = edges(look.faces), edges(faces)
     assert (thin == 1).sum() == (full == 1).sum() and (thin > 2).sum() <= (full > 2).sum(), "no new hole, and nothing is glued together"
     assert cKDTree(shown).query(fine[: look.skin_count])[0].max() < 0.03, "nothing is missing"

@@ -42,7 +42,9 @@ def test_lids_and_lines_are_those_of_the_films(chromium):
     try:
         page = context.new_page()
         page.add_script_tag(content=(HERE / "face_look.js").read_text("utf-8"))
-        found = page.evaluate(RUN, [plain("base"), plain("head_09"), look.inverse.tolist(), (vertices.T / radius).ravel().tolist(), normals.ravel().tolist(), radius])
+        found = page.evaluate(
+            RUN, [plain("base"), plain("head_09"), look.inverse.tolist(), (vertices.T / radius).ravel().tolist(), normals.ravel().tolist(), radius]
+        )
     finally:
         context.close()
     assert np.abs(np.reshape(found["settled"], (3, -1)).T * radius - settled).max() < 1e-6

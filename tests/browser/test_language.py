@@ -14,8 +14,24 @@ WORDS = """() => {
   for (const name of ['aria-label', 'title', 'placeholder']) for (const node of document.querySelectorAll('[' + name + ']')) if (seen(node)) found.add(node.getAttribute(name).trim());
   return [...found].filter(text => /[A-Za-z]{3}/.test(text));
 }"""
-NAMES = {"EmoFace", "CPU", "CC BY-NC-SA 4.0", "emoface-mini", "puppet", "Normal", "Live", "Neutral", "English", "GitHub", "Pause", "Link", "Format",
-         "Apache-2.0", "MIT, OpenAI Whisper", "EmoFace: Emotion-Content Disentangled Speech-Driven 3D Talking Face Animation"}
+NAMES = {
+    "EmoFace",
+    "CPU",
+    "CC BY-NC-SA 4.0",
+    "emoface-mini",
+    "puppet",
+    "Normal",
+    "Live",
+    "Neutral",
+    "English",
+    "GitHub",
+    "Pause",
+    "Link",
+    "Format",
+    "Apache-2.0",
+    "MIT, OpenAI Whisper",
+    "EmoFace: Emotion-Content Disentangled Speech-Driven 3D Talking Face Animation",
+}
 """Names, and words that are the same in both languages."""
 
 FACES = {0: ("animate", 1), 2: ("cross", 4), 3: ("importance", 2)}
@@ -52,8 +68,18 @@ def test_no_english_is_left_in_german(open_page, opening_server):
         assert not left, f"tab {index}: {sorted(left)}"
 
 
-@pytest.mark.parametrize(("path", "locale", "go"), [("?lang=de", "en-GB", "Animieren"), ("?lang=en", "de-DE", "Animate"), ("", "fr-CA", "Animer"), ("", "es-MX", "Animar"),
-                                                    ("", "zh-CN", "动画"), ("", "sv-SE", "Animate"), ("?lang=xx", "es-ES", "Animar")])
+@pytest.mark.parametrize(
+    ("path", "locale", "go"),
+    [
+        ("?lang=de", "en-GB", "Animieren"),
+        ("?lang=en", "de-DE", "Animate"),
+        ("", "fr-CA", "Animer"),
+        ("", "es-MX", "Animar"),
+        ("", "zh-CN", "动画"),
+        ("", "sv-SE", "Animate"),
+        ("?lang=xx", "es-ES", "Animar"),
+    ],
+)
 def test_the_browser_chooses_the_language_and_the_address_overrides_it(open_page, path, locale, go):
     page = open_page(path=path, locale=locale)
     page.wait_for_function("go => document.querySelector('#animate').textContent.trim() === go", arg=go)

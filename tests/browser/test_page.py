@@ -55,7 +55,9 @@ def test_upload_animates_and_a_named_emotion_changes_the_face(open_page, sounds)
 def test_bad_recordings_are_named_as_text(open_page, sounds):
     page = open_page()
     upload(page, "#speech", sounds["nasty"])
-    page.wait_for_function("document.querySelector('#speech') && [...document.querySelectorAll('.ef-hint')].some(n => /img src=x/.test(n.textContent))")
+    page.wait_for_function(
+        "document.querySelector('#speech') && [...document.querySelectorAll('.ef-hint')].some(n => /img src=x/.test(n.textContent))"
+    )
     page.click("#animate")
     toast = page.locator(".toast-body.error")
     toast.wait_for()
@@ -180,7 +182,9 @@ def test_importance_paints_compares_and_seeks(open_page, sounds, puppeteer, monk
     plot = page.locator("#region-time .efc-plot")
     plot.scroll_into_view_if_needed()
     page.wait_for_function("document.querySelector('#region-time .efc-plot')?._fullLayout?.xaxis")
-    at = page.evaluate("(() => { const l = document.querySelector('#region-time .efc-plot')._fullLayout; return [l._size.l + l.xaxis.l2p(1.5), l._size.t + 40]; })()")
+    at = page.evaluate(
+        "(() => { const l = document.querySelector('#region-time .efc-plot')._fullLayout; return [l._size.l + l.xaxis.l2p(1.5), l._size.t + 40]; })()"
+    )
     plot.click(position={"x": at[0], "y": at[1]})
     page.wait_for_function("Math.abs(emoface.players.importance.audio.currentTime - 1.5) < 0.1")
     page.wait_for_function("""() => {   // the cursor is where the sound is
@@ -316,7 +320,9 @@ def test_nothing_is_wider_than_the_screen(open_page, opening_server, width, them
     assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
 
 
-@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/tools/build_examples.py)")
+@pytest.mark.skipif(
+    not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/tools/build_examples.py)"
+)
 def test_the_page_opens_with_a_face_that_moves(open_page, opening_server):
     page = open_page(address=opening_server)
     wait_for_face(page, "animate")
@@ -328,7 +334,9 @@ def test_the_page_opens_with_a_face_that_moves(open_page, opening_server):
     page.wait_for_function("!emoface.players.animate.audio.muted && !emoface.players.animate.audio.paused")
 
 
-@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/tools/build_examples.py)")
+@pytest.mark.skipif(
+    not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/tools/build_examples.py)"
+)
 def test_only_the_preview_repeats_and_a_lost_download_ends_its_sound(open_page, opening_server, sounds):
     page = open_page(address=opening_server)
     wait_for_face(page, "animate")
@@ -348,7 +356,9 @@ def test_only_the_preview_repeats_and_a_lost_download_ends_its_sound(open_page, 
     page.locator("#player .efp").press(" ")  # nothing to play, and nothing breaks
 
 
-@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/tools/build_examples.py)")
+@pytest.mark.skipif(
+    not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/tools/build_examples.py)"
+)
 def test_motion_waits_where_it_is_not_welcome(open_page, opening_server):
     page = open_page(address=opening_server, reduced_motion="reduce")
     wait_for_face(page, "animate")
@@ -357,7 +367,9 @@ def test_motion_waits_where_it_is_not_welcome(open_page, opening_server):
     assert page.evaluate("emoface.players.animate.scene.shown") == 0
 
 
-@pytest.mark.skipif(not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/tools/build_examples.py)")
+@pytest.mark.skipif(
+    not (EXAMPLES / "animate.json").exists(), reason="assets/examples/animate.json has not been built (train/tools/build_examples.py)"
+)
 def test_controls_say_what_the_face_shows_and_mark_it_when_they_no_longer_do(open_page, opening_server):
     page = open_page(address=opening_server, script=COPIED)
     wait_for_face(page, "animate")
@@ -479,8 +491,10 @@ def test_a_feeling_is_directed_over_time_and_downloaded(open_page, sounds):
     assert [round(t, 1) for t, _ in keys] == [0, 1.1, 1.5, 1.9] and keys[2][1]["angry"] == pytest.approx(1, abs=0.05) and keys[0][1] == {"speech": 1}
     hold(page, "animate", 1.5)  # the face follows without the server
     assert changed(calm, picture(page, "#player")) > 0.003
-    shown = np.array(page.evaluate("""() => { const { x, y, z } = emoface.players.animate.scene.panels[0].buffers;
-        return [x, y, z].map(axis => Array.from(emoface.players.animate.scene.panels[0].buffers.coarse.slice(0, 30))); }""")[0])
+    shown = np.array(
+        page.evaluate("""() => { const { x, y, z } = emoface.players.animate.scene.panels[0].buffers;
+        return [x, y, z].map(axis => Array.from(emoface.players.animate.scene.panels[0].buffers.coarse.slice(0, 30))); }""")[0]
+    )
     assert np.isfinite(shown).all()
     with page.expect_response(lambda answer: "queue/join" in answer.url):
         page.get_by_role("button", name="NPZ data").click()

@@ -32,15 +32,25 @@ def players(tmp_path_factory, sounds):
     audio = load_audio(sounds["bursts"])
     calm, angry = puppet(audio), puppet(audio, emotion="angry", level="strong")
     one = {"animation": scenes.single(folder / "one.efp", angry, caption="<b>bold</b> ${1 + 1}"), "audio": sounds["bursts"], "autoplay": "off"}
-    two = {"animation": scenes.write(folder / "two.efp", [calm, angry], [View("Two", [Panel(0, "calm"), Panel(1, "angry")])], painted=[]),
-           "audio": sounds["bursts"], "autoplay": "off"}
+    two = {
+        "animation": scenes.write(folder / "two.efp", [calm, angry], [View("Two", [Panel(0, "calm"), Panel(1, "angry")])], painted=[]),
+        "audio": sounds["bursts"],
+        "autoplay": "off",
+    }
     with gr.Blocks() as page:
         with gr.Row():
             FacePlayer(one, player_id="fast", elem_id="fast")
             FacePlayer(one, player_id="slow", elem_id="slow", fast=False)
         FacePlayer(two, player_id="two", elem_id="two")
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, _frontend=False, theme=theme(), css=CSS,
-                                allowed_paths=[str(folder), str(sounds["bursts"].parent)])
+    _, address, _ = page.launch(
+        prevent_thread_lock=True,
+        quiet=True,
+        ssr_mode=False,
+        _frontend=False,
+        theme=theme(),
+        css=CSS,
+        allowed_paths=[str(folder), str(sounds["bursts"].parent)],
+    )
     yield address
     page.close()
 
@@ -60,7 +70,7 @@ def page(chromium, players):
 def mouth(image):
     """The middle third in width, 55 to 85 % of the height: where the lips are in the front view."""
     height, width, _ = image.shape
-    return image[int(0.55 * height):int(0.85 * height), width // 3:2 * width // 3]
+    return image[int(0.55 * height) : int(0.85 * height), width // 3 : 2 * width // 3]
 
 
 def test_lips_move_with_the_sound(page):
@@ -171,7 +181,8 @@ def test_a_failed_seek_does_not_silence_the_player(page):
     samples, rate = soundfile.read(EXAMPLES / "fearful.wav")
     flac = io.BytesIO()
     soundfile.write(flac, samples, rate, format="FLAC")
-    page.evaluate("""async flac => {
+    page.evaluate(
+        """async flac => {
         const { audio, scene } = emoface.players.fast, bytes = Uint8Array.from(atob(flac), c => c.charCodeAt(0));
         window.wav = scene.sounds[0];
         audio.src = scene.sounds[0] = URL.createObjectURL(new Blob([bytes], { type: 'audio/flac' }));
@@ -181,7 +192,9 @@ def test_a_failed_seek_does_not_silence_the_player(page):
         window.broken = new Promise(done => audio.addEventListener('error', done, { once: true }));
         emoface.players.fast.seek(2.19);
         await Promise.race([broken, new Promise((_, fail) => setTimeout(() => fail(new Error('this browser can seek there')), 20000))]);
-    }""", base64.b64encode(flac.getvalue()).decode())
+    }""",
+        base64.b64encode(flac.getvalue()).decode(),
+    )
     page.wait_for_function("emoface.players.fast.audio.currentTime > 0.05 && !emoface.players.fast.audio.paused")
     assert page.locator("#fast .efp-message").inner_text() == ""
     page.evaluate("() => { const { audio, scene } = emoface.players.fast; audio.pause(); audio.loop = false; audio.src = scene.sounds[0] = wav; }")
@@ -192,11 +205,14 @@ def test_a_face_without_a_size_has_no_picture(page):
     """A face may come while another tab is in sight; drawing a canvas of no size would be an error."""
     hold(page, "fast", 0.6)
     assert page.evaluate("emoface.players.fast.picture(32)").startswith("data:image/webp")
-    assert page.evaluate("""() => {
+    assert (
+        page.evaluate("""() => {
         const canvas = emoface.players.fast.scene.panels[0].plot.querySelector('canvas');
         Object.defineProperty(canvas, 'height', { value: 0, configurable: true });
         try { return emoface.players.fast.picture(32); } finally { delete canvas.height; }
-    }""") == ""
+    }""")
+        == ""
+    )
 
 
 def test_frames_are_dropped_and_never_delayed(page):
@@ -254,8 +270,10 @@ def test_cameras_are_linked_and_survive_a_seek(page):
 def test_a_slow_face_follows_to_where_the_drag_ended(page):
     """The last camera of a drag arrives while the other face is still taking the one before."""
     hold(page, "two", 0.6)
-    page.evaluate("() => { const relayout = window.relayout = Plotly.relayout;"
-                  " Plotly.relayout = async (...all) => { await relayout(...all); await new Promise(done => setTimeout(done, 500)); }; }")
+    page.evaluate(
+        "() => { const relayout = window.relayout = Plotly.relayout;"
+        " Plotly.relayout = async (...all) => { await relayout(...all); await new Promise(done => setTimeout(done, 500)); }; }"
+    )
     try:
         drag(page, by=90, pause=30)  # as quick as a hand: what a script sends within one frame Plotly may not see
         wait_for_equal_eyes(page, turned="Math.abs(a.x) > 0.2")
@@ -267,7 +285,9 @@ def test_a_slow_face_follows_to_where_the_drag_ended(page):
 
 def test_drawing_goes_on_after_a_resize(page):
     page.set_viewport_size({"width": 700, "height": 1150})
-    page.wait_for_function("(() => { const plot = emoface.players.fast.scene.panels[0].plot; return Math.abs(plot._fullLayout.width - plot.clientWidth) < 2; })()")
+    page.wait_for_function(
+        "(() => { const plot = emoface.players.fast.scene.panels[0].plot; return Math.abs(plot._fullLayout.width - plot.clientWidth) < 2; })()"
+    )
     hold(page, "fast", 0.2)
     closed = picture(page, "#fast")
     hold(page, "fast", 0.6)
@@ -275,11 +295,14 @@ def test_drawing_goes_on_after_a_resize(page):
     page.set_viewport_size({"width": 1000, "height": 1150})
 
 
-@pytest.mark.parametrize("script, route, words", [
-    ("HTMLCanvasElement.prototype.getContext = () => null;", None, "WebGL"),
-    (None, "**/plotly-gl3d.min.js", "plotly.js"),
-    (None, "**/*.efp", "could not be downloaded"),
-])
+@pytest.mark.parametrize(
+    "script, route, words",
+    [
+        ("HTMLCanvasElement.prototype.getContext = () => null;", None, "WebGL"),
+        (None, "**/plotly-gl3d.min.js", "plotly.js"),
+        (None, "**/*.efp", "could not be downloaded"),
+    ],
+)
 def test_a_browser_that_cannot_show_it_is_told_why(chromium, players, script, route, words):
     context = chromium.new_context()
     try:

@@ -26,8 +26,14 @@ class Reader:
     def open(self, path: Path, template: Path | None = None) -> str:
         """What the process answered. Fails if it died or took longer than ``SECONDS`` of a busy machine."""
         if self.process is None:
-            self.process = subprocess.Popen([sys.executable, "-m", "tests.export.reader"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                            stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.export.reader"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=Path(__file__).parents[2],
+            )
         answers = queue.Queue()
         threading.Thread(target=lambda: answers.put(self.process.stdout.readline()), daemon=True).start()
         self.process.stdin.write(f"{template}\t{path}\n" if template else f"{path}\n")

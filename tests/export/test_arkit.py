@@ -14,11 +14,14 @@ from emoface.head import fit_blendshapes
 def test_names_are_the_heads(head):
     assert ARKIT_NAMES == head.blendshape_names and len(set(CSV_NAMES)) == 52
     # Columns of a real Live Link Face recording.
-    assert HEADER.startswith("Timecode,BlendshapeCount,EyeBlinkLeft,EyeLookDownLeft,EyeLookInLeft,EyeLookOutLeft,"
-                             "EyeLookUpLeft,EyeSquintLeft,EyeWideLeft,EyeBlinkRight,")
+    assert HEADER.startswith(
+        "Timecode,BlendshapeCount,EyeBlinkLeft,EyeLookDownLeft,EyeLookInLeft,EyeLookOutLeft,EyeLookUpLeft,EyeSquintLeft,EyeWideLeft,EyeBlinkRight,"
+    )
     assert ",JawForward,JawRight,JawLeft,JawOpen,MouthClose,MouthFunnel,MouthPucker,MouthRight,MouthLeft," in HEADER
-    assert HEADER.endswith("TongueOut,HeadYaw,HeadPitch,HeadRoll,LeftEyeYaw,LeftEyePitch,LeftEyeRoll,RightEyeYaw,"
-                           "RightEyePitch,RightEyeRoll") and HEADER.count(",") == 62
+    assert (
+        HEADER.endswith("TongueOut,HeadYaw,HeadPitch,HeadRoll,LeftEyeYaw,LeftEyePitch,LeftEyeRoll,RightEyeYaw,RightEyePitch,RightEyeRoll")
+        and HEADER.count(",") == 62
+    )
 
 
 def test_timecodes():
@@ -46,14 +49,14 @@ def test_the_mesh_is_rebuilt_from_the_curves(tmp_path, talking, head):
     template, time = head.skin_template, np.arange(12)[:, None, None] / 30
     bumps = 0.0004 * np.sin(template[None] * 90 + time * 9)[..., [1, 2, 0]]
     vertices = talking.vertices.copy()
-    vertices[:, :head.skin_count] += bumps.astype(np.float32)
-    weights = fit_blendshapes(vertices[:, :head.skin_count] - template, head=head)
+    vertices[:, : head.skin_count] += bumps.astype(np.float32)
+    weights = fit_blendshapes(vertices[:, : head.skin_count] - template, head=head)
     clip = replace(talking, vertices=vertices, blendshapes=weights)
     for name, load, save, step in (("a.csv", load_csv, save_csv, 2), ("a.json", load_json, save_json, 1)):
         back, fps = load(save(clip, tmp_path / name))
         assert fps == 30 * step and len(back) == 11 * step + 1
-        rebuilt = head.pose(back[::step])[:, :head.skin_count]
-        away = 1000 * np.linalg.norm(rebuilt - vertices[:, :head.skin_count], axis=2)
+        rebuilt = head.pose(back[::step])[:, : head.skin_count]
+        away = 1000 * np.linalg.norm(rebuilt - vertices[:, : head.skin_count], axis=2)
         assert away.mean() < 0.5
         assert np.abs(back[::step] - weights).max() < 1e-5
 

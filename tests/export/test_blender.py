@@ -64,7 +64,8 @@ def folder(talking, tmp_path_factory):
 
 
 def test_a_glb_comes_in_at_its_rate_with_its_sound(folder, talking):
-    told = blender("""
+    told = blender(
+        """
 bpy.ops.import_scene.emoface(filepath=folder + "/a.glb")
 head = next(o for o in bpy.data.objects if o.type == "MESH")
 scene.frame_set(scene.frame_start + 7)
@@ -73,7 +74,9 @@ points = [list(shown.matrix_world @ v.co) for v in shown.data.vertices]
 ids = [d.value for d in head.data.attributes["_VERTEX"].data]
 print(json.dumps({"fps": scene.render.fps / scene.render.fps_base, "frames": [scene.frame_start, scene.frame_end], "keys": keys(head, "jawOpen"), "strips": strips(),
                   "sync": scene.sync_mode, "points": points, "ids": ids, "refused": refused(bpy.ops.import_scene.emoface, filepath=folder + "/b.glb")}))
-""", folder)
+""",
+        folder,
+    )
     jaw = talking.blendshapes[:, talking.blendshape_names.index("jawOpen")]
     first = told["frames"][0]
     assert told["fps"] == 25 and told["frames"] == [first, first + 11] and told["sync"] == "AUDIO_SYNC"
@@ -88,7 +91,8 @@ print(json.dumps({"fps": scene.render.fps / scene.render.fps_base, "frames": [sc
 
 @pytest.mark.parametrize("name", ["a.json", "a.csv", "a.glb", "a.a2f.json"])
 def test_curves_go_onto_a_rig_of_ones_own(folder, talking, name):
-    told = blender(f"""
+    told = blender(
+        f"""
 scene.render.fps = 50
 mesh = bpy.data.meshes.new("own")
 mesh.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
@@ -103,7 +107,9 @@ bpy.ops.object.emoface_curves(filepath=folder + "/{name}")
 own.data.shape_keys.key_blocks["JawOpen"].value
 print(json.dumps({{"jaw": keys(own, "JawOpen"), "blink": keys(own, "eyeBlink_R"), "curves": len(addon.fcurves_of(own.data.shape_keys.animation_data.action)),
                   "start": scene.frame_start, "strips": strips(), "without": without}}))
-""", folder)
+""",
+        folder,
+    )
     at = told["start"] + 2 * np.arange(12)  # 25 a second in a scene of 50
     for key, shape in (("jaw", "jawOpen"), ("blink", "eyeBlinkRight")):
         expected = np.stack([at, talking.blendshapes[:, talking.blendshape_names.index(shape)]], 1)

@@ -27,28 +27,46 @@ def run(capsys, *arguments) -> tuple[int, str, str]:
 
 def test_render_a_film_and_convert(files, tmp_path, capsys, talking):
     av = pytest.importorskip("av")
-    code, out, err = run(capsys, "render", files / "ours.npz", "-o", tmp_path / "a.mp4", "--size", "96x64",
-                         "--camera", "three_quarter", "--background", "0,0,0")
+    code, out, err = run(
+        capsys, "render", files / "ours.npz", "-o", tmp_path / "a.mp4", "--size", "96x64", "--camera", "three_quarter", "--background", "0,0,0"
+    )
     assert code == 0 and "12 frames, 0.40 s" in out and "Drawing frames" in err
     with av.open(str(tmp_path / "a.mp4")) as film:
         assert (film.streams.video[0].width, film.streams.video[0].height, len(film.streams.audio)) == (96, 64, 1)
     code, out, _ = run(capsys, "render", files / "ours.glb", "-o", tmp_path / "a.csv", "--curve-fps", "30", "--quiet")
     assert code == 0 and len((tmp_path / "a.csv").read_text().splitlines()) == 13
     assert run(capsys, "render", files / "ours.glb", "-o", tmp_path / "b.npz", "--quiet")[0] == 0
-    assert np.abs(load(tmp_path / "b.npz").vertices - talking.vertices)[:, :talking.skin_count].max() < 2e-5
+    assert np.abs(load(tmp_path / "b.npz").vertices - talking.vertices)[:, : talking.skin_count].max() < 2e-5
 
 
 @pytest.mark.parametrize("suffix", [suffix for suffix in FORMATS if not suffix.startswith(".usd")])
 def test_one_command_per_format(files, tmp_path, capsys, suffix):
     size = ("--size", "48") if FORMATS[suffix][0] in ("video", "poster") else ()
     code, out, _ = run(capsys, "render", files / "ours.npz", "-o", tmp_path / f"a{suffix}", "--quiet", *size)
-    assert code == 0 and f"a{suffix}: 12 frames" in out and (tmp_path / f"a{suffix}").stat().st_size > (5 if FORMATS[suffix][0] == "visemes" else 1000)
+    assert (
+        code == 0 and f"a{suffix}: 12 frames" in out and (tmp_path / f"a{suffix}").stat().st_size > (5 if FORMATS[suffix][0] == "visemes" else 1000)
+    )
 
 
 def test_a_peer_beside_us(files, tmp_path, capsys):
     pytest.importorskip("av")
-    code, out, err = run(capsys, "render", files / "ours.npz", files / "peer.npy", "--template", files / "flame.ply",
-                         "-o", tmp_path / "a.webm", "--size", "64", "--quiet", "--caption", "ours", "--caption", "peer")
+    code, out, err = run(
+        capsys,
+        "render",
+        files / "ours.npz",
+        files / "peer.npy",
+        "--template",
+        files / "flame.ply",
+        "-o",
+        tmp_path / "a.webm",
+        "--size",
+        "64",
+        "--quiet",
+        "--caption",
+        "ours",
+        "--caption",
+        "peer",
+    )
     assert code == 0 and not err, err
     code, _, err = run(capsys, "render", files / "peer.npy", "-o", tmp_path / "b.mp4", "--quiet")
     assert code == 2 and "--template" in err and err.count("\n") == 1
@@ -82,8 +100,7 @@ def test_view_in_a_browser(files, tmp_path, talking, chromium):
     from emoface.ui.viewer import build_viewer
 
     page = build_viewer([load(files / "peer.npy", files / "flame.ply")], ["peer.npy"], tmp_path)
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, allowed_paths=[str(tmp_path)], theme=theme(),
-                                css=CSS)
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, allowed_paths=[str(tmp_path)], theme=theme(), css=CSS)
     try:
         tab = chromium.new_page(viewport={"width": 700, "height": 700})
         tab.goto(address)

@@ -158,8 +158,10 @@ def test_vrm_animation_is_read_by_pixivs_loader(talking, tmp_path):
 def validator_issues(path) -> set[str]:
     """Codes of what Khronos' validator says; errors fail here."""
     package = node_package("gltf-validator")
-    code = ("const v = require(process.argv[1]), fs = require('fs'); v.validateBytes(new Uint8Array(fs.readFileSync(process.argv[2])))"
-            ".then(report => console.log(JSON.stringify(report.issues)))")
+    code = (
+        "const v = require(process.argv[1]), fs = require('fs'); v.validateBytes(new Uint8Array(fs.readFileSync(process.argv[2])))"
+        ".then(report => console.log(JSON.stringify(report.issues)))"
+    )
     issues = json.loads(subprocess.run(["node", "-e", code, str(package), str(path)], capture_output=True, text=True, check=True, timeout=120).stdout)
     assert issues["numErrors"] == 0, issues
     return {message["code"] for message in issues["messages"]}

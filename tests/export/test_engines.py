@@ -85,8 +85,15 @@ def test_vmc_is_read_by_python_osc(udp):
         sender(address + "?shapes=live2d")
 
 
-@pytest.mark.parametrize("shape, expected", [({"jawOpen": 0.5}, "aa"), ({"mouthPucker": 0.8}, "ou"), ({"mouthFunnel": 0.9, "jawOpen": 0.3}, "oh"),
-                                             ({"mouthStretchLeft": 0.7, "mouthStretchRight": 0.7, "jawOpen": 0.3}, "ee")])
+@pytest.mark.parametrize(
+    "shape, expected",
+    [
+        ({"jawOpen": 0.5}, "aa"),
+        ({"mouthPucker": 0.8}, "ou"),
+        ({"mouthFunnel": 0.9, "jawOpen": 0.3}, "oh"),
+        ({"mouthStretchLeft": 0.7, "mouthStretchRight": 0.7, "jawOpen": 0.3}, "ee"),
+    ],
+)
 def test_mouth_shapes_become_the_vowel_they_look_like(shape, expected):
     vowels = {name: value for name, value in vrm_expressions(weights_of(**shape), {}).items() if name in ("aa", "ih", "ou", "ee", "oh")}
     assert max(vowels, key=vowels.get) == expected and 0 < vowels[expected] <= 1
@@ -103,8 +110,26 @@ def test_a_recording_reaches_three_engines_at_the_pace_of_speech(files, udp, cap
         threading.Thread(target=server.serve_forever, daemon=True).start()
         web = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/face"
         begin = time.monotonic()
-        assert main(["live", speech, "--model", model, "--to", f"livelink://127.0.0.1:{udp.getsockname()[1]}", "--to", web,
-                     "--emotion", "happy", "--mix", "0.5", "--quiet"]) == 0
+        assert (
+            main(
+                [
+                    "live",
+                    speech,
+                    "--model",
+                    model,
+                    "--to",
+                    f"livelink://127.0.0.1:{udp.getsockname()[1]}",
+                    "--to",
+                    web,
+                    "--emotion",
+                    "happy",
+                    "--mix",
+                    "0.5",
+                    "--quiet",
+                ]
+            )
+            == 0
+        )
         assert time.monotonic() - begin > 1.5, "not faster than it is spoken"
         server.shutdown()
     faces = [PyLiveLinkFace.decode(packet) for packet in received(udp)]

@@ -24,7 +24,9 @@ def test_the_film_has_the_recordings_own_sound(tmp_path, talking):
     time = np.arange(round(talking.duration * 44100)) / 44100
     soundfile.write(tmp_path / "a.wav", np.stack([0.4 * np.sin(2 * np.pi * 11000 * time), 0.1 * np.sin(2 * np.pi * 300 * time)], 1), 44100)
     save(talking, tmp_path / "a.npz")
-    assert main(["render", str(tmp_path / "a.npz"), "--audio", str(tmp_path / "a.wav"), "-o", str(tmp_path / "a.mp4"), "--size", "48", "--quiet"]) == 0
+    assert (
+        main(["render", str(tmp_path / "a.npz"), "--audio", str(tmp_path / "a.wav"), "-o", str(tmp_path / "a.mp4"), "--size", "48", "--quiet"]) == 0
+    )
     with av.open(str(tmp_path / "a.mp4")) as film:
         stream = film.streams.audio[0]
         assert stream.codec_context.layout.nb_channels == 2

@@ -44,7 +44,7 @@ def flame_glb(flame, tmp_path_factory):
 
 def header(path) -> dict:
     content = path.read_bytes()
-    return json.loads(content[20:20 + int.from_bytes(content[12:16], "little")])
+    return json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +54,16 @@ def fine_glb(talking, tmp_path_factory):
 
 def test_khronos_validator_finds_nothing(glb, flame_glb, fine_glb, talking, tmp_path):
     package = node_package("gltf-validator")
-    still = save_glb(replace(talking, vertices=talking.vertices[:1], blendshapes=talking.blendshapes[:1], colors=None),
-                     tmp_path / "one_frame.glb")
-    code = ("const validator = require(process.argv[1]), fs = require('fs');"
-            "Promise.all(process.argv.slice(2).map(file =>"
-            "validator.validateBytes(new Uint8Array(fs.readFileSync(file))))).then("
-            "reports => console.log(JSON.stringify(reports.map(report => report.issues))))")
-    done = subprocess.run(["node", "-e", code, str(package), str(glb), str(flame_glb), str(still), str(fine_glb)],
-                          capture_output=True, text=True, timeout=120)
+    still = save_glb(replace(talking, vertices=talking.vertices[:1], blendshapes=talking.blendshapes[:1], colors=None), tmp_path / "one_frame.glb")
+    code = (
+        "const validator = require(process.argv[1]), fs = require('fs');"
+        "Promise.all(process.argv.slice(2).map(file =>"
+        "validator.validateBytes(new Uint8Array(fs.readFileSync(file))))).then("
+        "reports => console.log(JSON.stringify(reports.map(report => report.issues))))"
+    )
+    done = subprocess.run(
+        ["node", "-e", code, str(package), str(glb), str(flame_glb), str(still), str(fine_glb)], capture_output=True, text=True, timeout=120
+    )
     reports = json.loads(done.stdout)
     assert len(reports) == 4
     for issues in reports:
@@ -98,7 +100,7 @@ def test_primitives_own_only_their_vertices(glb, fine_glb, talking):
 def test_the_look_is_written_and_read_back(fine_glb, talking):
     look, back = load_look(0), load_glb(fine_glb)
     shown = look.vertices(talking.vertices)
-    assert 1000 * np.abs(back.vertices - shown)[:, :look.skin_count].max() < 0.05
+    assert 1000 * np.abs(back.vertices - shown)[:, : look.skin_count].max() < 0.05
     assert np.array_equal(back.regions, look.regions) and np.array_equal(back.colors, look.colors)
     assert back.skin_count == look.skin_count and back.blendshapes.shape == talking.blendshapes.shape
     names = [material["name"] for material in header(fine_glb)["materials"]]
@@ -156,7 +158,7 @@ def test_no_curve_is_below_the_weights_of_the_mesh(flame, flame_glb, glb):
 
 def test_error_is_stated_where_shapes_do_not_suffice(talking, tmp_path):
     push = np.zeros_like(talking.vertices)
-    push[:, :talking.skin_count, 0] = 0.0005
+    push[:, : talking.skin_count, 0] = 0.0005
     path = save_glb(replace(talking, vertices=talking.vertices + push), tmp_path / "a.glb")
     error = header(path)["meshes"][0]["extras"]["emoface"]["error_mm"]
     assert error["mean"] == pytest.approx(0.5, abs=0.01) and error["max"] == pytest.approx(0.5, abs=0.03)

@@ -56,7 +56,9 @@ def test_silence_is_almost_still_and_a_phrase_is_not():
 
 def test_same_seed_same_motion_and_the_amount_scales_it():
     said = speech(10)
-    assert np.array_equal(head_angles(said, seed=4), head_angles(said, seed=4)) and not np.array_equal(head_angles(said, seed=4), head_angles(said, seed=5))
+    assert np.array_equal(head_angles(said, seed=4), head_angles(said, seed=4)) and not np.array_equal(
+        head_angles(said, seed=4), head_angles(said, seed=5)
+    )
     assert not head_angles(said, amount=0).any() and head_angles(np.zeros((0, 3))).shape == (0, 3) and head_angles(said[:1]).shape == (1, 3)
     small, large = np.abs(head_angles(said, seed=4, amount=0.5)).max(), np.abs(head_angles(said, seed=4, amount=MOST)).max()
     assert 2 < large / small < 3.1
@@ -70,7 +72,9 @@ def test_same_seed_same_motion_and_the_amount_scales_it():
 def test_signs():
     turn, nod, tilt = rotations(np.eye(3) * 0.1)
     assert (turn @ [0, 0, 1])[0] > 0.09 and (nod @ [0, 0, 1])[1] < -0.09 and (tilt @ [0, 1, 0])[0] > 0.09
-    assert np.allclose(rotations(np.zeros((1, 3)))[0], np.eye(3)) and np.allclose(np.linalg.det(rotations(np.random.default_rng(0).normal(size=(9, 3)))), 1)
+    assert np.allclose(rotations(np.zeros((1, 3)))[0], np.eye(3)) and np.allclose(
+        np.linalg.det(rotations(np.random.default_rng(0).normal(size=(9, 3)))), 1
+    )
 
 
 @pytest.mark.parametrize("index", [0, 7, 16])
@@ -101,7 +105,9 @@ def test_vertices_files_and_metrics_are_those_of_a_still_head(nodding, talking, 
     back = load(save(nodding, tmp_path / "a.npz"))
     assert np.array_equal(back.head_angles, nodding.head_angles) and np.array_equal(back.vertices, talking.vertices)
     assert load(save(talking, tmp_path / "b.npz")).head_angles is None
-    assert (tmp_path / "a.npy").exists() is False and np.array_equal(np.load(save(nodding, tmp_path / "a.npy")), np.load(save(talking, tmp_path / "b.npy")))
+    assert (tmp_path / "a.npy").exists() is False and np.array_equal(
+        np.load(save(nodding, tmp_path / "a.npy")), np.load(save(talking, tmp_path / "b.npy"))
+    )
     with pytest.raises(EmoFaceError, match="angles"):
         load(save(replace(nodding, head_angles=nodding.head_angles[:-1]), tmp_path / "c.npz"))
 
@@ -134,8 +140,13 @@ def test_a_glb_node_turns_the_head(nodding, talking, tmp_path):
 def test_quaternions_are_those_rotations():
     angles = np.random.default_rng(1).normal(0, 0.1, (5, 3))
     x, y, z, w = quaternions(angles).astype(float).T
-    matrix = np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)], [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-                       [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]]).transpose(2, 0, 1)
+    matrix = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    ).transpose(2, 0, 1)
     assert np.allclose(matrix, rotations(angles), atol=1e-6)
 
 
@@ -145,7 +156,7 @@ def test_films_show_the_turned_head(nodding, talking, tmp_path):
     renderer = Renderer(nodding.faces, nodding.colors, **options)
     turns = rotations(np.array([[0.0, 0, 0], [0.15, 0, 0]]))
     front, side = renderer.frames(talking.vertices[:2], rotations=turns, order=[0, 1])
-    still, = renderer.frames(talking.vertices[:1])
+    (still,) = renderer.frames(talking.vertices[:1])
     assert np.array_equal(front, still)
     moved = np.abs(front.astype(int) - side).max(2) > 12
     assert moved[:70].mean() > 0.02, "the face is elsewhere"
@@ -181,7 +192,10 @@ def test_vrm_avatars_turn_the_bone_head(nodding, talking, tmp_path, shapes):
     assert list(told["bones"]) == ["head"]
     turned = turns_of(np.reshape(told["bones"]["head"], (-1, 4)))
     assert np.allclose(turned, rotations(nodding.head_angles), atol=1e-5)
-    assert told["preset" if shapes == "vrm" else "custom"] == read_vrma(save(talking, tmp_path / "b.vrma", shapes=shapes), tmp_path)["preset" if shapes == "vrm" else "custom"]
+    assert (
+        told["preset" if shapes == "vrm" else "custom"]
+        == read_vrma(save(talking, tmp_path / "b.vrma", shapes=shapes), tmp_path)["preset" if shapes == "vrm" else "custom"]
+    )
     assert "humanoid" not in header(tmp_path / "b.vrma")["extensions"]["VRMC_vrm_animation"]
     assert validator_issues(tmp_path / "a.vrma") <= {"UNSUPPORTED_EXTENSION", "NODE_EMPTY"}
 
@@ -193,15 +207,23 @@ def test_unity_turns_a_humanoid_by_its_muscles_or_a_transform(nodding, talking, 
         return UnityDocument.load_yaml(str(save(animation, tmp_path / "a.anim", **options))).get(class_name="AnimationClip")
 
     def muscles(of) -> dict:
-        return {curve["attribute"]: np.array([float(key["value"]) for key in curve["curve"]["m_Curve"]]) for curve in of.m_FloatCurves if int(curve["classID"]) == 95}
+        return {
+            curve["attribute"]: np.array([float(key["value"]) for key in curve["curve"]["m_Curve"]])
+            for curve in of.m_FloatCurves
+            if int(curve["classID"]) == 95
+        }
 
     found = muscles(clip(nodding))
     yaw, pitch, roll = np.degrees(nodding.head_angles).T / -40
     assert set(found) == {"Head Turn Left-Right", "Head Nod Down-Up", "Head Tilt Left-Right"}
-    assert np.allclose(found["Head Turn Left-Right"], yaw, atol=1e-4) and np.allclose(found["Head Nod Down-Up"], pitch, atol=1e-4) and np.allclose(found["Head Tilt Left-Right"], roll, atol=1e-4)
+    assert (
+        np.allclose(found["Head Turn Left-Right"], yaw, atol=1e-4)
+        and np.allclose(found["Head Nod Down-Up"], pitch, atol=1e-4)
+        and np.allclose(found["Head Tilt Left-Right"], roll, atol=1e-4)
+    )
     assert not muscles(clip(talking)) and not list(clip(talking).m_RotationCurves)
     by_bone = clip(nodding, bone="Body/neck")
-    curve, = by_bone.m_RotationCurves
+    (curve,) = by_bone.m_RotationCurves
     assert curve["path"] == "Body/neck" and not muscles(by_bone)
     mirror = np.diag([-1.0, 1, 1])  # Unity's x goes the other way
     turned = turns_of([[float(key["value"][axis]) for axis in "xyzw"] for key in curve["curve"]["m_Curve"]])
@@ -214,11 +236,14 @@ def test_godot_turns_a_node_or_a_bone(nodding, talking, tmp_path):
     read = pytest.importorskip("godot_parser").load
 
     def turning(animation, **options):
-        resource, = (read(str(save(animation, tmp_path / "a.tres", **options))).get_sections("resource"))
-        return [(resource[key.replace("type", "path")].args[0], np.array(resource[key.replace("type", "keys")].args, float).reshape(-1, 6))
-                for key, value in resource.properties.items() if value == "rotation_3d"]
+        (resource,) = read(str(save(animation, tmp_path / "a.tres", **options))).get_sections("resource")
+        return [
+            (resource[key.replace("type", "path")].args[0], np.array(resource[key.replace("type", "keys")].args, float).reshape(-1, 6))
+            for key, value in resource.properties.items()
+            if value == "rotation_3d"
+        ]
 
-    (path, keys), = turning(nodding)
+    ((path, keys),) = turning(nodding)
     assert path == "neck" and np.allclose(keys[:, 0], np.arange(12) / FPS, atol=1e-5) and (keys[:, 1] == 1).all()
     assert np.allclose(turns_of(keys[:, 2:]), rotations(nodding.head_angles), atol=1e-5)
     assert turning(nodding, bone="Skeleton3D:Head")[0][0] == "Skeleton3D:Head" and turning(talking) == []

@@ -108,7 +108,9 @@ def packed(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> byt
     return file.getvalue()
 
 
-@pytest.mark.parametrize("member", [{"vertices.npy": lying((20_000_000,)) + bytes(80_000_000)}, {"a.npy": lying((1,)), "b.txt": bytes(80_000_000)}], ids=list)
+@pytest.mark.parametrize(
+    "member", [{"vertices.npy": lying((20_000_000,)) + bytes(80_000_000)}, {"a.npy": lying((1,)), "b.txt": bytes(80_000_000)}], ids=list
+)
 def test_zip_bombs_are_not_unpacked(refused, member):
     content = packed(member)
     assert len(content) < 200_000
@@ -236,7 +238,7 @@ def test_masks_and_motion_of_others(tmp_path, capsys):
 
 def test_usd_that_names_other_files(refused):
     pytest.importorskip("pxr")
-    refused("a.usda", b'#usda 1.0\n(\n    subLayers = [@/etc/passwd@]\n)\n')
+    refused("a.usda", b"#usda 1.0\n(\n    subLayers = [@/etc/passwd@]\n)\n")
     refused("a.usdc", b"PXR-USDC" + bytes(100))
     refused("a.usda", gzip.compress(b"x"))
 

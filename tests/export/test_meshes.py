@@ -100,8 +100,13 @@ def test_zip_of_meshes(tmp_path, talking, mesh):
     path = save(talking, tmp_path / "a.zip", mesh=mesh, progress=lambda *step: steps.append(step))
     with zipfile.ZipFile(path) as file:
         about = json.loads(file.read("clip.json"))
-        assert about == {"fps": 30.0, "frames": 12, "settings": {"emotion": "happy"}, "units": "metres",
-                         "axes": "y up, z forward, x to the head's left"}
+        assert about == {
+            "fps": 30.0,
+            "frames": 12,
+            "settings": {"emotion": "happy"},
+            "units": "metres",
+            "axes": "y up, z forward, x to the head's left",
+        }
         names = [name for name in file.namelist() if name.startswith("frames/")]
         assert names == [f"frames/{frame:06d}.{mesh}" for frame in range(12)]
         model = trimesh.load(io.BytesIO(file.read(names[7])), file_type=mesh, process=False, maintain_order=True)
@@ -128,6 +133,7 @@ def test_fine_meshes_show_lids_as_films_do(tmp_path, talking):
 def test_usd(tmp_path, talking, flame, suffix):
     pxr = pytest.importorskip("pxr", reason="needs usd-core")
     from pxr import Usd, UsdGeom, UsdSkel
+
     for name, animation, limit in (("a", talking, 1.5e-3), ("b", flame, 2e-5)):
         path = save(animation, tmp_path / (name + suffix))
         stage = Usd.Stage.Open(str(path))
@@ -181,8 +187,10 @@ def test_every_format_is_whole_or_absent(tmp_path, talking, suffix, monkeypatch)
 
 def test_import_is_light():
     """The package and its exports load without the heavy libraries that single formats need."""
-    code = ("import sys, emoface, emoface.animation, emoface.export, emoface.export.video, emoface.export.glb,"
-            "emoface.export.arkit, emoface.export.meshes, emoface.export.usd, emoface.export.render;"
-            "print(sorted({'gradio', 'torch', 'av', 'numba', 'trimesh', 'PIL', 'pxr', 'plotly'} & set(sys.modules)))")
+    code = (
+        "import sys, emoface, emoface.animation, emoface.export, emoface.export.video, emoface.export.glb,"
+        "emoface.export.arkit, emoface.export.meshes, emoface.export.usd, emoface.export.render;"
+        "print(sorted({'gradio', 'torch', 'av', 'numba', 'trimesh', 'PIL', 'pxr', 'plotly'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.stdout.strip() == "[]", done.stderr

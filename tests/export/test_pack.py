@@ -24,13 +24,13 @@ def decode(data):
     raw = gzip.decompress(data)
     assert raw[:4] == b"EFP1"
     (length,) = struct.unpack("<I", raw[4:8])
-    header = json.loads(raw[8:8 + length])
+    header = json.loads(raw[8 : 8 + length])
     offset = 8 + length
     assert offset % 4 == 0
 
     def section(count):
         nonlocal offset
-        part = raw[offset:offset + count]
+        part = raw[offset : offset + count]
         offset += count + (-count) % 4
         return part
 
@@ -42,14 +42,13 @@ def decode(data):
     for description in header["tracks"]:
         size = 3 * vertices
         part = section(2 * frames * size)
-        low, high = part[:frames * size], part[frames * size:]
+        low, high = part[: frames * size], part[frames * size :]
         state, positions = [0] * size, []
         for t in range(frames):
             for i in range(size):
                 step = low[t * size + i] + 256 * high[t * size + i]
                 state[i] = (state[i] + step + 32768) % 65536 - 32768
-            positions.append([[header["centre"][axis] + header["step"] * state[axis * vertices + v] for axis in range(3)]
-                              for v in range(vertices)])
+            positions.append([[header["centre"][axis] + header["step"] * state[axis * vertices + v] for axis in range(3)] for v in range(vertices)])
         heat = {}
         for name, skin in description["layers"].items():
             part, now, rows = section(frames * skin), [0] * skin, []
@@ -104,8 +103,8 @@ def test_many_vertices_use_wide_indices():
     data = pack([Track(vertices)], ONE, faces=np.array([[0, 69_999, 5]]), fps=30)
     raw = gzip.decompress(data)
     (length,) = struct.unpack("<I", raw[4:8])
-    assert json.loads(raw[8:8 + length])["index_bytes"] == 4
-    assert struct.unpack("<III", raw[8 + length:20 + length]) == (0, 69_999, 5)
+    assert json.loads(raw[8 : 8 + length])["index_bytes"] == 4
+    assert struct.unpack("<III", raw[8 + length : 20 + length]) == (0, 69_999, 5)
 
 
 def test_still_faces_cost_almost_nothing():
@@ -113,15 +112,18 @@ def test_still_faces_cost_almost_nothing():
     assert len(pack([Track(still)], ONE, faces=FACES, fps=30)) < 40_000
 
 
-@pytest.mark.parametrize("tracks, views, words", [
-    ([], ONE, "no animation"),
-    ([Track(moving(0))], ONE, "no animation"),
-    ([Track(moving()), Track(moving(vertices=6))], ONE, "different topologies"),
-    ([Track(np.full((2, 5, 3), np.nan, np.float32))], ONE, "not numbers"),
-    ([Track(moving())], [View("x", [Panel(3)])], "head 4"),
-    ([Track(moving())], [View("x", [Panel(0, layer="weight")])], "weight"),
-    ([Track(moving(), {"effect": np.zeros((9, 5))})], ONE, "effect"),
-])
+@pytest.mark.parametrize(
+    "tracks, views, words",
+    [
+        ([], ONE, "no animation"),
+        ([Track(moving(0))], ONE, "no animation"),
+        ([Track(moving()), Track(moving(vertices=6))], ONE, "different topologies"),
+        ([Track(np.full((2, 5, 3), np.nan, np.float32))], ONE, "not numbers"),
+        ([Track(moving())], [View("x", [Panel(3)])], "head 4"),
+        ([Track(moving())], [View("x", [Panel(0, layer="weight")])], "weight"),
+        ([Track(moving(), {"effect": np.zeros((9, 5))})], ONE, "effect"),
+    ],
+)
 def test_wrong_input_is_named(tracks, views, words):
     with pytest.raises(EmoFaceError, match=words):
         pack(tracks, views, faces=FACES, fps=30)

@@ -46,8 +46,10 @@ def take(path, frames, *, start=36600.0, lost=()):
         second, inside = divmod(frame + round(start * 60), 60)
         clock = f"{second // 3600 % 24:02d}:{second // 60 % 60:02d}:{second % 60:02d}:{inside:02d}.217"
         values = [frame / 200 if name == "jawOpen" else 0 for name in ARKIT_NAMES]
-        order = [values[ARKIT_NAMES.index(name[0].lower() + name[1:])] if name[0].lower() + name[1:] in ARKIT_NAMES else 0.25
-                 for name in HEADER.split(",")[2:]]
+        order = [
+            values[ARKIT_NAMES.index(name[0].lower() + name[1:])] if name[0].lower() + name[1:] in ARKIT_NAMES else 0.25
+            for name in HEADER.split(",")[2:]
+        ]
         lines.append(f"{clock},61," + ",".join(f"{value:.10f}" for value in order))
     path.write_text("\n".join(lines) + "\n")
     return path

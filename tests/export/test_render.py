@@ -56,8 +56,12 @@ def test_numba_and_numpy_draw_the_same():
     faces = np.concatenate([faces, np.array([[0, 1, 2], [0, 3, 2]], np.int32) + len(vertices)])
     colors = np.random.default_rng(0).integers(0, 256, (len(both), 3)).astype(np.uint8)
     regions = np.array(["cheek_left"] * 400 + ["eye_left"] * (len(vertices) - 400) + ["teeth_upper"] * 4)
-    pictures = [Renderer(faces, colors, regions=regions, size=(200, 160), camera=Camera(yaw=20, pitch=-10),
-                         backend=backend, template=both).render(both).astype(int) for backend in ("numba", "numpy")]
+    pictures = [
+        Renderer(faces, colors, regions=regions, size=(200, 160), camera=Camera(yaw=20, pitch=-10), backend=backend, template=both)
+        .render(both)
+        .astype(int)
+        for backend in ("numba", "numpy")
+    ]
     difference = np.abs(pictures[0] - pictures[1]).max(-1)
     assert np.ptp(pictures[0]) > 100
     assert difference.mean() < 0.05 and (difference > 2).mean() < 0.001
@@ -81,10 +85,14 @@ def test_occlusion_darkens_what_lies_inside():
     vertices, faces = sphere()
     nested = np.concatenate([vertices, 0.5 * vertices])
     from emoface.export import raster_numba
-    openness = materials.openness(nested, np.concatenate([faces, faces + len(vertices)]),
-                                  np.array(["cheek_left"] * len(vertices) + ["mouth_cavity"] * len(vertices)),
-                                  raster_numba)
-    assert openness[:len(vertices)].min() > 0.9 and openness[len(vertices):].max() < 0.15
+
+    openness = materials.openness(
+        nested,
+        np.concatenate([faces, faces + len(vertices)]),
+        np.array(["cheek_left"] * len(vertices) + ["mouth_cavity"] * len(vertices)),
+        raster_numba,
+    )
+    assert openness[: len(vertices)].min() > 0.9 and openness[len(vertices) :].max() < 0.15
 
 
 def test_frames_come_in_order_with_progress_and_cancel():
@@ -144,6 +152,7 @@ def test_problems_are_told_plainly():
 def test_read_only_install_still_renders(tmp_path):
     """A file where __pycache__ and the user's cache would be: numba has no place to write, and must do without."""
     import shutil
+
     package = Path(__file__).parents[2] / "emoface"
     copy = tmp_path / "emoface"
     (copy / "export").mkdir(parents=True)
@@ -153,11 +162,18 @@ def test_read_only_install_still_renders(tmp_path):
     (copy / "export" / "__init__.py").write_text("")
     (copy / "export" / "__pycache__").write_text("in the way")
     (tmp_path / "home").write_text("in the way")
-    code = ("import numpy as np; from emoface.export import raster_numba as r;"
-            "n = r.vertex_normals(np.eye(3, dtype=np.float32), np.array([[0, 1, 2]], np.int32));"
-            "assert abs(n[0] - 3 ** -0.5).max() < 1e-6; print('drawn')")
-    environment = {**os.environ, "HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home"),
-                   "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    code = (
+        "import numpy as np; from emoface.export import raster_numba as r;"
+        "n = r.vertex_normals(np.eye(3, dtype=np.float32), np.array([[0, 1, 2]], np.int32));"
+        "assert abs(n[0] - 3 ** -0.5).max() < 1e-6; print('drawn')"
+    )
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path / "home"),
+        "XDG_CACHE_HOME": str(tmp_path / "home"),
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     environment.pop("NUMBA_CACHE_DIR", None)
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.strip() == "drawn", done.stderr
@@ -165,6 +181,7 @@ def test_read_only_install_still_renders(tmp_path):
 
 def test_contact_sheet(tmp_path):
     from PIL import Image
+
     pictures = [np.full((20, 30, 3), level, np.uint8) for level in (0, 100, 200)]
     path = contact_sheet(pictures, ["a", "b", "c"], 2, tmp_path / "sheet.png")
     page = np.asarray(Image.open(path))

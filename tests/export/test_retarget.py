@@ -35,7 +35,13 @@ def bare_head(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return points[order], np.argsort(order)[finer], shapes[:, order]
 
 
-PEOPLE = [(7, np.eye(3)), (16, [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]), (12, [[1, 0, 0], [0, 0, -1], [0, 1, 0]]), (3, np.eye(3)), (21, [[0, 0, 1], [1, 0, 0], [0, 1, 0]])]
+PEOPLE = [
+    (7, np.eye(3)),
+    (16, [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]),
+    (12, [[1, 0, 0], [0, 0, -1], [0, 1, 0]]),
+    (3, np.eye(3)),
+    (21, [[0, 0, 1], [1, 0, 0], [0, 1, 0]]),
+]
 """Five of the embedded people (MakeHuman's identities, CC0: assets/head/CREDITS.md), and how their meshes are turned."""
 
 
@@ -84,7 +90,7 @@ def renamed(path, out, names: dict) -> None:
     content, document = path.read_bytes(), header(path)
     length = int.from_bytes(content[12:16], "little")
     document["meshes"][0]["extras"] = {"targetNames": [names.get(name, name) for name in document["meshes"][0]["extras"]["targetNames"]]}
-    out.write_bytes(pack_glb(document, content[28 + length:]))
+    out.write_bytes(pack_glb(document, content[28 + length :]))
 
 
 def test_an_arkit_rig_gets_the_curves_by_name(talking, head, tmp_path):
@@ -96,27 +102,36 @@ def test_an_arkit_rig_gets_the_curves_by_name(talking, head, tmp_path):
     assert after["materials"] == before["materials"] and after["meshes"] == before["meshes"] and len(after["animations"]) == 1
     accessor = after["accessors"][after["animations"][0]["samplers"][0]["output"]]
     content = (tmp_path / "out.glb").read_bytes()
-    data = content[28 + int.from_bytes(content[12:16], "little"):]
+    data = content[28 + int.from_bytes(content[12:16], "little") :]
     curves = np.frombuffer(data, "<f4", accessor["count"], after["bufferViews"][accessor["bufferView"]]["byteOffset"]).reshape(12, 52)
     expected = talking.blendshapes.copy()
     expected[:, head.blendshape_names.index("tongueOut")] = 0
     assert np.allclose(curves, expected)
     package = node_package("gltf-validator")
-    code = ("const v = require(process.argv[1]), fs = require('fs'); v.validateBytes(new Uint8Array(fs.readFileSync(process.argv[2])))"
-            ".then(report => console.log(JSON.stringify(report.issues)))")
-    issues = json.loads(subprocess.run(["node", "-e", code, str(package), str(tmp_path / "out.glb")], capture_output=True, text=True, check=True, timeout=120).stdout)
+    code = (
+        "const v = require(process.argv[1]), fs = require('fs'); v.validateBytes(new Uint8Array(fs.readFileSync(process.argv[2])))"
+        ".then(report => console.log(JSON.stringify(report.issues)))"
+    )
+    issues = json.loads(
+        subprocess.run(["node", "-e", code, str(package), str(tmp_path / "out.glb")], capture_output=True, text=True, check=True, timeout=120).stdout
+    )
     assert issues["numErrors"] == 0 and {message["code"] for message in issues["messages"]} <= {"UNUSED_OBJECT"}, issues
 
 
 def test_names_that_rigs_write():
-    assert {plain(name) for name in ("eyeBlinkLeft", "EyeBlinkLeft", "eyeBlink_L", "eyeBlink.L", "Face.eyeBlink_L", "eye_blink_left")} == {"eyeblinkleft"}
+    assert {plain(name) for name in ("eyeBlinkLeft", "EyeBlinkLeft", "eyeBlink_L", "eyeBlink.L", "Face.eyeBlink_L", "eye_blink_left")} == {
+        "eyeblinkleft"
+    }
     assert plain("mouthLeft") != plain("mouthRight")
 
 
 def test_the_blender_add_on_reads_names_in_the_same_way():
     """One file without imports of ours has a copy of the function; the two must not drift apart."""
+
     def source(path) -> str:
-        return next(ast.unparse(node) for node in ast.parse(Path(path).read_text("utf-8")).body if isinstance(node, ast.FunctionDef) and node.name == "plain")
+        return next(
+            ast.unparse(node) for node in ast.parse(Path(path).read_text("utf-8")).body if isinstance(node, ast.FunctionDef) and node.name == "plain"
+        )
 
     assert source(ASSETS / "blender" / "emoface-blender.py") == source(inspect.getsourcefile(plain))
 
@@ -133,7 +148,13 @@ def test_what_is_no_head_is_refused_in_a_sentence(talking, flame, tmp_path):
     with pytest.raises(EmoFaceError, match="lack eye_left_outer"):
         retarget(talking, tmp_path / "ball.obj", tmp_path / "out.glb", landmarks=tmp_path / "few.json")
     assert set(marks) == set(LANDMARKS)
-    for name, words in (("ball.obj", "landmarks"), ("text.obj", "text.obj"), ("text.glb", "text.glb"), ("gone.glb", "no mesh"), ("a.fbx", "a.fbx|no mesh")):
+    for name, words in (
+        ("ball.obj", "landmarks"),
+        ("text.obj", "text.obj"),
+        ("text.glb", "text.glb"),
+        ("gone.glb", "no mesh"),
+        ("a.fbx", "a.fbx|no mesh"),
+    ):
         with pytest.raises(EmoFaceError, match=words):
             retarget(talking, tmp_path / name, tmp_path / "out.glb")
     with pytest.raises(EmoFaceError, match="written as .glb"):

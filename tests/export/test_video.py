@@ -23,8 +23,7 @@ def decode(path):
         frames = list(container.decode(audio=0))
         assert {frame.sample_rate for frame in frames} == {48000}
         # The first frame's timestamp says where the decoder, which drops the priming samples, begins.
-        return (pictures, times, np.concatenate([frame.to_ndarray()[0] for frame in frames]),
-                float(frames[0].pts * frames[0].time_base))
+        return (pictures, times, np.concatenate([frame.to_ndarray()[0] for frame in frames]), float(frames[0].pts * frames[0].time_base))
 
 
 @pytest.mark.parametrize("name, codec", [("a.mp4", "h264"), ("a.webm", "vp9"), ("b.webm", "av1")])
@@ -33,7 +32,7 @@ def test_flash_and_click_meet(tmp_path, name, codec):
     pictures[[30, 60]] = 230
     sound = np.zeros(75 * 16000 // 30, np.float32)
     for second in (1, 2):
-        sound[second * 16000:second * 16000 + 32] = 0.8
+        sound[second * 16000 : second * 16000 + 32] = 0.8
     path = tmp_path / name
     write_video(path, iter(pictures), fps=30, frame_count=75, audio=sound, sample_rate=16000, codec=codec)
     seen, times, heard, start = decode(path)
@@ -79,7 +78,7 @@ def test_panels_captions_and_heat(tmp_path, talking):
     assert pictures[0, :band].min() < 100, "captions are dark on light"
     assert np.ptp(pictures[0, -foot:, :128], axis=(0, 1)).max() < 30, "no colour bar under the plain panel"
     assert np.ptp(pictures[0, -foot:, 128:], axis=(0, 1)).min() > 60
-    left, right = (pictures[-1, band:band + 128, side:side + 128].astype(int) for side in (0, 128))
+    left, right = (pictures[-1, band : band + 128, side : side + 128].astype(int) for side in (0, 128))
     assert np.abs(left - right).mean() > 5, "the heat map shows on its own panel"
     plain = decode(save_video(talking, tmp_path / "b.mp4", size=128))[0][-1].astype(int)
     assert np.abs(plain - left).mean() < 3, "and only there"
@@ -87,21 +86,22 @@ def test_panels_captions_and_heat(tmp_path, talking):
 
 def test_heat_map_fades_where_emotion_does_nothing(talking):
     heat, effect = heatmap(talking, "importance"), talking.emotion_effect_mm
-    skin = heat.colors[:, :talking.skin_count]
+    skin = heat.colors[:, : talking.skin_count]
     assert (skin[effect < 0.1] == GREY.astype(np.uint8)).all() and (effect < 0.1).any()
     strong = effect > 0.61
     assert np.abs(skin[strong] - colormap(talking.emotion_importance)[strong]).max() <= 1
-    assert np.array_equal(heat.colors[0, talking.skin_count:], talking.colors[talking.skin_count:])
+    assert np.array_equal(heat.colors[0, talking.skin_count :], talking.colors[talking.skin_count :])
     wider = heatmap(talking, "effect", scale_mm=50.0)
     assert wider.high == "50.0 mm" and heatmap(talking, "effect").high == f"{effect_scale(talking):.1f} mm"
     still, full = effect == 0, effect > 0.15 * 50
-    assert (wider.colors[:, :talking.skin_count][still] == GREY.astype(np.uint8)).all() and still.any()
-    assert np.abs(wider.colors[:, :talking.skin_count][full] - colormap(effect / 50)[full]).max() <= 1 and full.any()
+    assert (wider.colors[:, : talking.skin_count][still] == GREY.astype(np.uint8)).all() and still.any()
+    assert np.abs(wider.colors[:, : talking.skin_count][full] - colormap(effect / 50)[full]).max() <= 1 and full.any()
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_previews_do_not_drift(tmp_path, talking, suffix):
     from PIL import Image
+
     path = save_video(talking, tmp_path / f"a{suffix}", size=64)
     total = 0
     with Image.open(path) as image:

@@ -20,8 +20,7 @@ def answered_study(folder: Path, raw: dict, *, raters: int = 12, seed: int = 0, 
     private.mkdir(parents=True)
     (private / "design.yaml").write_text(yaml.safe_dump(raw))
     ids = {stimulus: f"clip{index}" for index, stimulus in enumerate(all_stimuli(design))}
-    key = {ids[s]: {**vars(s), "emotion": design.item(s.item).emotion, "level": design.item(s.item).level}
-           for s in ids}
+    key = {ids[s]: {**vars(s), "emotion": design.item(s.item).emotion, "level": design.item(s.item).level} for s in ids}
     (private / "key.json").write_text(json.dumps({"study": "test", "stimuli": key}))
     rng = np.random.default_rng(seed)
     storage = Storage(default_path(folder))
@@ -36,8 +35,7 @@ def answered_study(folder: Path, raw: dict, *, raters: int = 12, seed: int = 0, 
                     value = {"attention": stimulus.answer, "gold": 1}.get(stimulus.kind, value)
                     value = spoil(number, stimulus, aspect.id, value) if spoil else value
                     if value is not None:
-                        storage.store(code, [Answer(place, ids[stimulus], aspect.id, value, position, 1, 6.0, "video",
-                                                    1.0)])
+                        storage.store(code, [Answer(place, ids[stimulus], aspect.id, value, position, 1, 6.0, "video", 1.0)])
         storage.finish(code)
     storage.close()
     return folder

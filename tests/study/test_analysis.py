@@ -121,9 +121,21 @@ def test_the_report_is_complete(tmp_path):
     folder = answered_study(tmp_path / "study", raw_design(title="Faces & voices"))
     target = write_report(folder)
     names = {path.name for path in target.iterdir()}
-    assert {"report.md", "report.json", "mos.csv", "mos.tex", "mos.png", "mos.pdf", "mos_by_emotion.csv",
-            "mos_by_level.csv", "comparisons.csv", "agreement.csv", "raters.csv", "answers.csv",
-            "mos_by_emotion_lip_sync.png"} <= names
+    assert {
+        "report.md",
+        "report.json",
+        "mos.csv",
+        "mos.tex",
+        "mos.png",
+        "mos.pdf",
+        "mos_by_emotion.csv",
+        "mos_by_level.csv",
+        "comparisons.csv",
+        "agreement.csv",
+        "raters.csv",
+        "answers.csv",
+        "mos_by_emotion_lip_sync.png",
+    } <= names
     table = pd.read_csv(target / "mos.csv")
     assert len(table) == 3 * 4 and list(table["method"].unique()) == ["alpha", "beta", "gamma"]
     assert len(pd.read_csv(target / "mos_by_emotion.csv")) == 3 * 4 * 2
@@ -135,8 +147,7 @@ def test_the_report_is_complete(tmp_path):
 
 
 def test_latex_is_escaped_and_marks_the_best():
-    table = pd.DataFrame({"method": ["a_1", "b"], "aspect": "x", "mos": [3.0, 4.0], "t_low": [2.5, 3.8],
-                          "t_high": [3.5, 4.2]})
+    table = pd.DataFrame({"method": ["a_1", "b"], "aspect": "x", "mos": [3.0, 4.0], "t_low": [2.5, 3.8], "t_high": [3.5, 4.2]})
     tex = mos_table(table, methods={"a_1": "A_1 & co", "b": "B"}, aspects={"x": "100 %"}, raters=9, items=2)
     assert r"A\_1 \& co & $3.00 \pm 0.50$" in tex and r"$\mathbf{4.00} \pm 0.20$" in tex and r"100 \%" in tex
 

@@ -12,11 +12,13 @@ from .test_make import tetrahedron, tone
 
 WAIT = 60_000
 DESIGN = {
-    "title": {"en": "Talking faces", "de": "Sprechende Gesichter"}, "languages": ["en", "de"], "layout": "pair",
-    "size": 128, "raters_per_item": 2,
+    "title": {"en": "Talking faces", "de": "Sprechende Gesichter"},
+    "languages": ["en", "de"],
+    "layout": "pair",
+    "size": 128,
+    "raters_per_item": 2,
     "methods": {"secretours": {"animations": "{item}.npz"}, "secrettheirs": {"animations": "{item}.npz"}},
-    "items": [{"id": "hiddenone", "speech": "speech.wav", "emotion": "happy"},
-              {"id": "hiddentwo", "speech": "speech.wav", "emotion": "sad"}],
+    "items": [{"id": "hiddenone", "speech": "speech.wav", "emotion": "happy"}, {"id": "hiddentwo", "speech": "speech.wav", "emotion": "sad"}],
 }
 
 
@@ -101,8 +103,7 @@ class Visitor:
             self.page.locator(".sf-scale").nth(index).locator("label").nth(category - 1).click()
 
     def on_page(self, number: int, pages: int = 2) -> None:
-        self.page.wait_for_function("text => document.querySelector('.sf-progress span')?.textContent === text",
-                                    arg=f"Page {number} of {pages}")
+        self.page.wait_for_function("text => document.querySelector('.sf-progress span')?.textContent === text", arg=f"Page {number} of {pages}")
 
 
 def test_a_rater_goes_through_the_study(chromium, server):

@@ -9,10 +9,10 @@ from .conftest import raw_design
 
 
 def test_crossed_items_are_every_combination(make_design):
-    design = make_design(items={"speech": {"one": "1.wav"}, "emotion": ["happy", "sad"], "level": ["normal", "strong"]},
-                         training=None, attention=None, gold=None)
-    assert [item.id for item in design.items] == ["one-happy-normal", "one-happy-strong", "one-sad-normal",
-                                                  "one-sad-strong"]
+    design = make_design(
+        items={"speech": {"one": "1.wav"}, "emotion": ["happy", "sad"], "level": ["normal", "strong"]}, training=None, attention=None, gold=None
+    )
+    assert [item.id for item in design.items] == ["one-happy-normal", "one-happy-strong", "one-sad-normal", "one-sad-strong"]
 
 
 def test_default_aspects_are_the_papers_four_in_every_language(make_design):
@@ -27,25 +27,37 @@ def test_raters_needed_follow_from_raters_per_item(make_design):
     assert make_design(items_per_rater=3).rater_count == 11  # 8 ratings of 4 items, 3 items each
 
 
-@pytest.mark.parametrize("changes, word", [
-    ({"layout": "triple"}, "layout"), ({"methods": {}}, "methods"), ({"methods": None}, "methods"),
-    ({"methods": {"a b": {"videos": "{item}.mp4"}}}, "a b"),
-    ({"methods": {"a": {"videos": "x.mp4"}, "b": {"videos": "{item}.mp4"}}}, "{item}"),
-    ({"methods": {"a": {"videos": "{item}.mp4", "model": "m"}}}, "exactly one"),
-    ({"methods": {"a": {"videos": "{item}.mp4", "settings": {"idle": True}}}}, "settings"),
-    ({"items": [{"id": "x", "speech": "x.wav", "emotion": "bored"}]}, "bored"),
-    ({"items": [{"id": "x", "speech": "x.wav", "emotion": "sad"}] * 2}, "'x'"),
-    ({"items_per_rater": 9}, "items_per_rater"), ({"raters_per_item": 0}, "raters_per_item"),
-    ({"raters_per_item": True}, "raters_per_item"), ({"colour": "red"}, "colour"),
-    ({"reference": "alpha"}, "pair"), ({"layout": "pair", "reference": "delta"}, "delta"),
-    ({"attention": [{"item": "two-sad-normal", "method": "alpha", "answer": 6}]}, "6"),
-    ({"gold": [{"item": "one-sad-normal", "method": "alpha", "aspect": "lip_sync"}]}, "at_least"),
-    ({"training": [{"item": "nothing"}]}, "nothing"), ({"languages": ["xx"]}, "xx"),
-    ({"labels": {"en": ["bad", "good"]}}, "labels"), ({"exclusion": {"completed": 2}}, "completed"),
-    ({"size": 401}, "size"), ({"player": "4d"}, "player"),
-    ({"player": "3d", "methods": {"a": {"videos": "{item}.mp4"}}}, "only has videos"),
-    ({"exclusion": {"attention_failures": 0.5}}, "attention_failures"), ({"title": {"de": "Titel"}}, "title"),
-])
+@pytest.mark.parametrize(
+    "changes, word",
+    [
+        ({"layout": "triple"}, "layout"),
+        ({"methods": {}}, "methods"),
+        ({"methods": None}, "methods"),
+        ({"methods": {"a b": {"videos": "{item}.mp4"}}}, "a b"),
+        ({"methods": {"a": {"videos": "x.mp4"}, "b": {"videos": "{item}.mp4"}}}, "{item}"),
+        ({"methods": {"a": {"videos": "{item}.mp4", "model": "m"}}}, "exactly one"),
+        ({"methods": {"a": {"videos": "{item}.mp4", "settings": {"idle": True}}}}, "settings"),
+        ({"items": [{"id": "x", "speech": "x.wav", "emotion": "bored"}]}, "bored"),
+        ({"items": [{"id": "x", "speech": "x.wav", "emotion": "sad"}] * 2}, "'x'"),
+        ({"items_per_rater": 9}, "items_per_rater"),
+        ({"raters_per_item": 0}, "raters_per_item"),
+        ({"raters_per_item": True}, "raters_per_item"),
+        ({"colour": "red"}, "colour"),
+        ({"reference": "alpha"}, "pair"),
+        ({"layout": "pair", "reference": "delta"}, "delta"),
+        ({"attention": [{"item": "two-sad-normal", "method": "alpha", "answer": 6}]}, "6"),
+        ({"gold": [{"item": "one-sad-normal", "method": "alpha", "aspect": "lip_sync"}]}, "at_least"),
+        ({"training": [{"item": "nothing"}]}, "nothing"),
+        ({"languages": ["xx"]}, "xx"),
+        ({"labels": {"en": ["bad", "good"]}}, "labels"),
+        ({"exclusion": {"completed": 2}}, "completed"),
+        ({"size": 401}, "size"),
+        ({"player": "4d"}, "player"),
+        ({"player": "3d", "methods": {"a": {"videos": "{item}.mp4"}}}, "only has videos"),
+        ({"exclusion": {"attention_failures": 0.5}}, "attention_failures"),
+        ({"title": {"de": "Titel"}}, "title"),
+    ],
+)
 def test_a_wrong_design_is_refused_in_one_sentence(changes, word, tmp_path):
     with pytest.raises(EmoFaceError) as error:
         parse_design(raw_design(**changes), folder=tmp_path)

@@ -26,11 +26,20 @@ def tetrahedron(color=200) -> Animation:
     template = np.array([[0, 0.1, 0], [0.1, -0.1, 0.05], [-0.1, -0.1, 0.05], [0, -0.1, -0.1]], np.float32)
     scale = 1 + 0.4 * np.sin(np.arange(21))[:, None, None].astype(np.float32)
     return Animation(
-        vertices=template * scale, template=template, faces=np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]]),
-        fps=30.0, skin_count=4, regions=np.array(["nose"] * 4), blendshapes=np.zeros((21, 0), np.float32),
-        blendshape_names=(), emotion_importance=np.zeros((21, 4), np.float32),
-        emotion_effect_mm=np.zeros((21, 4), np.float32), emotion_probabilities=np.full(8, 0.125, np.float32),
-        emotion_track=np.full((21, 8), 0.125, np.float32), colors=np.full((4, 3), color, np.uint8))
+        vertices=template * scale,
+        template=template,
+        faces=np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]]),
+        fps=30.0,
+        skin_count=4,
+        regions=np.array(["nose"] * 4),
+        blendshapes=np.zeros((21, 0), np.float32),
+        blendshape_names=(),
+        emotion_importance=np.zeros((21, 4), np.float32),
+        emotion_effect_mm=np.zeros((21, 4), np.float32),
+        emotion_probabilities=np.full(8, 0.125, np.float32),
+        emotion_track=np.full((21, 8), 0.125, np.float32),
+        colors=np.full((4, 3), color, np.uint8),
+    )
 
 
 def video(path, *, seconds=0.7, fps=25, size=(96, 64)) -> None:
@@ -45,16 +54,26 @@ def tone(seconds: float) -> np.ndarray:
 
 
 RAW = {
-    "title": "Faces", "layout": "all", "size": SIZE, "raters_per_item": 2, "languages": ["en", "de"],
-    "methods": {"secretours": {"model": "default", "settings": {"idle": True}},
-                "secrettheirs": {"animations": "anim/{item}.npz"}, "secretfilms": {"videos": "films/{item}.mp4"}},
-    "items": [{"id": "hiddenitem", "speech": "speech.wav", "emotion": "happy", "level": "strong"},
-              {"id": "otheritem", "speech": "speech.wav", "emotion": "sad", "emotion_speech": "speech"}],
+    "title": "Faces",
+    "layout": "all",
+    "size": SIZE,
+    "raters_per_item": 2,
+    "languages": ["en", "de"],
+    "methods": {
+        "secretours": {"model": "default", "settings": {"idle": True}},
+        "secrettheirs": {"animations": "anim/{item}.npz"},
+        "secretfilms": {"videos": "films/{item}.mp4"},
+    },
+    "items": [
+        {"id": "hiddenitem", "speech": "speech.wav", "emotion": "happy", "level": "strong"},
+        {"id": "otheritem", "speech": "speech.wav", "emotion": "sad", "emotion_speech": "speech"},
+    ],
     "training": [{"item": "otheritem", "methods": ["secretours", "secretfilms"]}],
     "attention": [{"item": "hiddenitem", "method": "secretours", "answer": 2}],
-    "gold": [{"item": "hiddenitem", "method": "secretfilms", "aspect": "lip_sync", "degrade": "frozen", "at_most": 2},
-             {"item": "otheritem", "method": "secrettheirs", "aspect": "lip_sync", "degrade": "late_audio",
-              "amount": 0.3, "at_most": 3}],
+    "gold": [
+        {"item": "hiddenitem", "method": "secretfilms", "aspect": "lip_sync", "degrade": "frozen", "at_most": 2},
+        {"item": "otheritem", "method": "secrettheirs", "aspect": "lip_sync", "degrade": "late_audio", "amount": 0.3, "at_most": 3},
+    ],
 }
 
 
@@ -76,6 +95,7 @@ def study(tmp_path_factory):
         def animate(speech, **options):
             calls.append(options)
             return tetrahedron(color=90).with_audio(*soundfile.read(speech, dtype="float32"))
+
         return animate
 
     output = make_study(folder / "design.yaml", folder / "made", load_pipeline=load_pipeline)
@@ -87,8 +107,7 @@ def key_of(output) -> dict:
 
 
 def clip(output, **wanted):
-    name = next(name for name, entry in key_of(output)["stimuli"].items()
-                if all(entry[field] == value for field, value in wanted.items()))
+    name = next(name for name, entry in key_of(output)["stimuli"].items() if all(entry[field] == value for field, value in wanted.items()))
     return output / "clips" / f"{name}.mp4"
 
 
@@ -121,8 +140,16 @@ def test_clips_differ_in_nothing_but_the_picture(study):
     for path in (output / "clips").iterdir():
         with av.open(str(path)) as container:
             video_stream, audio_stream = container.streams.video[0], container.streams.audio[0]
-            described.add((video_stream.width, video_stream.height, video_stream.codec.name, audio_stream.codec.name,
-                           audio_stream.rate, tuple(sorted(container.metadata.items()))))
+            described.add(
+                (
+                    video_stream.width,
+                    video_stream.height,
+                    video_stream.codec.name,
+                    audio_stream.codec.name,
+                    audio_stream.rate,
+                    tuple(sorted(container.metadata.items())),
+                )
+            )
         assert path.stat().st_mtime == 1_000_000_000 and len(path.stem) == 16
     assert len(described) == 1
 
@@ -133,7 +160,9 @@ def test_the_key_is_private_and_says_what_each_clip_shows(study):
     entries = list(key_of(output)["stimuli"].values())
     assert {entry["kind"] for entry in entries} == {"rating", "training", "attention", "gold"}
     assert {(entry["item"], entry["emotion"], entry["level"]) for entry in entries} == {
-        ("hiddenitem", "happy", "strong"), ("otheritem", "sad", "normal")}
+        ("hiddenitem", "happy", "strong"),
+        ("otheritem", "sad", "normal"),
+    }
     assert (output / ".gitignore").read_text() == "private/\n"
 
 
@@ -166,8 +195,10 @@ def test_an_attention_clip_ends_with_its_request(study):
     _, output, _ = study
     shown = frames(clip(output, kind="attention"))
     assert len(shown) == 21 + 90
-    card = draw_card(["Attention check: please choose “Poor” for every question.",
-                      "Aufmerksamkeitsprüfung: Bitte wählen Sie bei jeder Frage „Dürftig“."], size=SIZE).astype(int)
+    card = draw_card(
+        ["Attention check: please choose “Poor” for every question.", "Aufmerksamkeitsprüfung: Bitte wählen Sie bei jeder Frage „Dürftig“."],
+        size=SIZE,
+    ).astype(int)
     assert np.abs(shown[-1] - card).mean() < 6 < np.abs(shown[0] - card).mean()
 
 
@@ -187,10 +218,13 @@ def test_making_again_renders_nothing_and_another_design_is_refused(study):
         make_study(folder / "other.yaml", output, load_pipeline=no_models)
 
 
-@pytest.mark.parametrize("change, word", [
-    ({"items": [{"id": "nothere", "speech": "gone.wav", "emotion": "sad"}]}, "gone.wav"),
-    ({"items": [{"id": "nothere", "speech": "speech.wav", "emotion": "sad"}]}, "nothere"),
-])
+@pytest.mark.parametrize(
+    "change, word",
+    [
+        ({"items": [{"id": "nothere", "speech": "gone.wav", "emotion": "sad"}]}, "gone.wav"),
+        ({"items": [{"id": "nothere", "speech": "speech.wav", "emotion": "sad"}]}, "nothere"),
+    ],
+)
 def test_missing_files_are_found_before_rendering(study, change, word, tmp_path):
     folder, _, _ = study
     raw = {**RAW, "training": [], "attention": [], "gold": [], **change}
@@ -205,8 +239,7 @@ def test_a_broken_video_is_said_in_one_sentence(study, tmp_path):
     (folder / "broken").mkdir(exist_ok=True)
     for item in ("hiddenitem", "otheritem"):
         (folder / "broken" / f"{item}.mp4").write_bytes(b"not a video")
-    raw = {**RAW, "methods": {"a": {"videos": "broken/{item}.mp4"}, "b": {"videos": "films/{item}.mp4"}},
-           "training": [], "attention": [], "gold": []}
+    raw = {**RAW, "methods": {"a": {"videos": "broken/{item}.mp4"}, "b": {"videos": "films/{item}.mp4"}}, "training": [], "attention": [], "gold": []}
     (folder / "broken.yaml").write_text(yaml.safe_dump(raw))
     with pytest.raises(EmoFaceError, match="cannot be read"):
         make_study(folder / "broken.yaml", tmp_path / "made")
@@ -215,7 +248,7 @@ def test_a_broken_video_is_said_in_one_sentence(study, tmp_path):
 def test_the_playback_check_beeps_as_often_as_it_says(tmp_path):
     write_film(check_film(beeps=4, number=37, size=SIZE), tmp_path / "check.mp4")
     sound = np.abs(load_audio(tmp_path / "check.mp4").samples)
-    loud = np.array([sound[place:place + 800].max() > 0.1 for place in range(0, len(sound) - 800, 800)])
+    loud = np.array([sound[place : place + 800].max() > 0.1 for place in range(0, len(sound) - 800, 800)])
     assert np.count_nonzero(loud[1:] & ~loud[:-1]) == 4
     shown = frames(tmp_path / "check.mp4")
     assert np.abs(shown[60] - draw_card(["37"], size=SIZE, text_size=SIZE // 3)).mean() < 6

@@ -36,8 +36,7 @@ def test_single_layout_rates_every_clip_equally_often(make_design, per_rater):
 
 
 def test_single_layout_puts_methods_at_every_position_equally_often(make_design):
-    design = make_design(raters_per_item=6, items={"speech": {"one": "1.wav"}, "emotion": ["happy"]},
-                         training=None, attention=None, gold=None)
+    design = make_design(raters_per_item=6, items={"speech": {"one": "1.wav"}, "emotion": ["happy"]}, training=None, attention=None, gold=None)
     orders = [[page.stimuli[0].method for page in plan_rater(design, number)] for number in range(6)]
     for column in zip(*orders):
         assert set(Counter(column).values()) == {2}
@@ -68,8 +67,7 @@ def test_all_layout_balances_positions(make_design):
     for number in range(6):
         pages = [page for page in plan_rater(design, number) if page.kind == "rating"]
         assert len(pages) == 4
-        places.update((page.stimuli[0].item, stimulus.method, place)
-                      for page in pages for place, stimulus in enumerate(page.stimuli))
+        places.update((page.stimuli[0].item, stimulus.method, place) for page in pages for place, stimulus in enumerate(page.stimuli))
     assert set(places.values()) == {2}
 
 

@@ -32,8 +32,9 @@ class Sender:
         self.http = httpx.Client(timeout=60)
 
     def __call__(self, **request) -> dict:
-        reply = self.http.post(self.url, json={"session_hash": f"s{id(self)}", "component_id": self.component,
-                                               "fn_name": "study_call", "data": [request]})
+        reply = self.http.post(
+            self.url, json={"session_hash": f"s{id(self)}", "component_id": self.component, "fn_name": "study_call", "data": [request]}
+        )
         reply.raise_for_status()
         return reply.json()
 
@@ -49,8 +50,7 @@ def study(tmp_path):
 
 def test_fifty_raters_mix_nothing_and_kill_9_loses_no_acknowledged_answer(study, tmp_path):
     database = tmp_path / "answers.sqlite3"
-    server = subprocess.Popen([sys.executable, "-c", _SERVER, str(study), str(database)], stdout=subprocess.PIPE,
-                              text=True)
+    server = subprocess.Popen([sys.executable, "-c", _SERVER, str(study), str(database)], stdout=subprocess.PIPE, text=True)
     acknowledged: list[tuple[str, str, int]] = []
     unexpected: list[BaseException] = []
     enough = threading.Event()
@@ -68,8 +68,7 @@ def test_fifty_raters_mix_nothing_and_kill_9_loses_no_acknowledged_answer(study,
                     reply = send(action="check", code=code, page=reply["page"], beeps=2 + number, number=40 + number)
                     continue
                 value, clips = 1 + (index + reply["page"]) % 5, reply["clips"]
-                reply = send(action="answer", code=code, page=reply["page"],
-                             answers={clip: dict.fromkeys(ASPECTS, value) for clip in clips})
+                reply = send(action="answer", code=code, page=reply["page"], answers={clip: dict.fromkeys(ASPECTS, value) for clip in clips})
                 acknowledged.extend((code, clip, value) for clip in clips)
                 if len(acknowledged) > 100 + random.randrange(20):
                     enough.set()
@@ -114,8 +113,7 @@ def test_clips_are_served_and_private_files_are_not(study, tmp_path):
         clip = httpx.get(f"{address}{clips_url[1:]}/c0.mp4")
         assert clip.content == b"clip" and "2001" in clip.headers["last-modified"]  # not when it was made
         assert str(study) not in config and "key.json" not in config
-        for path in (study / "private" / "key.json", study / "study.json", study / "clips" / "c0.mp4",
-                     tmp_path / "answers.sqlite3"):
+        for path in (study / "private" / "key.json", study / "study.json", study / "clips" / "c0.mp4", tmp_path / "answers.sqlite3"):
             assert httpx.get(f"{address}gradio_api/file={path}").status_code == 403
         for name in ("../private/key.json", "..%2f..%2fanswers.sqlite3", "."):
             assert httpx.get(f"{address}{clips_url[1:]}/{name}").status_code in (403, 404)

@@ -31,15 +31,21 @@ def write_study(folder, *, plans=3):
     clips = dict.fromkeys(("c0", "c1", "c2", "c3", "k0", "k1", "k2"), 2.0)
     for name in clips:
         (folder / "clips" / f"{name}.mp4").write_bytes(b"clip")
-    pages = [[{"practice": True, "clips": ["c0"]}, {"practice": False, "clips": ["c1", "c2"]},
-              {"practice": False, "clips": ["c3"]}]] * plans
-    study = {"study": "s1", "title": {"en": "Faces", "de": "Gesichter"}, "languages": ["en", "de"], "layout": "single",
-             "aspects": [{"id": name, "name": {"en": name, "de": name}, "question": {"en": "?", "de": "?"}}
-                         for name in ASPECTS],
-             "player": "3d", "scenes": ["c1"], "minutes": 3, "clips": clips,
-             "labels": {"en": list("12345"), "de": list("12345")},
-             "checks": [{"clip": f"k{index}", "beeps": 2 + index, "number": 40 + index} for index in range(3)],
-             "plans": pages}
+    pages = [[{"practice": True, "clips": ["c0"]}, {"practice": False, "clips": ["c1", "c2"]}, {"practice": False, "clips": ["c3"]}]] * plans
+    study = {
+        "study": "s1",
+        "title": {"en": "Faces", "de": "Gesichter"},
+        "languages": ["en", "de"],
+        "layout": "single",
+        "aspects": [{"id": name, "name": {"en": name, "de": name}, "question": {"en": "?", "de": "?"}} for name in ASPECTS],
+        "player": "3d",
+        "scenes": ["c1"],
+        "minutes": 3,
+        "clips": clips,
+        "labels": {"en": list("12345"), "de": list("12345")},
+        "checks": [{"clip": f"k{index}", "beeps": 2 + index, "number": 40 + index} for index in range(3)],
+        "plans": pages,
+    }
     (folder / "study.json").write_text(json.dumps(study))
     return folder
 
@@ -84,10 +90,16 @@ class Client:
         return self.reply
 
     def page(self, **changes):
-        return {"action": "answer", "code": self.code, "page": self.reply["page"],
-                "answers": {clip: dict.fromkeys(ASPECTS, 3) for clip in self.reply["clips"]},
-                "plays": dict.fromkeys(self.reply["clips"], 2),
-                "players": dict.fromkeys(self.reply["clips"], "3d"), "smoothness": {}, **changes}
+        return {
+            "action": "answer",
+            "code": self.code,
+            "page": self.reply["page"],
+            "answers": {clip: dict.fromkeys(ASPECTS, 3) for clip in self.reply["clips"]},
+            "plays": dict.fromkeys(self.reply["clips"], 2),
+            "players": dict.fromkeys(self.reply["clips"], "3d"),
+            "smoothness": {},
+            **changes,
+        }
 
     def rate(self, **changes):
         self.watch()
@@ -121,7 +133,9 @@ def test_a_rater_goes_back_and_changes_answers(session, clock):
     rater.reply = rater.ask(action="back", code=rater.code, page=0)
     assert rater.reply["given"] == {"c0": {"lips": 3, "eyes": 3}} and rater.reply["ended"] == ["c0"]  # nothing has to be played again
     again = rater.page(answers={"c0": {"lips": 5, "eyes": 1}})
-    assert rater.ask(**again)["page"] == 2 and session._storage.answered(rater.code)["c0", "lips"] == 3  # sent twice by a bad line: the first one counts
+    assert (
+        rater.ask(**again)["page"] == 2 and session._storage.answered(rater.code)["c0", "lips"] == 3
+    )  # sent twice by a bad line: the first one counts
     rater.reply = rater.ask(**again, revise=True)
     assert rater.reply["page"] == 1 and set(rater.reply["given"]) == {"c1", "c2"}  # on through what was answered
     assert rater.ask(**rater.page(revise=True))["page"] == 2
@@ -156,12 +170,25 @@ def test_a_clip_that_cannot_have_ended_yet_is_not_believed(session, clock):
     assert rater.ask(**rater.page())["page"] == 2
 
 
-@pytest.mark.parametrize("answers", [
-    None, {}, {"c0": {}}, {"c0": {"lips": 3}}, {"c0": {"lips": 3, "eyes": 0}}, {"c0": {"lips": 3, "eyes": 6}},
-    {"c0": {"lips": 3, "eyes": True}}, {"c0": {"lips": 3, "eyes": 3.0}}, {"c0": {"lips": 3, "eyes": "3"}},
-    {"c0": {"lips": 3, "eyes": 3, "more": 3}}, {"c1": {"lips": 3, "eyes": 3}}, [], "x",
-    {"c0": {"lips": 3, "eyes": 3}, "c1": {"lips": 3, "eyes": 3}},
-])
+@pytest.mark.parametrize(
+    "answers",
+    [
+        None,
+        {},
+        {"c0": {}},
+        {"c0": {"lips": 3}},
+        {"c0": {"lips": 3, "eyes": 0}},
+        {"c0": {"lips": 3, "eyes": 6}},
+        {"c0": {"lips": 3, "eyes": True}},
+        {"c0": {"lips": 3, "eyes": 3.0}},
+        {"c0": {"lips": 3, "eyes": "3"}},
+        {"c0": {"lips": 3, "eyes": 3, "more": 3}},
+        {"c1": {"lips": 3, "eyes": 3}},
+        [],
+        "x",
+        {"c0": {"lips": 3, "eyes": 3}, "c1": {"lips": 3, "eyes": 3}},
+    ],
+)
 def test_invalid_answers_are_refused(session, clock, answers):
     rater = Client(session, clock)
     rater.check()
@@ -170,13 +197,22 @@ def test_invalid_answers_are_refused(session, clock, answers):
     assert session._storage.answered(rater.code) == {}
 
 
-@pytest.mark.parametrize("request_", [
-    None, 3, [], {}, {"action": "drop"}, {"action": ["open"]}, {"action": None},
-    {"action": "begin", "language": "xx", "consent": True}, {"action": "begin", "language": "en", "consent": True,
-                                                              "about": {"name": "Ann"}},
-    {"action": "begin", "language": "en", "consent": True, "about": {"age": "30"}},
-    {"action": "begin", "language": "en", "consent": True, "about": {"age": 99}},
-])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        None,
+        3,
+        [],
+        {},
+        {"action": "drop"},
+        {"action": ["open"]},
+        {"action": None},
+        {"action": "begin", "language": "xx", "consent": True},
+        {"action": "begin", "language": "en", "consent": True, "about": {"name": "Ann"}},
+        {"action": "begin", "language": "en", "consent": True, "about": {"age": "30"}},
+        {"action": "begin", "language": "en", "consent": True, "about": {"age": 99}},
+    ],
+)
 def test_nonsense_is_refused(session, request_):
     assert session(request_, client="x") == {"error": "invalid"}
 
@@ -357,8 +393,16 @@ def test_a_clock_that_is_set_back_blocks_nobody(session, clock):
     assert rater.rate()["page"] == 1
 
 
-@pytest.mark.parametrize("request_", [{"action": "resume", "code": "\ud800"}, {"action": "export", "token": "\udfff"}, {"action": "\ud800"},
-                                      {"action": "begin", "language": "\ud800", "consent": True}], ids=str)
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"action": "resume", "code": "\ud800"},
+        {"action": "export", "token": "\udfff"},
+        {"action": "\ud800"},
+        {"action": "begin", "language": "\ud800", "consent": True},
+    ],
+    ids=str,
+)
 def test_lone_surrogates_are_answered(session, request_):
     assert set(session(request_, client="\ud800")) == {"error"}
 
@@ -378,7 +422,9 @@ def test_answers_are_private_from_the_first_byte(tmp_path, monkeypatch):
     try:
         storage = Storage(tmp_path / "answers.sqlite3")
         storage.add_rater("s", plans=1, language="en", about={})
-        assert {path.name: oct(path.stat().st_mode & 0o77) for path in tmp_path.iterdir()} == dict.fromkeys(("answers.sqlite3", "answers.sqlite3-wal", "answers.sqlite3-shm"), "0o0")
+        assert {path.name: oct(path.stat().st_mode & 0o77) for path in tmp_path.iterdir()} == dict.fromkeys(
+            ("answers.sqlite3", "answers.sqlite3-wal", "answers.sqlite3-shm"), "0o0"
+        )
     finally:
         os.umask(old)
         storage.close()

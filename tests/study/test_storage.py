@@ -14,8 +14,7 @@ from emoface.study.storage import Answer, Storage, clean_code, default_path, new
 
 
 def answer(page=0, stimulus="s0", aspect="lips", value=3) -> Answer:
-    return Answer(page=page, stimulus=stimulus, aspect=aspect, value=value, position=0, plays=1, seconds=2.0,
-                  player="video", smoothness=None)
+    return Answer(page=page, stimulus=stimulus, aspect=aspect, value=value, position=0, plays=1, seconds=2.0, player="video", smoothness=None)
 
 
 @pytest.fixture
@@ -132,8 +131,7 @@ def test_fifty_raters_at_once_mix_nothing(tmp_path):
             code = add(storage, plans=50).code
             for page in range(5):
                 storage.show_page(code, page)
-                storage.store(code, [answer(page, f"s{page}", aspect, 1 + (index + page) % 5)
-                                     for aspect in ("lips", "eyes")])
+                storage.store(code, [answer(page, f"s{page}", aspect, 1 + (index + page) % 5) for aspect in ("lips", "eyes")])
             codes[index] = code
         except BaseException as error:
             failures.append(error)
@@ -179,8 +177,10 @@ def test_killing_the_server_loses_no_acknowledged_answer(tmp_path):
         acknowledged[lines[0].strip()] = [int(line) for line in lines[1:] if line.endswith("\n")]
     storage = Storage(path)
     for code, pages in acknowledged.items():
-        stored = {(row["page"], row["aspect"]): row["value"] for row in storage._rows(
-            "SELECT page, aspect, value FROM answers WHERE rater = ?", (rater_id(code),))}
+        stored = {
+            (row["page"], row["aspect"]): row["value"]
+            for row in storage._rows("SELECT page, aspect, value FROM answers WHERE rater = ?", (rater_id(code),))
+        }
         for page in pages:
             assert stored[page, "lips"] == stored[page, "eyes"] == 1 + page % 5
         assert all((page, "eyes") in stored for page, aspect in stored if aspect == "lips")  # no half pages
@@ -221,8 +221,7 @@ def test_the_hub_copy_is_complete_and_may_fail(storage, tmp_path):
     assert len(attempts) >= 3
 
     scheduler = _Scheduler()
-    copy = HubCopy(storage, "someone/answers", folder=tmp_path / "copy", minutes=60,
-                   make_scheduler=lambda repo_id, folder: scheduler)
+    copy = HubCopy(storage, "someone/answers", folder=tmp_path / "copy", minutes=60, make_scheduler=lambda repo_id, folder: scheduler)
     copy._thread.join(timeout=0.5)
     assert copy.copy() and scheduler.uploads >= 1
     saved = Storage(tmp_path / "copy" / "answers.sqlite3")

@@ -35,10 +35,18 @@ def options(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ablations")
     base = yaml.safe_load(ablate.BASE.read_text())
     base["data"]["validation_clips"] = 8
-    base["model"] |= dict(feature_size=WIDTH, feature_layers=2, content_layer=1, emotion_layer=0, hidden_size=16, feedforward_size=32, attention_heads=2)
+    base["model"] |= dict(
+        feature_size=WIDTH, feature_layers=2, content_layer=1, emotion_layer=0, hidden_size=16, feedforward_size=32, attention_heads=2
+    )
     base |= dict(learning_rate=0.01, vertices=60)
     (folder / "base.yaml").write_text(yaml.safe_dump(base))
-    return [f"--corpus={corpus.folder}", f"--out={folder / 'table.json'}", f"--runs={folder / 'runs'}", f"--config={folder / 'base.yaml'}", f"--steps={STEPS}"]
+    return [
+        f"--corpus={corpus.folder}",
+        f"--out={folder / 'table.json'}",
+        f"--runs={folder / 'runs'}",
+        f"--config={folder / 'base.yaml'}",
+        f"--steps={STEPS}",
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,13 @@ from train.motion import BasisMotion, DenseMotion
 
 B, T, L, C, STYLES, S = 2, 8, 2, 8, 3, 20
 TINY = {
-    "voca": dict(channels=(8, 8, 8, 8), dense=16, components=6), "meshtalk": dict(heads=4, categories=8, hidden=16), "faceformer": dict(hidden=16),
+    "voca": dict(channels=(8, 8, 8, 8), dense=16, components=6),
+    "meshtalk": dict(heads=4, categories=8, hidden=16),
+    "faceformer": dict(hidden=16),
     "codetalker": dict(hidden=16, layers=1, tokens=4, size=4, entries=32, code_layers=1, code_heads=2, code_feedforward=16, heads=2),
-    "emotalk": dict(content=8, emotion=4, condition=2), "selftalk": dict(hidden=16, reader_layers=1), "talkingstyle": dict(hidden=16, layers=1),
+    "emotalk": dict(content=8, emotion=4, condition=2),
+    "selftalk": dict(hidden=16, reader_layers=1),
+    "talkingstyle": dict(hidden=16, layers=1),
     "emoface": dict(hidden_size=16, attention_heads=2, feedforward_size=16, fusion_size=4, drawn=40),
 }
 
@@ -48,9 +52,17 @@ def batch(vertices: int = S) -> Batch:
         motion = BasisMotion(0.2 * content[:, :, -1, :1].clamp(-1, 1) * (torch.arange(52) == 24), basis)
     two = lambda x: (x, x)
     return Batch(
-        content=content, mask=mask, sources=two(content), source_masks=two(mask), pooled=two(torch.zeros(B, dtype=torch.bool)),
-        emotions=two(torch.tensor([1, 3])), levels=two(torch.tensor([0, 1])), style=torch.tensor([0, 2]), real=torch.ones(B, dtype=torch.bool),
-        motions=two(motion), letters=torch.tensor([[3, 4, 1], [5, 0, 0]]),
+        content=content,
+        mask=mask,
+        sources=two(content),
+        source_masks=two(mask),
+        pooled=two(torch.zeros(B, dtype=torch.bool)),
+        emotions=two(torch.tensor([1, 3])),
+        levels=two(torch.tensor([0, 1])),
+        style=torch.tensor([0, 2]),
+        real=torch.ones(B, dtype=torch.bool),
+        motions=two(motion),
+        letters=torch.tensor([[3, 4, 1], [5, 0, 0]]),
     )
 
 
@@ -88,7 +100,13 @@ def test_learns_two_clips_by_heart(name, tmp_path):
     losses: list[tuple[int, float]] = []
     steps = {"meshtalk": 60, "codetalker": 60, "emoface": 15}.get(name, 40)
     assert fit(
-        network, lambda step: given, steps=steps, rate=2e-2, seed=0, checkpoint=tmp_path / "c.pt", report=lambda stage, _, loss: losses.append((stage, loss))
+        network,
+        lambda step: given,
+        steps=steps,
+        rate=2e-2,
+        seed=0,
+        checkpoint=tmp_path / "c.pt",
+        report=lambda stage, _, loss: losses.append((stage, loss)),
     )
     for stage in range(network.stages):
         of = [loss for s, loss in losses if s == stage]
@@ -239,7 +257,16 @@ def test_a_stopped_training_ends_with_the_same_weights(tmp_path):
 def test_letters_are_those_of_the_words_that_end_in_time():
     times = [
         {"words": [[0, 0.5, "sil"], [0.5, 0.9, "bin"], [0.9, 1.2, "a"]], "phones": []},
-        {"words": [], "phones": [["K", 0, 0.1, "kids"], ["Z", 0.1, 0.2, "kids"], ["AA", 0.2, 0.4, "are(2)"], ["SIL", 0.4, 0.5, "<sil>"], ["T", 0.5, 0.7, "talking"]]},
+        {
+            "words": [],
+            "phones": [
+                ["K", 0, 0.1, "kids"],
+                ["Z", 0.1, 0.2, "kids"],
+                ["AA", 0.2, 0.4, "are(2)"],
+                ["SIL", 0.4, 0.5, "<sil>"],
+                ["T", 0.5, 0.7, "talking"],
+            ],
+        },
     ]
     corpus = SimpleNamespace(times=lambda i: times[i], clips=[{"frames": 45}, {"frames": 30}])
     text = lambda clips, frames: "".join(ALPHABET[i - 1] for i in spell(corpus, clips, frames))

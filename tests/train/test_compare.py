@@ -32,7 +32,15 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="module")
 def options(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
-    return [f"--data={corpus.folder}", f"--out={folder / 'c.json'}", f"--runs={folder / 'runs'}", "--steps=60", "--frames=200", "--ravdess-every=6", "--grid-every=1"]
+    return [
+        f"--data={corpus.folder}",
+        f"--out={folder / 'c.json'}",
+        f"--runs={folder / 'runs'}",
+        "--steps=60",
+        "--frames=200",
+        "--ravdess-every=6",
+        "--grid-every=1",
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +136,12 @@ def test_verdicts_need_the_interval_over_speakers():
         return dict(emoface=[dict(clips=clips(ours))], voca=[dict(clips=clips(theirs))])
 
     assert verdicts(runs([0.5, 0.6, 0.7], [0.4, 0.5, 0.5]))["voca"] == {
-        "grid lve": "open", "ravdess lve": "better", "ravdess eve": "better", "grid aperture_r": "open", "ravdess aperture_r": "better", "grid width_r": "open"
+        "grid lve": "open",
+        "ravdess lve": "better",
+        "ravdess eve": "better",
+        "grid aperture_r": "open",
+        "ravdess aperture_r": "better",
+        "grid width_r": "open",
     }
     assert verdicts(runs([0.5, 0.6, 0.3], [0.4, 0.5, 0.5]))["voca"]["ravdess lve"] == "open"
     assert verdicts(runs([0.1, 0.2], [0.4, 0.5]))["voca"]["ravdess aperture_r"] == "worse"

@@ -50,9 +50,22 @@ def speech_clip(text: str = "AA B AE M IY S P OW T AY") -> Clip:
     loudness = loudness_track(samples, RATE, count, (start, end))
     content, closure = speech_motion(phones, loudness, average_head_lips())
     return Clip(
-        identity="clip", source="ravdess", split="train", speaker="a", style="a", motion="modelled", samples=samples,
-        sample_rate=RATE, content=content, loudness=loudness, accent=np.linspace(0, 1, count), envelope=emotion_envelope(loudness, (start, end)),
-        activity=speech_activity(count, (start, end)), closure=closure, speech=(start, end), phones=phones,
+        identity="clip",
+        source="ravdess",
+        split="train",
+        speaker="a",
+        style="a",
+        motion="modelled",
+        samples=samples,
+        sample_rate=RATE,
+        content=content,
+        loudness=loudness,
+        accent=np.linspace(0, 1, count),
+        envelope=emotion_envelope(loudness, (start, end)),
+        activity=speech_activity(count, (start, end)),
+        closure=closure,
+        speech=(start, end),
+        phones=phones,
     )
 
 
@@ -164,7 +177,9 @@ def test_the_mouth_is_as_wide_as_the_videos():
     lips = average_head_lips()
     motion = drive(capture_of(gap, width), Rest(np.zeros(COUNT), 40.0), np.arange(90) / FPS, lips)
     inside = slice(3, -3)
-    np.testing.assert_allclose(motion.width_raw[inside], (np.interp(np.arange(90) / FPS, np.arange(75) / 25, width) / 40 - 1)[inside] * lips.width_rest_mm)
+    np.testing.assert_allclose(
+        motion.width_raw[inside], (np.interp(np.arange(90) / FPS, np.arange(75) / 25, width) / 40 - 1)[inside] * lips.width_rest_mm
+    )
     opened = ~motion.sealed
     opened[[0, 1, 2, -1, -2, -3]] = False
     assert np.corrcoef(lips.width_change(motion.weights)[opened], motion.width[opened])[0, 1] > 0.99
@@ -245,10 +260,18 @@ def test_composed_motion_obeys_the_rules(emotion, level):
         np.testing.assert_array_equal(before, after)
 
 
-@pytest.mark.parametrize("emotion, shape", [
-    ("happy", "mouthSmile"), ("sad", "mouthFrown"), ("angry", "browDown"), ("fearful", "eyeWide"),
-    ("disgust", "noseSneer"), ("surprised", "browOuterUp"), ("calm", "mouthSmile"),
-])
+@pytest.mark.parametrize(
+    "emotion, shape",
+    [
+        ("happy", "mouthSmile"),
+        ("sad", "mouthFrown"),
+        ("angry", "browDown"),
+        ("fearful", "eyeWide"),
+        ("disgust", "noseSneer"),
+        ("surprised", "browOuterUp"),
+        ("calm", "mouthSmile"),
+    ],
+)
 def test_the_emotion_shows_and_strong_is_stronger(emotion, shape):
     normal, strong = (with_emotion(emotion, level)[:, columns(shape)].mean() for level in (0, 1))
     assert strong > normal > CLIP.content[:, columns(shape)].mean() + 0.05
@@ -319,9 +342,7 @@ def test_phone_names():
 
 def test_flite_durations():
     phones = parse_durations("pau:0.2 b:0.3 aa:0.5 pau:0.9 ", seconds=0.8)
-    assert [(p.name, p.start, p.end) for p in phones] == [
-        ("SIL", 0, 0.2), ("B", 0.2, 0.3), ("AA", 0.3, 0.5), ("SIL", 0.5, 0.8)
-    ]
+    assert [(p.name, p.start, p.end) for p in phones] == [("SIL", 0, 0.2), ("B", 0.2, 0.3), ("AA", 0.3, 0.5), ("SIL", 0.5, 0.8)]
 
 
 def test_phone_table(tmp_path):

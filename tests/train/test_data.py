@@ -94,8 +94,12 @@ def test_a_name_brings_its_own_features_and_the_full_prototype(corpus):
                 if heard[0] >= 0:
                     assert (heard.numpy() == wanted).all()
                     clip = int(batch.spoken[row, 0])
-                    full = corpus.weights(clip, items.by_emotion[EMOTIONS[emotion], min(level, EMOTIONS[emotion] != "neutral")][0], level=level,
-                                          target=vector(PROTOTYPES[EMOTIONS[emotion]]) * INTENSITY[level])
+                    full = corpus.weights(
+                        clip,
+                        items.by_emotion[EMOTIONS[emotion], min(level, EMOTIONS[emotion] != "neutral")][0],
+                        level=level,
+                        target=vector(PROTOTYPES[EMOTIONS[emotion]]) * INTENSITY[level],
+                    )
                     count = min(len(full), batch.motions[which].weights.shape[1])
                     assert np.allclose(batch.motions[which].weights[row, :count].numpy(), full[:count], atol=1e-6)
     assert 0.3 < asked[True] / sum(asked.values()) < 0.7

@@ -66,8 +66,7 @@ class Oracle:
             blendshapes=fit_blendshapes(offsets, head=head),
             blendshape_names=head.blendshape_names,
             emotion_importance=np.full((frames, skin), 0.5),
-            emotion_effect_mm=np.where(np.char.startswith(head.regions[:skin], "brow"), 2.0, 0.5)
-            * np.ones((frames, 1)),
+            emotion_effect_mm=np.where(np.char.startswith(head.regions[:skin], "brow"), 2.0, 0.5) * np.ones((frames, 1)),
             emotion_probabilities=np.eye(8)[heard] if self.hears else np.full(8, 1 / 8),
             emotion_track=np.full((frames, 8), 1 / 8),
         )
@@ -91,11 +90,7 @@ def corpus(tmp_path_factory):
 def results(corpus):
     """Rows of the oracle and of the static face, by (measure, data, who)."""
     rng = np.random.default_rng(0)
-    units = {
-        clip["id"].removeprefix("ravdess_"): rng.uniform(0, 3, 14)
-        for clip in corpus.clips
-        if clip["source"] == "ravdess"
-    }
+    units = {clip["id"].removeprefix("ravdess_"): rng.uniform(0, 3, 14) for clip in corpus.clips if clip["source"] == "ravdess"}
 
     @lru_cache
     def run(kind):
@@ -170,11 +165,7 @@ def test_label_mean_is_better_than_mean_on_emotional_clips(results):
 
 def test_combinations_name_every_emotion(results):
     evaluation, rows = results(Oracle)
-    shown = {
-        row.data: row.estimate.value
-        for row in evaluation.rows
-        if row.measure == "combination_label" and row.who == "model"
-    }
+    shown = {row.data: row.estimate.value for row in evaluation.rows if row.measure == "combination_label" and row.who == "model"}
     assert len(shown) == 16 and np.mean(list(shown.values())) > 85
     assert rows["combination_r", "angry, strong", "model"].value > 0.9
 
@@ -285,9 +276,7 @@ def test_dense_data_set(tmp_path):
     lip_vertices, upper = np.array([1, 2, 3]), np.array([7, 8])
 
     def pipeline(speech, *, emotion, level, style):
-        entry = next(
-            e for e in entries if np.array_equal(soundfile.read(tmp_path / e["audio"], dtype="float32")[0], speech[0])
-        )
+        entry = next(e for e in entries if np.array_equal(soundfile.read(tmp_path / e["audio"], dtype="float32")[0], speech[0]))
         truth = np.load(tmp_path / entry["vertices"])
         vertices = truth if style == "perfect" else np.broadcast_to(template, truth.shape)
         return SimpleNamespace(vertices=vertices + 1, template=template + 1, skin_count=30)
@@ -308,7 +297,9 @@ def test_videos_are_measured_on_the_heads_own_masks(corpus):
     """An oracle is right there too, and the static row equals its measures computed here."""
     data, face = open_folder(corpus.folder), Face()
     assert isinstance(data, HeadFolder)
-    rows = dense.dense_rows(lambda speech, emotion, level, style: Oracle()(speech, emotion=emotion, level=level), data, face.errors, split="test_others")
+    rows = dense.dense_rows(
+        lambda speech, emotion, level, style: Oracle()(speech, emotion=emotion, level=level), data, face.errors, split="test_others"
+    )
     found = {(row.measure, row.who): row.estimate.value for row in rows}
     (clip,) = corpus.select(split="test_others")
     truth = face.offsets(corpus.weights(clip))

@@ -21,7 +21,11 @@ from train.hearing.trainer import HearingConfig, HearingTrainer, hearing_losses,
 def voice(seconds: float = 1.0, *, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     t = np.arange(int(seconds * 16000)) / 16000
-    return 0.3 * np.sin(2 * np.pi * (150 + 20 * seed) * t) * np.interp(t, np.arange(0, seconds + 0.2, 0.1), rng.uniform(0.2, 1, len(np.arange(0, seconds + 0.2, 0.1))))
+    return (
+        0.3
+        * np.sin(2 * np.pi * (150 + 20 * seed) * t)
+        * np.interp(t, np.arange(0, seconds + 0.2, 0.1), rng.uniform(0.2, 1, len(np.arange(0, seconds + 0.2, 0.1))))
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ sounds
@@ -30,7 +34,12 @@ def voice(seconds: float = 1.0, *, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("snr", [20.0, 0.0])
 def test_mixed_at_the_ratio_that_was_asked(snr):
     x, rng = voice(), np.random.default_rng(0)
-    for other in (sound.noise(len(x), 1, rng), sound.music(len(x), rng), sound.hum(len(x), rng), sound.babble([voice(seed=1), voice(seed=2)], len(x), rng)):
+    for other in (
+        sound.noise(len(x), 1, rng),
+        sound.music(len(x), rng),
+        sound.hum(len(x), rng),
+        sound.babble([voice(seed=1), voice(seed=2)], len(x), rng),
+    ):
         added = sound.mixed(x, other, snr) - x
         assert 10 * np.log10(sound.active_power(x) / np.mean(added**2)) == pytest.approx(snr, abs=0.1)
 
@@ -69,7 +78,9 @@ def data(tmp_path):
     for actor in (1, 2, 19, 21):
         for emotion in (1, 3, 5):
             for take in (1, 2):
-                soundfile.write(tmp_path / f"ravdess_audio/03-01-{emotion:02d}-01-01-{take:02d}-{actor:02d}.ogg", voice(seed=emotion + 10 * actor), 16000)
+                soundfile.write(
+                    tmp_path / f"ravdess_audio/03-01-{emotion:02d}-01-01-{take:02d}-{actor:02d}.ogg", voice(seed=emotion + 10 * actor), 16000
+                )
     for speaker in ("AA0", NEMO_VALIDATES[0], NEMO_TESTS[0]):
         for emotion in ("neutral", "happiness"):
             for i in range(2):
@@ -152,7 +163,9 @@ class ToyFeatures:
         rng = np.random.default_rng(0)
         places = {s: rng.normal(0, 1.5, 16) for s in sorted({r.speaker for r in recordings})}
         steps = rng.normal(0, 1, (8, 16))
-        self.rows = {r.identity: (places[r.speaker] + steps[r.label] + noise * rng.standard_normal((60, 2, 16))).astype(np.float16) for r in recordings}
+        self.rows = {
+            r.identity: (places[r.speaker] + steps[r.label] + noise * rng.standard_normal((60, 2, 16))).astype(np.float16) for r in recordings
+        }
 
     def __getitem__(self, key):
         return self.rows[key[1]]
@@ -167,16 +180,34 @@ class ToyFeatures:
 def toy_recordings(speakers: int = 12, clips: int = 3) -> list[Recording]:
     return [
         Recording(f"{s}_{emotion}_{i}", None, "ravdess", f"S{s:02d}", emotion, 0, "train" if s < speakers - 4 else "test")
-        for s in range(speakers) for emotion in EMOTIONS[:5] for i in range(clips)
+        for s in range(speakers)
+        for emotion in EMOTIONS[:5]
+        for i in range(clips)
     ]
 
 
 def toy_trainer(out, **changes):
     recordings = toy_recordings()
-    config = HearingConfig(**{**dict(model=dict(emotion_kernel=1, emotion_layer=0, content_layer=0, vertex_count=12, face_count=4, hidden_size=8), steps=60, clips=10, dropout=0.0, learning_rate=1e-2, averaging=0.9), **changes})
+    config = HearingConfig(
+        **{
+            **dict(
+                model=dict(emotion_kernel=1, emotion_layer=0, content_layer=0, vertex_count=12, face_count=4, hidden_size=8),
+                steps=60,
+                clips=10,
+                dropout=0.0,
+                learning_rate=1e-2,
+                averaging=0.9,
+            ),
+            **changes,
+        }
+    )
     features = ToyFeatures(recordings)
     model = hearing_model(config, layers=2, width=16)
-    return HearingTrainer(config, Balanced([r for r in recordings if r.split == "train"], features, **config.sampling()), model, out), recordings, features
+    return (
+        HearingTrainer(config, Balanced([r for r in recordings if r.split == "train"], features, **config.sampling()), model, out),
+        recordings,
+        features,
+    )
 
 
 def test_hearing_learns_and_a_reference_helps_with_unseen_voices(tmp_path):

@@ -9,7 +9,7 @@ import torch
 from emoface.errors import EmoFaceError
 from train.baselines import official
 
-STAND_IN = '''
+STAND_IN = """
 import torch, torch.nn as nn
 from wav2vec import Wav2Vec2Model
 
@@ -39,7 +39,7 @@ class Faceformer(nn.Module):
             vertices = self.vertice_map_r(self.transformer_decoder(tokens + position, speech, tgt_mask=bias, memory_mask=alone))
             tokens = torch.cat([tokens, self.vertice_map(vertices[:, -1:]) + style], 1)
         return vertices + template[:, None]
-'''
+"""
 
 
 @pytest.fixture

@@ -97,8 +97,10 @@ def test_feature_map_finds_a_known_warp():
 def test_pairs_share_speaker_and_text_only():
     base = dict(copy_of=None, split="train", level=0)
     clips = [
-        dict(base, speaker="a", text="x", emotion="sad"), dict(base, speaker="a", text="x", emotion="happy"),
-        dict(base, speaker="a", text="y", emotion="happy"), dict(base, speaker="b", text="x", emotion="happy"),
+        dict(base, speaker="a", text="x", emotion="sad"),
+        dict(base, speaker="a", text="x", emotion="happy"),
+        dict(base, speaker="a", text="y", emotion="happy"),
+        dict(base, speaker="b", text="x", emotion="happy"),
         dict(base, speaker="a", text="x", emotion="angry", copy_of="0"),
     ]
     assert pairs.same_sentence_pairs(clips) == [(0, 1), (1, 0)]
@@ -120,7 +122,8 @@ def official_files(folder: Path) -> np.ndarray:
         sound[subject] = {name: {"audio": (rng.standard_normal(22000) * 3000).astype(np.int16), "sample_rate": 22000}}
         row += 60
     for name, value in (
-        ("subj_seq_to_idx.pkl", index), ("raw_audio_fixed.pkl", sound),
+        ("subj_seq_to_idx.pkl", index),
+        ("raw_audio_fixed.pkl", sound),
         ("templates.pkl", dict.fromkeys(SUBJECTS, vertices[0])),
     ):
         (folder / name).write_bytes(pickle.dumps(value, protocol=2))
@@ -179,9 +182,12 @@ def flame_arrays() -> dict:
     regressor = np.zeros((5, 7))
     regressor[:, 0], regressor[JAW, 0], regressor[JAW, 4] = 1, 0, 1
     return dict(
-        v_template=rng.standard_normal((7, 3)), f=np.array([[0, 1, 2], [4, 5, 6]], np.uint32),
-        shapedirs=rng.standard_normal((7, 3, 400)) * 0.01, posedirs=rng.standard_normal((7, 3, 36)) * 0.001,
-        J_regressor=regressor, weights=weights,
+        v_template=rng.standard_normal((7, 3)),
+        f=np.array([[0, 1, 2], [4, 5, 6]], np.uint32),
+        shapedirs=rng.standard_normal((7, 3, 400)) * 0.01,
+        posedirs=rng.standard_normal((7, 3, 36)) * 0.001,
+        J_regressor=regressor,
+        weights=weights,
         kintree_table=np.array([[4294967295, 0, 1, 1, 1], [0, 1, 2, 3, 4]], np.uint32),
     )
 

@@ -63,7 +63,12 @@ def test_width_and_brows_are_read_in_millimetres(face):
 
 
 def test_levels_and_pairs(face):
-    of = {("angry", 0): expression(browDown=0.5), ("angry", 1): expression(browDown=1.0), ("happy", 1): expression(cheekSquint=0.6), ("sad", 1): expression(browInnerUp=1.0)}
+    of = {
+        ("angry", 0): expression(browDown=0.5),
+        ("angry", 1): expression(browDown=1.0),
+        ("happy", 1): expression(cheekSquint=0.6),
+        ("sad", 1): expression(browInnerUp=1.0),
+    }
     rows = level_rows("model", {key: [face.of_weights(weights)] for key, weights in of.items()})
     ratio = next(row for row in rows if row.measure == "level_ratio")
     assert ratio.data == "angry" and ratio.estimate.value == pytest.approx(2.0, abs=0.01)
@@ -74,5 +79,9 @@ def test_brows_that_follow_the_voice_do_so_only_forwards(face):
     accent = np.clip(np.sin(np.arange(60) ** 1.3 / 20), 0, 1)
     weights = expression(60)
     weights[:, columns("browInnerUp", "browOuterUp")] = 0.5 * accent[:, None]
-    rows = {row.who: row.estimate.value for row in life_rows("x", "modelled", "m", [face.of_weights(weights)], [np.ones(60, bool)], [accent]) if row.measure == "brow_accent_r"}
+    rows = {
+        row.who: row.estimate.value
+        for row in life_rows("x", "modelled", "m", [face.of_weights(weights)], [np.ones(60, bool)], [accent])
+        if row.measure == "brow_accent_r"
+    }
     assert rows["m"] > 0.98 and rows["m, reversed in time"] < 0.7

@@ -52,8 +52,15 @@ def make_data(folder, clips=2, frames=24):
         vertices = mesh.vertices * (1 + swell[:, None, None] * (np.asarray(mesh.vertices)[:, 1:2] > 0))
         samples = np.repeat(swell, 16000 // 30 + 1)[: int(count / 30 * 16000)] * rng.normal(size=int(count / 30 * 16000)) * 5
         entry = dict(
-            id=f"clip{i}", split="train", speaker="anna", style="anna", emotion=("neutral", "happy")[i % 2], level=0, text="hello",
-            motion="modelled", source="test",
+            id=f"clip{i}",
+            split="train",
+            speaker="anna",
+            style="anna",
+            emotion=("neutral", "happy")[i % 2],
+            level=0,
+            text="hello",
+            motion="modelled",
+            source="test",
         )
         entries.append(write_clip(folder, entry, vertices, samples.astype(np.float32)))
         if i == 0:
@@ -303,8 +310,10 @@ def test_overfits_one_clip_below_a_tenth_of_a_millimetre(tmp_path):
             encoder.eval()
         sound, truth = [torch.from_numpy(task.data.sound(0))], task.data.offsets(0)
         parts = model.generate(
-            task._features(task.content_encoder, sound, [len(truth)])[:, :, 0], task._features(task.emotion_encoder, sound, [len(truth)])[:, :, 0],
-            style=torch.ones(1, 1), level=torch.eye(2)[:1],
+            task._features(task.content_encoder, sound, [len(truth)])[:, :, 0],
+            task._features(task.emotion_encoder, sound, [len(truth)])[:, :, 0],
+            style=torch.ones(1, 1),
+            level=torch.eye(2)[:1],
         )
         predicted = torch.cat([p.fused for p in parts], 1)[0].numpy()
     error_mm = 1e3 * np.linalg.norm(predicted - truth, axis=-1).mean()
@@ -557,10 +566,26 @@ def make_head_data(folder, *, aligned: bool = True):
         count = int(np.ceil(phones[-1].end * 30))
         content, closure = speech_motion(phones, np.full(count, 0.5), average_head_lips())
         clip = Clip(
-            identity=name, source="video", split=split, speaker="anna", style="anna", motion="real", sample_rate=16000, content=content,
-            samples=rng.normal(size=int(count / 30 * 16000)).astype(np.float32) * 0.1, loudness=np.ones(count), accent=np.zeros(count), envelope=np.ones(count),
-            activity=np.ones(count), closure=closure, speech=(0.5, phones[-1].start), measured=np.zeros(count), measured_raw=np.zeros(count),
-            emotion=emotion, text="kids are talking by the door", phones=phones if aligned else [],
+            identity=name,
+            source="video",
+            split=split,
+            speaker="anna",
+            style="anna",
+            motion="real",
+            sample_rate=16000,
+            content=content,
+            samples=rng.normal(size=int(count / 30 * 16000)).astype(np.float32) * 0.1,
+            loudness=np.ones(count),
+            accent=np.zeros(count),
+            envelope=np.ones(count),
+            activity=np.ones(count),
+            closure=closure,
+            speech=(0.5, phones[-1].start),
+            measured=np.zeros(count),
+            measured_raw=np.zeros(count),
+            emotion=emotion,
+            text="kids are talking by the door",
+            phones=phones if aligned else [],
         )
         write_part(clip, folder)
         names.append(name)
@@ -724,15 +749,18 @@ def test_processes_train_as_one_on_all_their_batches(folder, tmp_path):
     assert (tmp_path / "two" / "model").is_dir() and len(list((tmp_path / "two" / "log").iterdir())) == 1
 
 
-@pytest.mark.parametrize("text, words", [
-    ("lerning_rate: 1", "lerning_rate; see TrainingConfig"),
-    ("model: {hidden_sizes: 8}", "hidden_sizes; see EmoFaceConfig"),
-    ("losses: {lip_gab: 8}", "lip_gab; see LossWeights"),
-    ("schedule: linear", "schedule must be constant or cosine, not 'linear'"),
-    ("scheme: forced", "scheme must be self_growing or teacher_forcing"),
-    ("data: {kind: corpus, longets: 8}", "longets; see DATA_SETTINGS"),
-    ("data: {kind: films}", "data.kind must be corpus or meshes, not 'films'"),
-])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("lerning_rate: 1", "lerning_rate; see TrainingConfig"),
+        ("model: {hidden_sizes: 8}", "hidden_sizes; see EmoFaceConfig"),
+        ("losses: {lip_gab: 8}", "lip_gab; see LossWeights"),
+        ("schedule: linear", "schedule must be constant or cosine, not 'linear'"),
+        ("scheme: forced", "scheme must be self_growing or teacher_forcing"),
+        ("data: {kind: corpus, longets: 8}", "longets; see DATA_SETTINGS"),
+        ("data: {kind: films}", "data.kind must be corpus or meshes, not 'films'"),
+    ],
+)
 def test_misspelled_settings_are_refused(tmp_path, text, words):
     (tmp_path / "x.yaml").write_text(text if text.startswith("data") else f"data: {{kind: meshes}}\n{text}\n")
     with pytest.raises(SystemExit, match=words):

@@ -44,13 +44,21 @@ METHODS = {
     "meshtalk": Method("MeshTalk", "ICCV 2021, 2104.08223", MeshTalk, "-", dict(heads=16, categories=32, hidden=128), licence="CC BY-NC 4.0"),
     "faceformer": Method("FaceFormer", "CVPR 2022, 2112.05329", FaceFormer, "speaker", licence="MIT"),
     "codetalker": Method(
-        "CodeTalker", "CVPR 2023, 2301.02379", CodeTalker, "speaker",
-        dict(hidden=128, layers=2, tokens=8, size=16, entries=128, code_layers=2, code_heads=4, code_feedforward=192), licence="MIT",
+        "CodeTalker",
+        "CVPR 2023, 2301.02379",
+        CodeTalker,
+        "speaker",
+        dict(hidden=128, layers=2, tokens=8, size=16, entries=128, code_layers=2, code_heads=4, code_feedforward=192),
+        licence="MIT",
     ),
-    "emotalk": Method("EmoTalk", "ICCV 2023, 2303.11089", EmoTalk, "speaker, level", dict(content=96, emotion=64, condition=16), licence="CC BY-NC 4.0"),
+    "emotalk": Method(
+        "EmoTalk", "ICCV 2023, 2303.11089", EmoTalk, "speaker, level", dict(content=96, emotion=64, condition=16), licence="CC BY-NC 4.0"
+    ),
     "selftalk": Method("SelfTalk", "ACM MM 2023, 2306.10799", SelfTalk, "-", dict(hidden=128, reader_layers=2), licence="CC BY-NC 4.0"),
     "talkingstyle": Method("TalkingStyle", "TVCG 2024", TalkingStyle, "speaker", dict(layers=3), licence="none stated"),
-    "emoface": Method("EmoFace (ours)", "2408.11518", EmoFace, "speaker, level", dict(hidden_size=64, feedforward_size=128), licence="this repository"),
+    "emoface": Method(
+        "EmoFace (ours)", "2408.11518", EmoFace, "speaker, level", dict(hidden_size=64, feedforward_size=128), licence="this repository"
+    ),
 }
 
 __all__ = ["METHODS", "Baseline", "DataShape", "Method"]

@@ -62,7 +62,17 @@ class MotionCodebook(nn.Module):
     """Offsets (B, T, 3S) -> tokens (B, T, tokens x size) -> offsets."""
 
     def __init__(
-        self, vertices: int, *, tokens: int, size: int, entries: int, layers: int, heads: int, feedforward: int, slope: float = 0.2, commitment: float = 0.25,
+        self,
+        vertices: int,
+        *,
+        tokens: int,
+        size: int,
+        entries: int,
+        layers: int,
+        heads: int,
+        feedforward: int,
+        slope: float = 0.2,
+        commitment: float = 0.25,
         dropout: float = 0.1,
     ):
         super().__init__()
@@ -97,12 +107,32 @@ class CodeTalker(Baseline):
     vertex_heads = ("autoencoder.vertice_map_reverse",)
 
     def __init__(
-        self, data: DataShape, *, hidden: int = 1024, heads: int = 4, layers: int = 6, period: int = 30, dropout: float = 0.1, tokens: int = 16, size: int = 64,
-        entries: int = 256, code_layers: int = 6, code_heads: int = 8, code_feedforward: int = 1536, **common,
+        self,
+        data: DataShape,
+        *,
+        hidden: int = 1024,
+        heads: int = 4,
+        layers: int = 6,
+        period: int = 30,
+        dropout: float = 0.1,
+        tokens: int = 16,
+        size: int = 64,
+        entries: int = 256,
+        code_layers: int = 6,
+        code_heads: int = 8,
+        code_feedforward: int = 1536,
+        **common,
     ):
         super().__init__(data, **common)
         self.autoencoder = MotionCodebook(
-            data.vertices, tokens=tokens, size=size, entries=entries, layers=code_layers, heads=code_heads, feedforward=code_feedforward, dropout=dropout
+            data.vertices,
+            tokens=tokens,
+            size=size,
+            entries=entries,
+            layers=code_layers,
+            heads=code_heads,
+            feedforward=code_feedforward,
+            dropout=dropout,
         )
         self.audio_feature_map = nn.Linear(data.features, hidden)
         self.vertice_map = nn.Linear(3 * data.vertices, hidden)

@@ -33,8 +33,14 @@ class EmoFace(Baseline):
         self.layer_mix = None  # it mixes the encoder's blocks itself
         head = load_head(0)
         config = EmoFaceConfig(
-            vertex_count=data.vertices, face_count=len(head.skin_faces), feature_size=data.features, feature_layers=data.layers,
-            style_names=[f"speaker {i}" for i in range(data.styles)], content_layer=data.layers - 1, emotion_layer=max(data.layers - 3, 0), **settings,
+            vertex_count=data.vertices,
+            face_count=len(head.skin_faces),
+            feature_size=data.features,
+            feature_layers=data.layers,
+            style_names=[f"speaker {i}" for i in range(data.styles)],
+            content_layer=data.layers - 1,
+            emotion_layer=max(data.layers - 3, 0),
+            **settings,
         )
         self.network = EmoFaceModel.from_topology(config, faces=head.skin_faces, template=head.skin_template)
         self.passes, self.weights, self.steps = passes, LossWeights(), 1
@@ -57,7 +63,12 @@ class EmoFace(Baseline):
         self.seen += 1
         probability = ground_truth_probability(EPOCHS * step // self.steps, epochs=EPOCHS, warmup=WARMUP)
         return compute_losses(
-            self.network, replace(batch, prosody=None), drawn=self.sampler.draw(step), weights=self.weights, probability=probability, passes=self.passes
+            self.network,
+            replace(batch, prosody=None),
+            drawn=self.sampler.draw(step),
+            weights=self.weights,
+            probability=probability,
+            passes=self.passes,
         )[0]
 
     @torch.inference_mode()

@@ -23,8 +23,18 @@ from .common import Baseline, DataShape, DiagonalDecoder, mse, silent_start, vel
 
 class EmoTalk(Baseline):
     def __init__(
-        self, data: DataShape, *, content: int = 512, emotion: int = 256, condition: int = 32, heads: int = 4, period: int = 30, dropout: float = 0.1,
-        velocity: float = 0.5, label: float = 1e-2, **common,
+        self,
+        data: DataShape,
+        *,
+        content: int = 512,
+        emotion: int = 256,
+        condition: int = 32,
+        heads: int = 4,
+        period: int = 30,
+        dropout: float = 0.1,
+        velocity: float = 0.5,
+        label: float = 1e-2,
+        **common,
     ):
         super().__init__(data, **common)
         width = content + emotion + 2 * condition

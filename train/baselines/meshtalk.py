@@ -43,7 +43,15 @@ class MeshTalk(Baseline):
     stages = 2
 
     def __init__(
-        self, data: DataShape, *, heads: int = 64, categories: int = 128, hidden: int = 128, temperature: float = 1.0, eyelids: float = 1.0, seed: int = 0,
+        self,
+        data: DataShape,
+        *,
+        heads: int = 64,
+        categories: int = 128,
+        hidden: int = 128,
+        temperature: float = 1.0,
+        eyelids: float = 1.0,
+        seed: int = 0,
         **common,
     ):
         super().__init__(data, **common)
@@ -137,7 +145,11 @@ class Guess(nn.Module):
         embedded = heard.new_zeros(1, 0, self.heads * self.embedding)
         frames = []
         for t in range(speech.shape[1]):
-            past = self.remember(F.pad(embedded[:, max(t - reach, 0) :], (0, 0, 1, 0)))[:, -1] if t <= reach else self.remember(embedded[:, t - reach :])[:, -1]
+            past = (
+                self.remember(F.pad(embedded[:, max(t - reach, 0) :], (0, 0, 1, 0)))[:, -1]
+                if t <= reach
+                else self.remember(embedded[:, t - reach :])[:, -1]
+            )
             context = self.context(torch.cat([heard[:, t], past], dim=-1))
             chosen = torch.zeros(1, self.heads, dtype=torch.long)
             for head in range(self.heads):

@@ -31,11 +31,13 @@ KINDS = {"faceformer": FaceFormer, "codetalker": CodeTalker}
 ENCODER = "audio_encoder."
 _BLOCK = re.compile(r"^autoencoder\.(encoder|decoder)\.\1_transformer\.net\.(\d+)\.fn\.(norm|fn\.(\w+))\.(weight|bias)$")
 _RENAMED = (
-    ("autoencoder.encoder.vertice_mapping.0.", "autoencoder.vertice_mapping."), ("autoencoder.encoder.squasher.0.0.", "autoencoder.encoder.convolution."),
+    ("autoencoder.encoder.vertice_mapping.0.", "autoencoder.vertice_mapping."),
+    ("autoencoder.encoder.squasher.0.0.", "autoencoder.encoder.convolution."),
     ("autoencoder.decoder.expander.0.0.", "autoencoder.decoder.convolution."),
     ("autoencoder.encoder.encoder_linear_embedding.net.", "autoencoder.encoder.embedding."),
     ("autoencoder.decoder.decoder_linear_embedding.net.", "autoencoder.decoder.embedding."),
-    ("autoencoder.decoder.vertice_map_reverse.", "autoencoder.vertice_map_reverse."), ("autoencoder.quantize.embedding.", "autoencoder.codebook."),
+    ("autoencoder.decoder.vertice_map_reverse.", "autoencoder.vertice_map_reverse."),
+    ("autoencoder.quantize.embedding.", "autoencoder.codebook."),
 )
 
 
@@ -76,7 +78,11 @@ def build(name: str, state: dict[str, Tensor]) -> Baseline:
     Raises:
         EmoFaceError: weights of another network, or some are missing.
     """
-    ours = {our_name(key): value.float() for key, value in state.items() if not key.removeprefix("module.").startswith(ENCODER) and our_name(key) is not None}
+    ours = {
+        our_name(key): value.float()
+        for key, value in state.items()
+        if not key.removeprefix("module.").startswith(ENCODER) and our_name(key) is not None
+    }
     try:
         network = KINDS[name](shape_of(name, ours), unit=1.0, dropout=0.0, **sizes_of(name, ours))
         network.load_state_dict(ours)
@@ -101,7 +107,10 @@ def sizes_of(name: str, weights: dict[str, Tensor]) -> dict:
     if name == "codetalker":
         entries, size = weights["autoencoder.codebook.weight"].shape
         sizes |= dict(
-            entries=entries, size=size, tokens=weights["feat_map.weight"].shape[0] // size, code_layers=deepest(r"autoencoder\.encoder\.blocks\.(\d+)\."),
+            entries=entries,
+            size=size,
+            tokens=weights["feat_map.weight"].shape[0] // size,
+            code_layers=deepest(r"autoencoder\.encoder\.blocks\.(\d+)\."),
             code_feedforward=weights["autoencoder.encoder.blocks.0.l1.weight"].shape[0],
         )
     return sizes
@@ -113,7 +122,11 @@ def encoder_of(state: dict[str, Tensor]):
 
     encoder = SpeechEncoder({"type": "wav2vec2", "config": {}, "resample": "before"})
     rename = _encoder_name("wav2vec2")
-    given = {rename(key.removeprefix("module.").removeprefix(ENCODER)): value for key, value in state.items() if key.removeprefix("module.").startswith(ENCODER)}
+    given = {
+        rename(key.removeprefix("module.").removeprefix(ENCODER)): value
+        for key, value in state.items()
+        if key.removeprefix("module.").startswith(ENCODER)
+    }
     missing = set(encoder.model.state_dict()) - set(given) - {"masked_spec_embed"}
     if missing:
         raise EmoFaceError(f"The checkpoint lacks the speech encoder's {sorted(missing)[0]}; give a whole checkpoint of 2.0 base size.")
@@ -158,9 +171,21 @@ def original(name: str, network: Baseline, folder: Path) -> nn.Module:
     module = {"faceformer": "faceformer", "codetalker": "models.stage2"}[name]
     data, heads = network.data, network.transformer_decoder.heads
     args = SimpleNamespace(
-        dataset="vocaset", vertice_dim=3 * data.vertices, feature_dim=network.transformer_decoder.hidden, period=network.transformer_decoder.period, device="cpu",
-        train_subjects=" ".join(map(str, range(data.styles))), n_head=heads, num_layers=len(network.transformer_decoder.layers), wav2vec2model_path="",
-        autoencoder="stage1_vocaset", vqvae_pretrained_path="", quant_factor=0, neg=0.2, INaffine=False, in_dim=3 * data.vertices,
+        dataset="vocaset",
+        vertice_dim=3 * data.vertices,
+        feature_dim=network.transformer_decoder.hidden,
+        period=network.transformer_decoder.period,
+        device="cpu",
+        train_subjects=" ".join(map(str, range(data.styles))),
+        n_head=heads,
+        num_layers=len(network.transformer_decoder.layers),
+        wav2vec2model_path="",
+        autoencoder="stage1_vocaset",
+        vqvae_pretrained_path="",
+        quant_factor=0,
+        neg=0.2,
+        INaffine=False,
+        in_dim=3 * data.vertices,
     )
     if isinstance(network, CodeTalker):
         book, block = network.autoencoder, network.autoencoder.encoder.blocks[0]
@@ -211,7 +236,9 @@ def random_network(name: str, *, vertices: int = 50) -> Baseline:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m train.baselines.official", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m train.baselines.official", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("method", choices=KINDS)
     parser.add_argument("--checkpoint", type=Path, help="official weights for VOCASET; left out: random ones, for --reference")
     parser.add_argument("--reference", type=Path, help="a copy of the original's repository; its code is run")

@@ -34,8 +34,16 @@ class LipReader(nn.Module):
 
 class SelfTalk(Baseline):
     def __init__(
-        self, data: DataShape, *, hidden: int = 512, heads: int = 4, reader_layers: int = 6, dropout: float = 0.1, latent: float = 1e-2,
-        text: float = 1e-3, **common,
+        self,
+        data: DataShape,
+        *,
+        hidden: int = 512,
+        heads: int = 4,
+        reader_layers: int = 6,
+        dropout: float = 0.1,
+        latent: float = 1e-2,
+        text: float = 1e-3,
+        **common,
     ):
         super().__init__(data, **common)
         self.latent, self.text = latent, text

@@ -17,8 +17,16 @@ SAVE_SECONDS = 60.0
 
 
 def fit(
-    network: Baseline, batches: Callable[[int], Batch], *, steps: int, rate: float, seed: int, checkpoint: Path, clip: float = 1.0,
-    report: Callable[[int, int, float], None] = lambda stage, step, loss: None, seconds: float = float("inf"),
+    network: Baseline,
+    batches: Callable[[int], Batch],
+    *,
+    steps: int,
+    rate: float,
+    seed: int,
+    checkpoint: Path,
+    clip: float = 1.0,
+    report: Callable[[int, int, float], None] = lambda stage, step, loss: None,
+    seconds: float = float("inf"),
 ) -> bool:
     """Train every stage for ``steps``; goes on from ``checkpoint`` where there is one.
 
@@ -65,7 +73,10 @@ def fit(
                 saved = now
                 with atomic_path(checkpoint) as path:
                     torch.save(
-                        dict(network=network.state_dict(), optimizer=optimizer.state_dict(), schedule=schedule.state_dict(), stage=stage, step=step + 1), path
+                        dict(
+                            network=network.state_dict(), optimizer=optimizer.state_dict(), schedule=schedule.state_dict(), stage=stage, step=step + 1
+                        ),
+                        path,
                     )
             if stop and (stage, step) != (network.stages - 1, steps - 1):
                 return False

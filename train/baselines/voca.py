@@ -22,7 +22,16 @@ LETTERS = 29
 class Voca(Baseline):
     vertex_heads = ("basis",)
 
-    def __init__(self, data: DataShape, *, channels: tuple[int, ...] = (32, 32, 64, 64), dense: int = 128, components: int = 50, velocity: float = 10.0, **common):
+    def __init__(
+        self,
+        data: DataShape,
+        *,
+        channels: tuple[int, ...] = (32, 32, 64, 64),
+        dense: int = 128,
+        components: int = 50,
+        velocity: float = 10.0,
+        **common,
+    ):
         super().__init__(data, **common)
         self.velocity, self.components = velocity, components
         self.letters = nn.Linear(data.features, LETTERS)

@@ -124,9 +124,7 @@ def _recorded(samples: np.ndarray, rate: int, rng: np.random.Generator, changes:
     return out.astype(np.float32)
 
 
-def _among_voices(
-    samples: np.ndarray, rate: int, speech_power: float, rng: np.random.Generator, changes: dict, voices: Sequence[Path]
-) -> np.ndarray:
+def _among_voices(samples: np.ndarray, rate: int, speech_power: float, rng: np.random.Generator, changes: dict, voices: Sequence[Path]) -> np.ndarray:
     """Babble: several other people speak in the background, from 5 to 25 dB softer."""
     crowd = np.zeros(len(samples))
     for i in rng.choice(len(voices), size=int(rng.integers(3, 9))):

@@ -41,7 +41,11 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.data.is_dir():
         parser.error(f"There is no data folder {options.data}; give it with --data (see docs/training.md).")
     build(
-        options.data, options.out, sources=options.sources, processes=options.processes, limit=options.limit,
+        options.data,
+        options.out,
+        sources=options.sources,
+        processes=options.processes,
+        limit=options.limit,
         seed=options.seed,
     )
 

@@ -44,16 +44,26 @@ VISEMES = {
 VISEME_OF_PHONE = {
     phone: viseme
     for viseme, phones in {
-        "PP": "P B M", "FF": "F V", "TH": "TH DH", "DD": "T D", "kk": "K G HH", "CH": "CH JH SH ZH", "SS": "S Z",
-        "nn": "N L NG", "RR": "R ER", "aa": "AA AH AY AW", "E": "EH AE EY", "I": "IH IY Y", "O": "AO OW OY",
-        "U": "UH UW W", "sil": "SIL",
+        "PP": "P B M",
+        "FF": "F V",
+        "TH": "TH DH",
+        "DD": "T D",
+        "kk": "K G HH",
+        "CH": "CH JH SH ZH",
+        "SS": "S Z",
+        "nn": "N L NG",
+        "RR": "R ER",
+        "aa": "AA AH AY AW",
+        "E": "EH AE EY",
+        "I": "IH IY Y",
+        "O": "AO OW OY",
+        "U": "UH UW W",
+        "sil": "SIL",
     }.items()
     for phone in phones.split()
 }
 # How strongly a viseme insists on its shape against its neighbours.
-DOMINANCE = dict(
-    sil=0.7, PP=0.8, FF=2.5, TH=0.6, DD=0.5, kk=0.4, CH=1.2, SS=0.9, nn=0.45, RR=0.9, aa=1.2, E=1.1, I=1.0, O=1.3, U=1.3
-)
+DOMINANCE = dict(sil=0.7, PP=0.8, FF=2.5, TH=0.6, DD=0.5, kk=0.4, CH=1.2, SS=0.9, nn=0.45, RR=0.9, aa=1.2, E=1.1, I=1.0, O=1.3, U=1.3)
 # Brings the hand-made visemes to the openings of real GRID speech.
 NEUTRAL_AMPLITUDE = 0.78
 # The mouth moves before the sound (fitted on GRID: 0 to 30 ms are equally good).

@@ -14,8 +14,14 @@ from .lips import LipResponse, average_head_lips
 
 # Articulation relative to neutral (normal, strong): angry and surprised speech opens wider, sad speech less.
 AMPLITUDE = {
-    "neutral": (1.0, 1.0), "calm": (0.92, 0.95), "happy": (1.10, 1.20), "sad": (0.80, 0.92),
-    "angry": (1.12, 1.32), "fearful": (1.05, 1.20), "disgust": (0.95, 1.08), "surprised": (1.10, 1.28),
+    "neutral": (1.0, 1.0),
+    "calm": (0.92, 0.95),
+    "happy": (1.10, 1.20),
+    "sad": (0.80, 0.92),
+    "angry": (1.12, 1.32),
+    "fearful": (1.05, 1.20),
+    "disgust": (0.95, 1.08),
+    "surprised": (1.10, 1.28),
 }
 SEAL_MM = -1.0  # aperture at a closure: lips slightly pressed
 OVERLAP_MM = -1.3  # lips never overlap more
@@ -140,9 +146,7 @@ def _conflicts(said: np.ndarray, felt: np.ndarray, activity: np.ndarray, emotion
     return felt
 
 
-def _hold_aperture(
-    weights: np.ndarray, said_mm: np.ndarray, activity: np.ndarray, closure: np.ndarray, lips: LipResponse
-) -> None:
+def _hold_aperture(weights: np.ndarray, said_mm: np.ndarray, activity: np.ndarray, closure: np.ndarray, lips: LipResponse) -> None:
     """Keep the lips' timing under the emotion, in place.
 
     In speech the emotion may not close more than a quarter of what the content opens; in silence it may not open the

@@ -15,9 +15,25 @@ from .smoothing import fill_gaps, rts_smooth
 
 MOUTH_RATIO, BROW_RATIO = 10.0, 3.0  # process over measurement noise; less than 10 opens the bilabials
 GAINS = dict(
-    jawOpen=1.2, mouthClose=1.0, mouthFunnel=1.3, mouthPucker=1.5, mouthLowerDown=1.2, mouthUpperUp=1.0,
-    mouthRollLower=1.0, mouthRollUpper=0.3, mouthPress=0.5, mouthShrugLower=1.0, mouthShrugUpper=1.0, mouthSmile=0.9,
-    mouthStretch=1.5, mouthDimple=1.0, mouthFrown=1.5, browDown=1.3, browInnerUp=1.5, browOuterUp=1.3, eyeSquint=1.0,
+    jawOpen=1.2,
+    mouthClose=1.0,
+    mouthFunnel=1.3,
+    mouthPucker=1.5,
+    mouthLowerDown=1.2,
+    mouthUpperUp=1.0,
+    mouthRollLower=1.0,
+    mouthRollUpper=0.3,
+    mouthPress=0.5,
+    mouthShrugLower=1.0,
+    mouthShrugUpper=1.0,
+    mouthSmile=0.9,
+    mouthStretch=1.5,
+    mouthDimple=1.0,
+    mouthFrown=1.5,
+    browDown=1.3,
+    browInnerUp=1.5,
+    browOuterUp=1.3,
+    eyeSquint=1.0,
     eyeWide=2.0,
 )
 SEAL_BELOW_MM, TRUST_ABOVE_MM = 0.8, 1.6  # measured gaps under the first are closed lips; over the second they are true
@@ -123,7 +139,9 @@ def drive(capture: Capture, rest: Rest, times: np.ndarray, lips: LipResponse) ->
     # A closure may last one video frame: look at the nearest one, not between two.
     nearest = np.clip(np.round(times * capture.fps), 0, len(valid) - 1).astype(int)
     sealed = np.minimum(tracks[nearest, COUNT], gap) < SEAL_BELOW_MM
-    width_raw, width = ((interpolate(times, source_times, track[:, COUNT + 1]) / rest.width_mm - 1) * lips.width_rest_mm for track in (tracks, smooth))
+    width_raw, width = (
+        (interpolate(times, source_times, track[:, COUNT + 1]) / rest.width_mm - 1) * lips.width_rest_mm for track in (tracks, smooth)
+    )
     for _ in range(3):  # each moves the other a little
         lock_width(weights, width, lips)
         lock_aperture(weights, gap, sealed, lips)

@@ -19,8 +19,19 @@ from .coarticulation import VISEME_OF_PHONE, Phone
 
 # Phone names of flite and of pocketsphinx's noise words, in the dictionary's own set.
 _SAME_AS = {
-    "PAU": "SIL", "+SPN+": "SIL", "+NSN+": "SIL", "+BREATH+": "SIL", "+COUGH+": "SIL", "AX": "AH", "AXR": "ER",
-    "IX": "IH", "EN": "N", "EL": "L", "EM": "M", "DX": "D", "HV": "HH",
+    "PAU": "SIL",
+    "+SPN+": "SIL",
+    "+NSN+": "SIL",
+    "+BREATH+": "SIL",
+    "+COUGH+": "SIL",
+    "AX": "AH",
+    "AXR": "ER",
+    "IX": "IH",
+    "EN": "N",
+    "EL": "L",
+    "EM": "M",
+    "DX": "D",
+    "HV": "HH",
 }
 
 

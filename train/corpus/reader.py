@@ -14,7 +14,15 @@ from .emotion import at_level
 from .lips import LipResponse
 
 FRAME_TRACKS = (
-    "content", "loudness", "accent", "envelope", "activity", "closure", "measured_aperture", "measured_aperture_raw", "measured_width",
+    "content",
+    "loudness",
+    "accent",
+    "envelope",
+    "activity",
+    "closure",
+    "measured_aperture",
+    "measured_aperture_raw",
+    "measured_width",
     "measured_width_raw",
 )
 
@@ -67,6 +75,13 @@ class Corpus:
         if target is None:
             target = self.targets[source] if level is None else at_level(self.targets[source], clip["level"], level)
         return compose(
-            self.track(content, "content"), self.track(content, "envelope"), self.track(content, "closure"),
-            target, clip["emotion"], clip["level"] if level is None else level, activity=self.track(content, "activity"), accent=self.track(content, "accent"), lips=lips,
+            self.track(content, "content"),
+            self.track(content, "envelope"),
+            self.track(content, "closure"),
+            target,
+            clip["emotion"],
+            clip["level"] if level is None else level,
+            activity=self.track(content, "activity"),
+            accent=self.track(content, "accent"),
+            lips=lips,
         )

@@ -28,8 +28,15 @@ def animate(samples: np.ndarray, rate: int, phones: list[Phone], lips: LipRespon
     loudness = loudness_track(samples, rate, count, speech)
     content, closure = speech_motion(phones, loudness, lips)
     return dict(
-        samples=samples, sample_rate=rate, content=content, closure=closure, loudness=loudness, speech=speech,
-        accent=accent_track(samples, rate, count), envelope=emotion_envelope(loudness, speech), phones=phones,
+        samples=samples,
+        sample_rate=rate,
+        content=content,
+        closure=closure,
+        loudness=loudness,
+        speech=speech,
+        accent=accent_track(samples, rate, count),
+        envelope=emotion_envelope(loudness, speech),
+        phones=phones,
         activity=np.max([speech_activity(count, run) for run in spoken_runs(phones)], axis=0),
         motion="modelled",
     )
@@ -47,9 +54,15 @@ def ravdess_clips(data: Path, lips: LipResponse, rejected: list[str]) -> Iterato
         fields = parse_ravdess_name(name)
         actor = f"ravdess_{fields['actor']:02d}"
         yield Clip(
-            identity=f"ravdess_{name}", source="ravdess", speaker=actor, style=actor,
-            split="train" if fields["actor"] in RAVDESS_TRAIN_ACTORS else "val" if fields["actor"] in RAVDESS_VAL_ACTORS else "test", target=targets.target(name),
-            emotion=fields["emotion"], level=fields["level"], text=RAVDESS_TEXT[fields["statement"]],
+            identity=f"ravdess_{name}",
+            source="ravdess",
+            speaker=actor,
+            style=actor,
+            split="train" if fields["actor"] in RAVDESS_TRAIN_ACTORS else "val" if fields["actor"] in RAVDESS_VAL_ACTORS else "test",
+            target=targets.target(name),
+            emotion=fields["emotion"],
+            level=fields["level"],
+            text=RAVDESS_TEXT[fields["statement"]],
             **animate(*read_audio(audio), phones[name], lips),
         )
 
@@ -66,6 +79,11 @@ def ljspeech_clips(data: Path, lips: LipResponse, cache: Path, rejected: list[st
             rejected.append(f"ljspeech_{audio.stem}: not aligned (words missing in the dictionary, or no match)")
             continue
         yield Clip(
-            identity=f"ljspeech_{audio.stem}", source="ljspeech", split=split_of(i),
-            speaker="ljspeech", style="ljspeech", text=texts[audio.stem], **animate(samples, rate, phones, lips),
+            identity=f"ljspeech_{audio.stem}",
+            source="ljspeech",
+            split=split_of(i),
+            speaker="ljspeech",
+            style="ljspeech",
+            text=texts[audio.stem],
+            **animate(samples, rate, phones, lips),
         )

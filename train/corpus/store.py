@@ -26,10 +26,22 @@ def write_part(clip: Clip, out: Path) -> None:
     with atomic_path(out / "audio" / f"{clip.identity}.wav") as path:
         soundfile.write(path, np.clip(clip.samples, -1, 1), clip.sample_rate, subtype="PCM_16")
     entry = dict(
-        id=clip.identity, source=clip.source, split=clip.split, speaker=clip.speaker, style=clip.style,
-        motion=clip.motion, emotion=clip.emotion, level=clip.level, audio=f"audio/{clip.identity}.wav",
-        emotion_audio=clip.identity, frames=count, seconds=round(len(clip.samples) / clip.sample_rate, 4),
-        copy_of=clip.copy_of, text=clip.text, speech=[round(x, 4) for x in clip.speech], changes=clip.changes,
+        id=clip.identity,
+        source=clip.source,
+        split=clip.split,
+        speaker=clip.speaker,
+        style=clip.style,
+        motion=clip.motion,
+        emotion=clip.emotion,
+        level=clip.level,
+        audio=f"audio/{clip.identity}.wav",
+        emotion_audio=clip.identity,
+        frames=count,
+        seconds=round(len(clip.samples) / clip.sample_rate, 4),
+        copy_of=clip.copy_of,
+        text=clip.text,
+        speech=[round(x, 4) for x in clip.speech],
+        changes=clip.changes,
     )
     times = dict(
         words=[[round(s, 3), round(e, 3), w] for s, e, w in clip.words],
@@ -37,8 +49,12 @@ def write_part(clip: Clip, out: Path) -> None:
     )
     with atomic_path(out / "parts" / f"{clip.identity}.npz") as path:
         np.savez(
-            path, entry=json.dumps(entry), times=json.dumps(times), target=clip.target.astype(np.float32),
-            content=clip.content.astype(np.float16), **{k: v.astype(np.float32) for k, v in tracks.items()},
+            path,
+            entry=json.dumps(entry),
+            times=json.dumps(times),
+            target=clip.target.astype(np.float32),
+            content=clip.content.astype(np.float16),
+            **{k: v.astype(np.float32) for k, v in tracks.items()},
         )
 
 
@@ -82,7 +98,9 @@ def _report(entries: list[dict], rejected: list[str]) -> dict:
     originals = [e for e in train if not e["copy_of"]]
     return dict(
         sources={k: dict(clips=r["clips"], minutes=round(r["minutes"], 2)) for k, r in sorted(rows.items())},
-        real_share_of_training=_real_share(train), real_share_without_copies=_real_share(originals), rejected=rejected,
+        real_share_of_training=_real_share(train),
+        real_share_without_copies=_real_share(originals),
+        rejected=rejected,
     )
 
 

@@ -38,8 +38,13 @@ def tts_clips(data: Path, lips: LipResponse, rejected: list[str]) -> Iterator[Cl
                 rejected.append(f"{identity}: no phones")
                 continue
             yield Clip(
-                identity=identity, source="tts", split=split_of(i), speaker=f"tts_{voice}",
-                style=f"tts_{voice}", text=text, **animate(samples, rate, phones, lips),
+                identity=identity,
+                source="tts",
+                split=split_of(i),
+                speaker=f"tts_{voice}",
+                style=f"tts_{voice}",
+                text=text,
+                **animate(samples, rate, phones, lips),
             )
 
 

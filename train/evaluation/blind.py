@@ -57,7 +57,10 @@ def make(pipe: EmoFacePipeline, corpus: Corpus, out: Path, *, count: int, seed: 
             else:
                 chosen, asked = int(rng.choice(neutral)), emotion
             animation = pipe(
-                soundfile.read(corpus.audio_path(chosen), dtype="float32"), emotion=asked, head=int(heads[k % 24]), level="normal" if kind == "normal" else "strong"
+                soundfile.read(corpus.audio_path(chosen), dtype="float32"),
+                emotion=asked,
+                head=int(heads[k % 24]),
+                level="normal" if kind == "normal" else "strong",
             )
             name = f"{kind}_{k:02d}"
             out.mkdir(parents=True, exist_ok=True)
@@ -75,14 +78,18 @@ def score(out: Path, answers: Path) -> None:
         if names:
             right = bootstrap([float(given[name] == key[name]["emotion"]) for name in names])
             heard = np.mean([key[name]["heard"] == key[name]["emotion"] for name in names])
-            print(f"{kind}: {right.value:.0%} [{right.low:.0%}, {right.high:.0%}] of {len(names)} named right; the model itself heard {heard:.0%} of them right")
+            print(
+                f"{kind}: {right.value:.0%} [{right.low:.0%}, {right.high:.0%}] of {len(names)} named right; the model itself heard {heard:.0%} of them right"
+            )
             for name in names:
                 if given[name] != key[name]["emotion"]:
                     print(f"  {name}: {key[name]['emotion']} was named {given[name]} (heard {key[name]['heard']})")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m train.evaluation.blind", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m train.evaluation.blind", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model", nargs="?", default="embedded")
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"))
     parser.add_argument("--out", type=Path, default=Path("runs/blind"))

@@ -56,15 +56,11 @@ def check(rows: list[Row], drift: dict[str, float]) -> list[dict]:
             if limits and value is not None:
                 least, most = limits
                 holds = (least is None or value >= least) and (most is None or value <= most)
-                checked.append(
-                    _answer(bound.measure, bound.data, kind, _limits(least, most), _shown(bound.measure, value), holds)
-                )
+                checked.append(_answer(bound.measure, bound.data, kind, _limits(least, most), _shown(bound.measure, value), holds))
     model, speaker = (found.get(("silence_closed", sets.GRID, who)) for who in ("model", "speaker"))
     if model is not None and speaker is not None:
         asked = f"as the speaker, {_shown('silence_closed', speaker)}"
-        checked.append(
-            _answer("silence_closed", sets.GRID, "goal", asked, _shown("silence_closed", model), model >= speaker)
-        )
+        checked.append(_answer("silence_closed", sets.GRID, "goal", asked, _shown("silence_closed", model), model >= speaker))
     for name, change in drift.items():
         asked = f"changes by at most {DRIFT_LIMIT:.0%}"
         checked.append(_answer("drift", name, "goal", asked, f"{change:+.1%}", abs(change) <= DRIFT_LIMIT))

@@ -57,11 +57,7 @@ def dense_rows(
         errors["static template"].append(errors_of(np.zeros_like(true), true))
         errors["mean motion"].append(errors_of(np.broadcast_to(mean, true.shape), true))
     frames, first = [data.clips[clip]["frames"] for clip in chosen], data.clips[chosen[0]]
-    return [
-        row
-        for who, of in errors.items()
-        for row in vertex_rows(f"{first['source']}, {split}", first["motion"], who, of, frames, emotional=True)
-    ]
+    return [row for who, of in errors.items() for row in vertex_rows(f"{first['source']}, {split}", first["motion"], who, of, frames, emotional=True)]
 
 
 def _offsets(pipeline: Pipeline, speech: tuple, entry: dict, style: str | None) -> np.ndarray:

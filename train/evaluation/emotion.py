@@ -42,9 +42,7 @@ def expression_row(who: str, readings: Readings, units: np.ndarray) -> Row:
     """Correlation over clips of the action units shown, ``units`` (clips, 14), with the measured ones."""
     measured = np.stack([clip.action_units for clip, _ in readings])
     draws = np.random.default_rng(0).integers(0, len(units), (500, len(units)))
-    low, high = np.quantile(
-        [metrics.expression_r(units[draw], measured[draw]).mean() for draw in draws], [0.025, 0.975]
-    )
+    low, high = np.quantile([metrics.expression_r(units[draw], measured[draw]).mean() for draw in draws], [0.025, 0.975])
     value = float(metrics.expression_r(units, measured).mean())
     return row("expression_r", readings, who, Estimate(value, float(low), float(high), len(units), float(len(units))))
 
@@ -73,9 +71,7 @@ def centroids(corpus: Corpus, observer: Observer, *, source: str, per_class: int
     features, labels = [], []
     for emotion in EMOTIONS:
         for level in range(len(LEVELS)):
-            fitting = [
-                i for i in emotional if (corpus.clips[i]["emotion"], corpus.clips[i]["level"]) == (emotion, level)
-            ]
+            fitting = [i for i in emotional if (corpus.clips[i]["emotion"], corpus.clips[i]["level"]) == (emotion, level)]
             for i in rng.permutation(fitting)[:per_class]:
                 words = i if source == "ravdess" else int(rng.choice(content))
                 features.append(observer.of_weights(corpus.weights(words, int(i))).units(NAMES))
@@ -139,9 +135,7 @@ def _balanced(readings: Readings, per_class: int, rng: np.random.Generator) -> R
 # -------------------------------------------------------------------------------------------------- combinations
 
 
-def combination_rows(
-    who: str, animate: Callable[[EvalClip, str, int], Reading], clips: list[EvalClip], shapes: Centroids
-) -> list[Row]:
+def combination_rows(who: str, animate: Callable[[EvalClip, str, int], Reading], clips: list[EvalClip], shapes: Centroids) -> list[Row]:
     """Every emotion and level over the same speech: ``animate(clip, emotion, level)``; the pair stands in the row."""
     rows = []
     for emotion in EMOTIONS:

@@ -143,7 +143,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"`python -m train.evaluation.invariance SOUND ... --count {len(sounds)} --seconds {arguments.seconds:g} --out docs/invariance.md`, model {pipe.name}:\n"
             "each recording animated as it is and with one thing changed. *Same label*: the emotion heard stays. *jaw, r* and *lag*: against the\n"
             "answer to the unchanged recording. Levels of noise and background are below the voice's own. Recordings: "
-            + ", ".join(f"`{path.name}`" for path in paths) + ".\n\n" + text
+            + ", ".join(f"`{path.name}`" for path in paths)
+            + ".\n\n"
+            + text
         )
 
 

@@ -31,9 +31,7 @@ def aperture_rows(who: str, readings: Readings) -> list[Row]:
         "aperture_mae": metrics.mean_absolute_error,
         "aperture_ratio": metrics.amplitude_ratio,
     }
-    return [
-        row(key, readings, who, bootstrap([measure(*pair) for pair in pairs])) for key, measure in by_measure.items()
-    ]
+    return [row(key, readings, who, bootstrap([measure(*pair) for pair in pairs])) for key, measure in by_measure.items()]
 
 
 def shifted_pearson(predicted: np.ndarray, true: np.ndarray, *, most: int = 2) -> float:
@@ -55,9 +53,7 @@ def error_rows(who: str, readings: Readings, *, emotional: bool) -> list[Row]:
     return vertex_rows(clip.data, clip.motion, who, errors, frames, emotional=emotional)
 
 
-def vertex_rows(
-    data: str, motion: str, who: str, errors: list[dict[str, float]], frames: list[int], *, emotional: bool
-) -> list[Row]:
+def vertex_rows(data: str, motion: str, who: str, errors: list[dict[str, float]], frames: list[int], *, emotional: bool) -> list[Row]:
     """Rows of the clips' ``errors`` (as of ``Face.errors``); ``frames`` weigh what is pooled over frames."""
 
     def values(key: str) -> np.ndarray:
@@ -81,9 +77,7 @@ def vertex_rows(
 def reduction_row(who: str, readings: Readings, static: Readings) -> Row:
     """How far the LVE, as a length, lies below that of the static template, in %; interval over clips."""
     frames = np.array([len(clip.weights) for clip, _ in readings], float)
-    squared = np.array(
-        [[reading.errors["lve"] * n for (_, reading), n in zip(of, frames)] for of in (readings, static)]
-    )
+    squared = np.array([[reading.errors["lve"] * n for (_, reading), n in zip(of, frames)] for of in (readings, static)])
 
     def reduction(chosen) -> np.ndarray:
         model, still = np.sqrt(squared[:, chosen].sum(axis=-1))
@@ -118,11 +112,7 @@ def open_vowels(readings: Readings) -> Readings:
     """
     kept = []
     for clip, reading in readings:
-        fair = [
-            vowel
-            for vowel in clip.vowels
-            if not metrics.closures_false(clip.measured_mm, [vowel], threshold_mm=1).any()
-        ]
+        fair = [vowel for vowel in clip.vowels if not metrics.closures_false(clip.measured_mm, [vowel], threshold_mm=1).any()]
         kept.append((replace(clip, vowels=np.array(fair).reshape(-1, 2)), reading))
     return kept
 
@@ -130,8 +120,7 @@ def open_vowels(readings: Readings) -> Readings:
 def silence_row(who: str, readings: Readings) -> Row:
     """Share of the silent frames in which the mouth is closed."""
     closed = [
-        reading.aperture_mm[metrics.silent_frames(clip.samples, clip.rate, len(reading.aperture_mm), margin=MARGIN_S)]
-        <= 1
+        reading.aperture_mm[metrics.silent_frames(clip.samples, clip.rate, len(reading.aperture_mm), margin=MARGIN_S)] <= 1
         for clip, reading in readings
     ]
     return row("silence_closed", readings, who, share(closed), "frames")

@@ -48,9 +48,7 @@ MEASURES: dict[str, Measure] = {
         4,
     ),
     "lve_mm": Measure("LVE as a length", "mm", "Root of the LVE above.", 2),
-    "lve_reduction": Measure(
-        "LVE below the static template", "%", "1 - LVE / LVE of the static template, both as lengths (mm).", 1
-    ),
+    "lve_reduction": Measure("LVE below the static template", "%", "1 - LVE / LVE of the static template, both as lengths (mm).", 1),
     "eve": Measure(
         "EVE, upper-face vertex error",
         "1e-5 m2",
@@ -66,12 +64,8 @@ MEASURES: dict[str, Measure] = {
         4,
     ),
     "fdd_absolute": Measure("FDD, absolute", "1e-5 m2", "Mean over clips of the absolute value of a clip's FDD.", 4),
-    "mve": Measure(
-        "MVE, mean vertex error", "mm", "Not squared; mean over the visible skin and all frames of all clips.", 3
-    ),
-    "lvd": Measure(
-        "LVD, lip vertex distance", "mm", "As LVE but not squared: the largest distance, mean over all frames.", 2
-    ),
+    "mve": Measure("MVE, mean vertex error", "mm", "Not squared; mean over the visible skin and all frames of all clips.", 3),
+    "lvd": Measure("LVD, lip vertex distance", "mm", "As LVE but not squared: the largest distance, mean over all frames.", 2),
     "closures_caught": Measure(
         "Closures caught",
         "%",
@@ -83,8 +77,7 @@ MEASURES: dict[str, Measure] = {
     "closures_false": Measure(
         "False closures",
         "%",
-        "Vowels inside which the aperture stays at 0.3 mm or less for two frames or more; vowels that hold fewer than"
-        " two frames are not counted.",
+        "Vowels inside which the aperture stays at 0.3 mm or less for two frames or more; vowels that hold fewer than two frames are not counted.",
         1,
     ),
     "silence_closed": Measure(
@@ -152,9 +145,7 @@ MEASURES: dict[str, Measure] = {
         "(c) r of the aperture with the source's own, stretched to the length. Any two utterances open in the middle,"
         " so the same r of the *unswapped* result is the zero: the difference must be near 0.",
     ),
-    "combination_r": Measure(
-        "Combinations: aperture", "r", "GRID speech under a named emotion: r with the aperture measured in the video."
-    ),
+    "combination_r": Measure("Combinations: aperture", "r", "GRID speech under a named emotion: r with the aperture measured in the video."),
     "combination_closures": Measure("Combinations: closures caught", "%", "P, B, M of the same clips, as above.", 1),
     "combination_slit": Measure(
         "Combinations: slit beside a closed middle",
@@ -162,14 +153,11 @@ MEASURES: dict[str, Measure] = {
         "In the frames of a P, B or M whose middle is shut (0.3 mm or less): largest opening anywhere along the lips, mean over frames.",
         2,
     ),
-    "combination_label": Measure(
-        "Combinations: emotion shown", "%", "The nearest centroid's emotion is the asked one.", 1
-    ),
+    "combination_label": Measure("Combinations: emotion shown", "%", "The nearest centroid's emotion is the asked one.", 1),
     "drift": Measure(
         "Drift",
         "",
-        "120 s of GRID speech in one run whose last 30 s are the same recordings as the first: measure of the last"
-        " part, beside the first's.",
+        "120 s of GRID speech in one run whose last 30 s are the same recordings as the first: measure of the last part, beside the first's.",
         3,
     ),
     "jitter_acceleration": Measure(

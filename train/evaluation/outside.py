@@ -27,8 +27,10 @@ class OutsideFolder:
         self._files = {path.stem: path for path in sorted(folder.glob("*")) if path.suffix.lower() in READERS}
         missing = [clip for clip in clips if clip not in self._files]
         if missing:
-            raise EmoFaceError(f"{folder} lacks {len(missing)} of {len(clips)} clips, such as {missing[0]}: files must be named after them. "
-                               "python -m train.compare --sounds DIR writes the recordings to animate.")
+            raise EmoFaceError(
+                f"{folder} lacks {len(missing)} of {len(clips)} clips, such as {missing[0]}: files must be named after them. "
+                "python -m train.compare --sounds DIR writes the recordings to animate."
+            )
 
     def offsets(self, clip: str, frames: int) -> np.ndarray:
         """(frames, S, 3) metres at 30 frames/s; an end that is missing is held.

@@ -119,13 +119,19 @@ def scores(answers: dict[str, list[np.ndarray]]) -> dict:
     probability, right = np.array([p for _, p, _ in rows]), np.array([r for _, _, r in rows], float)
     estimate = bootstrap(right)
     return dict(
-        n=len(rows), probability=float(probability.mean()), right=estimate.value, low=estimate.low, high=estimate.high,
+        n=len(rows),
+        probability=float(probability.mean()),
+        right=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
         by_emotion={e: round(float(np.mean([p for name, p, _ in rows if name == e])), 3) for e in answers},
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m train.evaluation.readability", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m train.evaluation.readability", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model", nargs="?", default="embedded")
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"))
     parser.add_argument("--words", type=int, default=4, help="neutral clips of unseen actors that the named emotions are laid over")
@@ -138,7 +144,9 @@ def main() -> None:
     rows["own strong speech, unseen actors"] = scores(own(judge, pipe, corpus))
     best = rows["hand-posed prototypes"]["probability"]
     for name, row in rows.items():
-        print(f"{name:36} n {row['n']:3}  p(right) {row['probability']:.3f}  ({row['probability'] / best:.2f} of the prototypes')  right {row['right']:.0%} [{row['low']:.0%}, {row['high']:.0%}]  {json.dumps(row['by_emotion'])}")
+        print(
+            f"{name:36} n {row['n']:3}  p(right) {row['probability']:.3f}  ({row['probability'] / best:.2f} of the prototypes')  right {row['right']:.0%} [{row['low']:.0%}, {row['high']:.0%}]  {json.dumps(row['by_emotion'])}"
+        )
 
 
 if __name__ == "__main__":

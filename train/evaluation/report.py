@@ -16,10 +16,7 @@ WIDE = (
 
 def text(rows: list[Row]) -> str:
     """One table per measure for a terminal."""
-    return "\n\n".join(
-        f"{MEASURES[key].title} [{MEASURES[key].unit}]\n" + _columns([_cells(row) for row in of])
-        for key, of in _grouped(rows)
-    )
+    return "\n\n".join(f"{MEASURES[key].title} [{MEASURES[key].unit}]\n" + _columns([_cells(row) for row in of]) for key, of in _grouped(rows))
 
 
 def markdown(results: dict, rows: list[Row]) -> str:
@@ -118,9 +115,7 @@ def _grouped(rows: list[Row]):
 
 def _cells(row: Row) -> list[str]:
     estimate, decimals = row.estimate, MEASURES[row.measure].decimals
-    interval = (
-        "-" if math.isnan(estimate.low) else f"{_number(estimate.low, decimals)} … {_number(estimate.high, decimals)}"
-    )
+    interval = "-" if math.isnan(estimate.low) else f"{_number(estimate.low, decimals)} … {_number(estimate.high, decimals)}"
     counted = "" if row.counted == "clips" else f"{estimate.total:.0f} {row.counted}"
     return [row.data, row.motion, row.who, _number(estimate.value, decimals), interval, str(estimate.n), counted]
 
@@ -135,6 +130,4 @@ def _finite(value: float) -> float | None:
 
 def _columns(table: list[list[str]]) -> str:
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-    return "\n".join(
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in table
-    )
+    return "\n".join("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in table)

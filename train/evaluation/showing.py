@@ -23,9 +23,16 @@ from .measures import Row
 
 TORN_MM = 1.0
 GROUPS = {
-    "inner brows": columns("browInnerUp"), "outer brows": columns("browOuterUp"), "brows down": columns("browDown"),
-    "eyes wide": columns("eyeWide"), "squint": columns("eyeSquint", "cheekSquint"), "nose": columns("noseSneer"),
-    "smile": columns("mouthSmile"), "frown": columns("mouthFrown"), "stretch": columns("mouthStretch"), "upper lip": columns("mouthUpperUp"),
+    "inner brows": columns("browInnerUp"),
+    "outer brows": columns("browOuterUp"),
+    "brows down": columns("browDown"),
+    "eyes wide": columns("eyeWide"),
+    "squint": columns("eyeSquint", "cheekSquint"),
+    "nose": columns("noseSneer"),
+    "smile": columns("mouthSmile"),
+    "frown": columns("mouthFrown"),
+    "stretch": columns("mouthStretch"),
+    "upper lip": columns("mouthUpperUp"),
 }
 """Channels that people read a feeling from; the jaw and the rounding of the lips belong to the words."""
 _LEAST = 0.05  # a group whose target is weaker on average is not part of that expression
@@ -56,7 +63,11 @@ class ShownFace:
         self._brows = np.flatnonzero(head.mask("brows")[: head.skin_count])
         visible = head.mask("visible_skin")[: head.skin_count]
         mouth = head.skin_template[head.lip_rings[0], 1].max()
-        self._upper = np.flatnonzero(visible & (head.skin_template[:, 1] > mouth + 0.01) & ~np.isin(head.regions[: head.skin_count], ("scalp", "ear_left", "ear_right", "neck")))
+        self._upper = np.flatnonzero(
+            visible
+            & (head.skin_template[:, 1] > mouth + 0.01)
+            & ~np.isin(head.regions[: head.skin_count], ("scalp", "ear_left", "ear_right", "neck"))
+        )
 
     @cached_property
     def _shapes(self) -> np.ndarray:
@@ -70,7 +81,10 @@ class ShownFace:
         torn = np.linalg.norm(by_vertex - mean, axis=-1).max(0)
         right, left_corner = self.face.head.lip_corners
         return Shown(
-            weights, torn, 1e3 * (offsets[:, left_corner, 0] - offsets[:, right, 0]), 1e3 * offsets[:, self._brows, 1].mean(1),
+            weights,
+            torn,
+            1e3 * (offsets[:, left_corner, 0] - offsets[:, right, 0]),
+            1e3 * offsets[:, self._brows, 1].mean(1),
             1e3 * offsets[:, self._upper].mean(0),
         )
 
@@ -92,8 +106,14 @@ def named_target(corpus: Corpus, clip: EvalClip, emotion: str, level: int) -> np
     """(T, 52) a clip's words with the full prototype of an emotion: what a named emotion is meant to be."""
     i = corpus.index[clip.identity]
     return compose(
-        corpus.track(i, "content"), corpus.track(i, "envelope"), corpus.track(i, "closure"), vector(PROTOTYPES[emotion]) * INTENSITY[level],
-        emotion, level, activity=corpus.track(i, "activity"), accent=corpus.track(i, "accent"),
+        corpus.track(i, "content"),
+        corpus.track(i, "envelope"),
+        corpus.track(i, "closure"),
+        vector(PROTOTYPES[emotion]) * INTENSITY[level],
+        emotion,
+        level,
+        activity=corpus.track(i, "activity"),
+        accent=corpus.track(i, "accent"),
     )
 
 
@@ -142,6 +162,7 @@ def gain_rows(who: str, motion: str, of: dict[tuple[str, int], list[tuple[Shown,
 
 def level_rows(who: str, of: dict[tuple[str, int], list[Shown]]) -> list[Row]:
     """How much farther the face above the mouth moves at strong than at normal, and how far the closest two strong emotions are apart."""
+
     def moved(shown: Iterable[Shown]) -> list[float]:
         return [float(np.linalg.norm(s.upper, axis=1).mean()) for s in shown]
 

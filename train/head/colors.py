@@ -86,10 +86,24 @@ def _spot(skin: np.ndarray, center, radii) -> np.ndarray:
     return np.exp(-sum((a / r) ** 2 for a, r in zip(away, radii)))
 
 
-_HAIRLINE = np.array([  # (degrees from the front, height in mm)
-    (0, 92), (20, 92), (36, 86), (46, 70), (55, 50), (63, 34), (72, 10), (80, -4), (90, 2), (102, 8), (118, -12),
-    (135, -40), (155, -54), (180, -58),
-])
+_HAIRLINE = np.array(
+    [  # (degrees from the front, height in mm)
+        (0, 92),
+        (20, 92),
+        (36, 86),
+        (46, 70),
+        (55, 50),
+        (63, 34),
+        (72, 10),
+        (80, -4),
+        (90, 2),
+        (102, 8),
+        (118, -12),
+        (135, -40),
+        (155, -54),
+        (180, -58),
+    ]
+)
 
 
 def hair_cover(skin: np.ndarray) -> np.ndarray:
@@ -99,9 +113,7 @@ def hair_cover(skin: np.ndarray) -> np.ndarray:
     return _smoothstep((skin[:, 1] - line + 7) / 14)
 
 
-def skin_colors(
-    skin: np.ndarray, regions: np.ndarray, mesh: QuadMesh, mouth: Opening, lids: dict[str, Opening], tones: Palette
-) -> np.ndarray:
+def skin_colors(skin: np.ndarray, regions: np.ndarray, mesh: QuadMesh, mouth: Opening, lids: dict[str, Opening], tones: Palette) -> np.ndarray:
     """(S, 3) floats; ``skin`` is the average head in metres, so that every head is painted alike."""
     mm = skin * 1e3
     colors = np.tile(tones.skin, (len(skin), 1))

@@ -12,10 +12,25 @@ from .look_brows import brow_shade
 from .people import PEOPLE
 from .shown import SIDES, Heads, blend, noise, smoothstep
 
-_HAIRLINE = np.array([  # (degrees from the front, height in mm) on the average head
-    (0, 96), (14, 96), (26, 95), (38, 88), (48, 72), (55, 52), (63, 34), (72, 8), (80, -6), (90, 2), (102, 6), (118, -12),
-    (135, -42), (155, -58), (180, -62),
-])
+_HAIRLINE = np.array(
+    [  # (degrees from the front, height in mm) on the average head
+        (0, 96),
+        (14, 96),
+        (26, 95),
+        (38, 88),
+        (48, 72),
+        (55, 52),
+        (63, 34),
+        (72, 8),
+        (80, -6),
+        (90, 2),
+        (102, 6),
+        (118, -12),
+        (135, -42),
+        (155, -58),
+        (180, -62),
+    ]
+)
 
 
 def hair_cover(points: np.ndarray, softness: float = 7.0) -> np.ndarray:

@@ -9,9 +9,7 @@ from .parts import Part
 HELPERS = {"left": "helper-l-eye", "right": "helper-r-eye"}
 LOOK_DEGREES = {"Down": 11.0, "Up": 9.7, "In": 14.8, "Out": 14.3}  # what the shapes do to MakeHuman's own eyes
 IRIS, PUPIL = 22.5, 8.6  # half angles, degrees
-POLAR = np.radians(
-    [4.5, PUPIL - 0.4, PUPIL + 0.4, 12, 15.5, 19, IRIS - 0.6, IRIS + 0.9, 29, 36, 45, 56, 70, 90, 120, 150]
-)
+POLAR = np.radians([4.5, PUPIL - 0.4, PUPIL + 0.4, 12, 15.5, 19, IRIS - 0.6, IRIS + 0.9, 29, 36, 45, 56, 70, 90, 120, 150])
 SECTORS = 28
 
 

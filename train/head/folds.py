@@ -55,35 +55,101 @@ class Fold:
 
 
 FOLDS: dict[str, Fold] = {
-    "forehead_middle": Fold((Line(((0, 53), (8, 53.6), (16, 55), (23, 56)), (0.42, 0.46, 0.34, 0.0)),
-                             Line(((0, 63), (8, 63.4), (16, 64.4), (24, 65)), (0.48, 0.50, 0.34, 0.0)),
-                             Line(((0, 73.5), (8, 73.7), (16, 74), (23, 73.6)), (0.28, 0.30, 0.20, 0.0))),
-                            (((13, 39), (12, 88), -0.5), ((-13, 39), (-12, 88), -0.5)), 0.02, 0.14, old=0.22),
-    "forehead_side": Fold((Line(((9, 53.7), (18, 55.3), (28, 56.2), (38, 54.5), (45, 51)), (0.0, 0.41, 0.48, 0.34, 0.0)),
-                           Line(((9, 63.5), (18, 64.6), (28, 64.6), (38, 61.5), (45, 57.5)), (0.0, 0.45, 0.50, 0.34, 0.0)),
-                           Line(((9, 73.7), (18, 74), (28, 72.4), (38, 68)), (0.0, 0.27, 0.27, 0.0))),
-                          (((28, 42), (28, 86), -0.6), ((46, 39), (46, 70), -0.4)), 0.06, 0.22, old=0.22, sided=True),
-    "frown": Fold((Line(((7.2, 30.5), (5.8, 36), (5.3, 42), (5.8, 47), (7.4, 54)), (0.0, 0.46, 0.60, 0.38, 0.0), 1.75, 0.30),
-                   Line(((13.0, 41), (11.4, 46), (12.2, 52)), (0.0, 0.16, 0.0), 1.9)),
-                  (((13, 39), (-13, 39), -1.4), ((13, 39), (12, 88), -0.3), ((-13, 39), (-12, 88), -0.3)), 0.04, 0.36, old=0.15),
-    "nose_root": Fold((Line(((0, 26.5), (4, 27), (9.5, 29)), (0.42, 0.36, 0.0), 1.5, 0.2),
-                       Line(((0, 21), (4, 21.4), (8, 22.5)), (0.24, 0.20, 0.0), 1.3)),
-                      (((0, 20), (0, 5), -1),), 0.05, 0.16, old=0.05),
-    "nose_side": Fold((Line(((3.5, 17), (7, 14.2), (11.5, 9.5)), (0.0, 0.28, 0.0), 1.3),
-                       Line(((3.5, 11.5), (7.5, 8.6), (12.5, 3.5)), (0.0, 0.28, 0.0), 1.3),
-                       Line(((4.5, 5.5), (8.5, 3.2), (12.5, -1)), (0.0, 0.16, 0.0), 1.3)),
-                      (((17, -8), (0, 20), -1),), 0.09, 0.27, sided=True),
-    "crow": Fold((Line(((45.5, 25.3), (49, 27.6), (53, 30)), (0.08, 0.28, 0.0), 1.1),
-                  Line(((46.5, 22), (52, 22.8), (58, 23.5)), (0.15, 0.38, 0.0), 1.1),
-                  Line(((45.5, 18.5), (50.5, 16.2), (56.5, 12.5)), (0.10, 0.34, 0.0), 1.1)),
-                 (((44, 22), (40, -10), -1),), 0.09, 0.32, old=0.28, sided=True),
-    "under_eye": Fold((Line(((16.5, 15.5), (21, 12.2), (28, 10.6), (35, 11), (42, 14.2)), (0.0, 0.30, 0.34, 0.30, 0.0), 1.5, 0.3),),
-                      (((31, 16), (33, 2), -1),), 0.08, 0.36, old=0.30, sided=True),
-    "nasolabial": Fold((Line(((16.8, -4), (19.4, -9), (22.8, -17), (27, -27), (31, -37), (33.5, -46), (33.5, -54)),
-                             (0.10, 0.40, 0.54, 0.50, 0.34, 0.14, 0.0), 2.5, 0.42, step=True),),
-                       (((40, -10), (31, 16), -1),), 0.04, 0.20, old=0.36, sided=True),
-    "marionette": Fold((Line(((24.5, -43.5), (26.6, -48), (28.4, -54), (28.8, -62)), (0.20, 0.30, 0.20, 0.0), 2.0, 0.2),),
-                       (((25, -42), (40, -60), -1), ((25, -42), (17, -8), 0.6)), 0.12, 0.34, old=0.25, sided=True),
+    "forehead_middle": Fold(
+        (
+            Line(((0, 53), (8, 53.6), (16, 55), (23, 56)), (0.42, 0.46, 0.34, 0.0)),
+            Line(((0, 63), (8, 63.4), (16, 64.4), (24, 65)), (0.48, 0.50, 0.34, 0.0)),
+            Line(((0, 73.5), (8, 73.7), (16, 74), (23, 73.6)), (0.28, 0.30, 0.20, 0.0)),
+        ),
+        (((13, 39), (12, 88), -0.5), ((-13, 39), (-12, 88), -0.5)),
+        0.02,
+        0.14,
+        old=0.22,
+    ),
+    "forehead_side": Fold(
+        (
+            Line(((9, 53.7), (18, 55.3), (28, 56.2), (38, 54.5), (45, 51)), (0.0, 0.41, 0.48, 0.34, 0.0)),
+            Line(((9, 63.5), (18, 64.6), (28, 64.6), (38, 61.5), (45, 57.5)), (0.0, 0.45, 0.50, 0.34, 0.0)),
+            Line(((9, 73.7), (18, 74), (28, 72.4), (38, 68)), (0.0, 0.27, 0.27, 0.0)),
+        ),
+        (((28, 42), (28, 86), -0.6), ((46, 39), (46, 70), -0.4)),
+        0.06,
+        0.22,
+        old=0.22,
+        sided=True,
+    ),
+    "frown": Fold(
+        (
+            Line(((7.2, 30.5), (5.8, 36), (5.3, 42), (5.8, 47), (7.4, 54)), (0.0, 0.46, 0.60, 0.38, 0.0), 1.75, 0.30),
+            Line(((13.0, 41), (11.4, 46), (12.2, 52)), (0.0, 0.16, 0.0), 1.9),
+        ),
+        (((13, 39), (-13, 39), -1.4), ((13, 39), (12, 88), -0.3), ((-13, 39), (-12, 88), -0.3)),
+        0.04,
+        0.36,
+        old=0.15,
+    ),
+    "nose_root": Fold(
+        (Line(((0, 26.5), (4, 27), (9.5, 29)), (0.42, 0.36, 0.0), 1.5, 0.2), Line(((0, 21), (4, 21.4), (8, 22.5)), (0.24, 0.20, 0.0), 1.3)),
+        (((0, 20), (0, 5), -1),),
+        0.05,
+        0.16,
+        old=0.05,
+    ),
+    "nose_side": Fold(
+        (
+            Line(((3.5, 17), (7, 14.2), (11.5, 9.5)), (0.0, 0.28, 0.0), 1.3),
+            Line(((3.5, 11.5), (7.5, 8.6), (12.5, 3.5)), (0.0, 0.28, 0.0), 1.3),
+            Line(((4.5, 5.5), (8.5, 3.2), (12.5, -1)), (0.0, 0.16, 0.0), 1.3),
+        ),
+        (((17, -8), (0, 20), -1),),
+        0.09,
+        0.27,
+        sided=True,
+    ),
+    "crow": Fold(
+        (
+            Line(((45.5, 25.3), (49, 27.6), (53, 30)), (0.08, 0.28, 0.0), 1.1),
+            Line(((46.5, 22), (52, 22.8), (58, 23.5)), (0.15, 0.38, 0.0), 1.1),
+            Line(((45.5, 18.5), (50.5, 16.2), (56.5, 12.5)), (0.10, 0.34, 0.0), 1.1),
+        ),
+        (((44, 22), (40, -10), -1),),
+        0.09,
+        0.32,
+        old=0.28,
+        sided=True,
+    ),
+    "under_eye": Fold(
+        (Line(((16.5, 15.5), (21, 12.2), (28, 10.6), (35, 11), (42, 14.2)), (0.0, 0.30, 0.34, 0.30, 0.0), 1.5, 0.3),),
+        (((31, 16), (33, 2), -1),),
+        0.08,
+        0.36,
+        old=0.30,
+        sided=True,
+    ),
+    "nasolabial": Fold(
+        (
+            Line(
+                ((16.8, -4), (19.4, -9), (22.8, -17), (27, -27), (31, -37), (33.5, -46), (33.5, -54)),
+                (0.10, 0.40, 0.54, 0.50, 0.34, 0.14, 0.0),
+                2.5,
+                0.42,
+                step=True,
+            ),
+        ),
+        (((40, -10), (31, 16), -1),),
+        0.04,
+        0.20,
+        old=0.36,
+        sided=True,
+    ),
+    "marionette": Fold(
+        (Line(((24.5, -43.5), (26.6, -48), (28.4, -54), (28.8, -62)), (0.20, 0.30, 0.20, 0.0), 2.0, 0.2),),
+        (((25, -42), (40, -60), -1), ((25, -42), (17, -8), 0.6)),
+        0.12,
+        0.34,
+        old=0.25,
+        sided=True,
+    ),
 }
 MOUTH = {"teeth": 0.32, "tongue": 0.62, "mouth_cavity": 0.80}
 """Share of the light that nearly shut lips take from what is behind them, by the beginning of the region."""
@@ -155,8 +221,7 @@ def gradient(vertices: np.ndarray, faces: np.ndarray, values: np.ndarray) -> np.
 
 def arrays(heads: Heads, front: Front, pieces: list[Piece]) -> tuple[dict[str, np.ndarray], dict]:
     """What ``emoface.creases`` needs of all heads: arrays and a header. ``pieces`` of the shown mesh, the skin first."""
-    groups = [(name if side is None else f"{name}_{side}", fold, side)
-              for name, fold in FOLDS.items() for side in (SIDES if fold.sided else (None,))]
+    groups = [(name if side is None else f"{name}_{side}", fold, side) for name, fold in FOLDS.items() for side in (SIDES if fold.sided else (None,))]
     parts = [_fold_vertices(front, fold, side) for _, fold, side in groups]
     regions = np.concatenate([piece.regions for piece in pieces])
     shadows = [_mouth(regions), *(_under_lid(regions, side) for side in SIDES)]
@@ -166,10 +231,15 @@ def arrays(heads: Heads, front: Front, pieces: list[Piece]) -> tuple[dict[str, n
     everything = parts + shadows
     shade, tilt = (np.concatenate([each[k] for each in everything]) for k in (1, 2))
     assert np.abs(shade).max() < 1 and np.abs(tilt).max() < 127 * TILT_STEP
-    out = {"crease_vertices": np.concatenate([each[0] for each in everything]).astype(np.uint16), "crease_groups": number(everything),
-           "crease_shade": np.rint(shade / SHADE_STEP).astype(np.int8), "crease_tilt": np.rint(tilt / TILT_STEP).astype(np.int8),
-           "crease_pairs": np.concatenate([each[0] for each in pairs]).astype(np.uint16), "crease_pair_groups": number(pairs),
-           "crease_pair_weights": np.concatenate([each[1] for each in pairs]).astype(np.float32)}
+    out = {
+        "crease_vertices": np.concatenate([each[0] for each in everything]).astype(np.uint16),
+        "crease_groups": number(everything),
+        "crease_shade": np.rint(shade / SHADE_STEP).astype(np.int8),
+        "crease_tilt": np.rint(tilt / TILT_STEP).astype(np.int8),
+        "crease_pairs": np.concatenate([each[0] for each in pairs]).astype(np.uint16),
+        "crease_pair_groups": number(pairs),
+        "crease_pair_weights": np.concatenate([each[1] for each in pairs]).astype(np.float32),
+    }
     limits = [(fold.low, fold.high) for _, fold, _ in groups] + [(-OPEN_MM, -0.5), (0.05, 0.75), (0.05, 0.75)]
     return out, {"names": names, "low": [low for low, _ in limits], "high": [high for _, high in limits]}
 
@@ -181,8 +251,7 @@ def of_person(head: Head, pairs: np.ndarray, names: list[str]) -> dict[str, np.n
     years = age(head)
     floor = [0.0 if share is None else share * float(np.clip((years - 30) / 20, 0, 1)) for share in old]
     strength = [1.0 if share is None else float(np.clip(0.66 + 0.024 * (years - 20), 0.66, 1.3)) for share in old]
-    return {"crease_rest": rest.astype(np.float32), "crease_floor": np.array(floor, np.float32),
-            "crease_strength": np.array(strength, np.float32)}
+    return {"crease_rest": rest.astype(np.float32), "crease_floor": np.array(floor, np.float32), "crease_strength": np.array(strength, np.float32)}
 
 
 def age(head: Head) -> int:

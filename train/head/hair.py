@@ -95,6 +95,7 @@ def lashes(side: str, skin: np.ndarray, faces: np.ndarray, lid: Opening) -> Ridi
     near = faces[[len(ring & set(f)) == 3 for f in faces.tolist()]]
     centers = skin[near].mean(axis=1)
     for s in np.linspace(0.10, 0.97, LASH_COUNT):
+
         def root(at: float) -> np.ndarray:
             return np.array([np.interp(at, walked, line[:, k]) for k in range(3)])
 

@@ -10,36 +10,61 @@ from .makehuman import RACES, macro, target
 
 # (target pair, standard deviation): both directions of one detail.
 _DETAILS = [
-    ("head/head-scale-horiz-%s", "incr decr", 0.25), ("head/head-scale-vert-%s", "incr decr", 0.2),
-    ("head/head-scale-depth-%s", "incr decr", 0.25), ("head/head-fat-%s", "incr decr", 0.3),
-    ("head/head-back-scale-depth-%s", "incr decr", 0.3), ("forehead/forehead-scale-vert-%s", "incr decr", 0.35),
-    ("forehead/forehead-temple-%s", "incr decr", 0.4), ("chin/chin-width-%s", "incr decr", 0.45),
-    ("chin/chin-height-%s", "incr decr", 0.4), ("chin/chin-prominent-%s", "incr decr", 0.35),
-    ("chin/chin-bones-%s", "incr decr", 0.4), ("chin/chin-cleft-%s", "incr decr", 0.3),
-    ("chin/chin-jaw-drop-%s", "incr decr", 0.25), ("nose/nose-scale-horiz-%s", "incr decr", 0.35),
-    ("nose/nose-scale-vert-%s", "incr decr", 0.35), ("nose/nose-scale-depth-%s", "incr decr", 0.4),
-    ("nose/nose-hump-%s", "incr decr", 0.45), ("nose/nose-width1-%s", "incr decr", 0.3),
-    ("nose/nose-width2-%s", "incr decr", 0.3), ("nose/nose-width3-%s", "incr decr", 0.35),
-    ("nose/nose-volume-%s", "incr decr", 0.3), ("nose/nose-point-width-%s", "incr decr", 0.3),
-    ("nose/nose-greek-%s", "incr decr", 0.3), ("nose/nose-flaring-%s", "incr decr", 0.3),
-    ("mouth/mouth-scale-horiz-%s", "incr decr", 0.4), ("mouth/mouth-upperlip-volume-%s", "incr decr", 0.4),
-    ("mouth/mouth-lowerlip-volume-%s", "incr decr", 0.4), ("mouth/mouth-upperlip-height-%s", "incr decr", 0.3),
-    ("mouth/mouth-lowerlip-height-%s", "incr decr", 0.3), ("mouth/mouth-cupidsbow-%s", "incr decr", 0.35),
+    ("head/head-scale-horiz-%s", "incr decr", 0.25),
+    ("head/head-scale-vert-%s", "incr decr", 0.2),
+    ("head/head-scale-depth-%s", "incr decr", 0.25),
+    ("head/head-fat-%s", "incr decr", 0.3),
+    ("head/head-back-scale-depth-%s", "incr decr", 0.3),
+    ("forehead/forehead-scale-vert-%s", "incr decr", 0.35),
+    ("forehead/forehead-temple-%s", "incr decr", 0.4),
+    ("chin/chin-width-%s", "incr decr", 0.45),
+    ("chin/chin-height-%s", "incr decr", 0.4),
+    ("chin/chin-prominent-%s", "incr decr", 0.35),
+    ("chin/chin-bones-%s", "incr decr", 0.4),
+    ("chin/chin-cleft-%s", "incr decr", 0.3),
+    ("chin/chin-jaw-drop-%s", "incr decr", 0.25),
+    ("nose/nose-scale-horiz-%s", "incr decr", 0.35),
+    ("nose/nose-scale-vert-%s", "incr decr", 0.35),
+    ("nose/nose-scale-depth-%s", "incr decr", 0.4),
+    ("nose/nose-hump-%s", "incr decr", 0.45),
+    ("nose/nose-width1-%s", "incr decr", 0.3),
+    ("nose/nose-width2-%s", "incr decr", 0.3),
+    ("nose/nose-width3-%s", "incr decr", 0.35),
+    ("nose/nose-volume-%s", "incr decr", 0.3),
+    ("nose/nose-point-width-%s", "incr decr", 0.3),
+    ("nose/nose-greek-%s", "incr decr", 0.3),
+    ("nose/nose-flaring-%s", "incr decr", 0.3),
+    ("mouth/mouth-scale-horiz-%s", "incr decr", 0.4),
+    ("mouth/mouth-upperlip-volume-%s", "incr decr", 0.4),
+    ("mouth/mouth-lowerlip-volume-%s", "incr decr", 0.4),
+    ("mouth/mouth-upperlip-height-%s", "incr decr", 0.3),
+    ("mouth/mouth-lowerlip-height-%s", "incr decr", 0.3),
+    ("mouth/mouth-cupidsbow-%s", "incr decr", 0.35),
     ("mouth/mouth-philtrum-volume-%s", "incr decr", 0.3),
-    ("nose/nose-point-%s", "up down", 0.4), ("nose/nose-base-%s", "up down", 0.3),
-    ("nose/nose-curve-%s", "concave convex", 0.4), ("nose/nose-trans-%s", "up down", 0.2),
-    ("mouth/mouth-trans-%s", "up down", 0.25), ("mouth/mouth-angles-%s", "up down", 0.25),
+    ("nose/nose-point-%s", "up down", 0.4),
+    ("nose/nose-base-%s", "up down", 0.3),
+    ("nose/nose-curve-%s", "concave convex", 0.4),
+    ("nose/nose-trans-%s", "up down", 0.2),
+    ("mouth/mouth-trans-%s", "up down", 0.25),
+    ("mouth/mouth-angles-%s", "up down", 0.25),
     # small: a larger brow angle makes the neutral face look angry
-    ("eyebrows/eyebrows-angle-%s", "up down", 0.12), ("eyebrows/eyebrows-trans-%s", "up down", 0.25),
+    ("eyebrows/eyebrows-angle-%s", "up down", 0.12),
+    ("eyebrows/eyebrows-trans-%s", "up down", 0.25),
     ("eyebrows/eyebrows-trans-%s", "forward backward", 0.3),
 ]
 _PAIRED_DETAILS = [  # the same amount left and right
-    ("cheek/{}-cheek-volume-%s", "incr decr", 0.45), ("cheek/{}-cheek-bones-%s", "incr decr", 0.5),
-    ("cheek/{}-cheek-inner-%s", "incr decr", 0.4), ("cheek/{}-cheek-trans-%s", "up down", 0.3),
-    ("eyes/{}-eye-scale-%s", "incr decr", 0.25), ("eyes/{}-eye-height2-%s", "incr decr", 0.3),
-    ("eyes/{}-eye-corner1-%s", "up down", 0.35), ("eyes/{}-eye-corner2-%s", "up down", 0.35),
-    ("eyes/{}-eye-trans-%s", "in out", 0.25), ("eyes/{}-eye-bag-%s", "incr decr", 0.3),
-    ("eyes/{}-eye-eyefold-%s", "up down", 0.3), ("ears/{}-ear-scale-%s", "incr decr", 0.35),
+    ("cheek/{}-cheek-volume-%s", "incr decr", 0.45),
+    ("cheek/{}-cheek-bones-%s", "incr decr", 0.5),
+    ("cheek/{}-cheek-inner-%s", "incr decr", 0.4),
+    ("cheek/{}-cheek-trans-%s", "up down", 0.3),
+    ("eyes/{}-eye-scale-%s", "incr decr", 0.25),
+    ("eyes/{}-eye-height2-%s", "incr decr", 0.3),
+    ("eyes/{}-eye-corner1-%s", "up down", 0.35),
+    ("eyes/{}-eye-corner2-%s", "up down", 0.35),
+    ("eyes/{}-eye-trans-%s", "in out", 0.25),
+    ("eyes/{}-eye-bag-%s", "incr decr", 0.3),
+    ("eyes/{}-eye-eyefold-%s", "up down", 0.3),
+    ("ears/{}-ear-scale-%s", "incr decr", 0.35),
     ("ears/{}-ear-wing-%s", "incr decr", 0.35),
 ]
 _SHAPES = "oval round rectangular square triangular invertedtriangular diamond".split()
@@ -88,9 +113,7 @@ def random_person(index: int, rng: np.random.Generator) -> Person:
 
 def person_offsets(person: Person, rng: np.random.Generator | None = None) -> np.ndarray:
     """Offsets (N, 3) in decimetres from base.obj; details are left out without ``rng``."""
-    offsets = macro(
-        gender=person.gender, years=person.years, race=person.race, weight=person.weight, muscle=person.muscle
-    )
+    offsets = macro(gender=person.gender, years=person.years, race=person.race, weight=person.weight, muscle=person.muscle)
     offsets = offsets + CORNERS_UP * target("mouth/mouth-angles-up")
     if rng is None:
         return offsets

@@ -30,7 +30,9 @@ def arrays(heads: Heads) -> dict[str, np.ndarray]:
         margin = np.concatenate([upper, lower])
         distance, near = cKDTree(head.skin_template[margin]).query(head.skin_template)
         is_upper = near < len(upper)
-        mine = np.flatnonzero((distance * 1e3 < np.where(is_upper, REACH[True], REACH[False])) & ~np.isin(head.regions[: head.skin_count], (f"brow_{side}",)))
+        mine = np.flatnonzero(
+            (distance * 1e3 < np.where(is_upper, REACH[True], REACH[False])) & ~np.isin(head.regions[: head.skin_count], (f"brow_{side}",))
+        )
         reach = np.where(is_upper, REACH[True], REACH[False])[mine]
         x = np.abs(head.template[pairs[number, :, 0], 0])
         at = np.clip(np.interp(np.abs(head.skin_template[mine, 0]), x, np.arange(count)), 0, count - 1.001)
@@ -44,10 +46,16 @@ def arrays(heads: Heads) -> dict[str, np.ndarray]:
         resting.append(seen[away * 1e3 < NEAR])
         side_of.append(np.full(len(resting[-1]), number))
     join = lambda parts, kind: np.concatenate(parts).astype(kind)
-    return {"lid_pairs": pairs.reshape(-1, 2).astype(np.uint16), "lid_vertices": join(vertices, np.uint16), "lid_station": join(station, np.uint8),
-            "lid_share": join(share, np.float32), "lid_give": join(give, np.float32),
-            "eye_ends": np.array([_ends(head, n) for n in range(2)], np.uint16),
-            "ball_vertices": join(resting, np.uint16), "ball_side": join(side_of, np.uint8)}
+    return {
+        "lid_pairs": pairs.reshape(-1, 2).astype(np.uint16),
+        "lid_vertices": join(vertices, np.uint16),
+        "lid_station": join(station, np.uint8),
+        "lid_share": join(share, np.float32),
+        "lid_give": join(give, np.float32),
+        "eye_ends": np.array([_ends(head, n) for n in range(2)], np.uint16),
+        "ball_vertices": join(resting, np.uint16),
+        "ball_side": join(side_of, np.uint8),
+    }
 
 
 def of_person(head: Head, base: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

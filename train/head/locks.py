@@ -93,8 +93,18 @@ def unit(v: np.ndarray) -> np.ndarray:
     return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
 
 
-def grow(skull: Skull, roots: np.ndarray, length: np.ndarray, height: Callable[[float], np.ndarray], comb, *, steps: int,
-         hang: float = -1e9, ears: bool = False, floor: float = -1e9) -> np.ndarray:
+def grow(
+    skull: Skull,
+    roots: np.ndarray,
+    length: np.ndarray,
+    height: Callable[[float], np.ndarray],
+    comb,
+    *,
+    steps: int,
+    hang: float = -1e9,
+    ears: bool = False,
+    floor: float = -1e9,
+) -> np.ndarray:
     """Paths (n, steps + 1, 3) that lie ``height(share)`` mm over the skin; below y = ``hang`` they fall freely but
     never into the head, and they end at y = ``floor``. ``comb(points)`` is the direction at points."""
     points = roots.copy()
@@ -130,8 +140,9 @@ def _over(skull: Skull, points: np.ndarray, height, ears: bool) -> np.ndarray:
     return CENTER + unit(points - CENTER) * (skull.radius(points, ears) + height)[:, None]
 
 
-def ribbons(paths: np.ndarray, roots: np.ndarray, width: np.ndarray, rng: np.random.Generator, *, start: float = 0.30,
-            tip: float = 0.06, roll: float = ROLL) -> Locks:
+def ribbons(
+    paths: np.ndarray, roots: np.ndarray, width: np.ndarray, rng: np.random.Generator, *, start: float = 0.30, tip: float = 0.06, roll: float = ROLL
+) -> Locks:
     """Strands along paths (n, k, 3), two vertices across; flat on the head, so that the hair as a whole is shaded and no single strand."""
     n, k, _ = paths.shape
     ahead = unit(np.gradient(paths, axis=1))
@@ -175,8 +186,11 @@ def _anisotropic(ahead: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 def joined(parts: list[Locks]) -> Locks:
     starts = np.cumsum([0] + [len(p.vertices) for p in parts[:-1]])
-    return Locks(np.concatenate([p.vertices for p in parts]), np.concatenate([p.faces + at for p, at in zip(parts, starts)]),
-                 *(np.concatenate([getattr(p, name) for p in parts]) for name in ("roots", "shade", "fade")))
+    return Locks(
+        np.concatenate([p.vertices for p in parts]),
+        np.concatenate([p.faces + at for p, at in zip(parts, starts)]),
+        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("roots", "shade", "fade")),
+    )
 
 
 def _across(points: np.ndarray) -> np.ndarray:
@@ -247,7 +261,11 @@ def side_part(skull: Skull) -> Locks:
     comb = lambda p: _parted(p, 34, 0.55, 0.35)
     length = (22 + 34 * top) * rng.uniform(0.8, 1.15, len(roots))
     rise = rng.uniform(0.65, 1.05, len(roots))
-    height = lambda s: 0.1 + 0.5 * min(4 * s, 1) + (1.4 + 3.0 * top + 7.5 * over * np.sin(np.pi * min(s + 0.15, 1.0)) ** 0.7) * rise * (0.2 * min(4 * s, 1) + 0.8 * s**0.5)
+    height = lambda s: (
+        0.1
+        + 0.5 * min(4 * s, 1)
+        + (1.4 + 3.0 * top + 7.5 * over * np.sin(np.pi * min(s + 0.15, 1.0)) ** 0.7) * rise * (0.2 * min(4 * s, 1) + 0.8 * s**0.5)
+    )
     paths = grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=5)
     upper = ribbons(paths, roots, (3.6 + 1.6 * top) * rng.uniform(0.6, 1.2, len(roots)), rng)
     return softened(skull, joined([upper, _sides(skull, comb, 12, length=22)]))
@@ -277,8 +295,15 @@ def bun(skull: Skull) -> Locks:
         s = np.linspace(0, 1, 11)
         polar, round_ = np.pi * (0.88 - 0.86 * s), turn + 2.6 * s
         swell = rng.uniform(0.95, 1.04)
-        wound.append(ball + 24 * swell * (np.sin(polar)[:, None] * (np.cos(round_)[:, None] * first + np.sin(round_)[:, None] * second) * 1.05
-                                          + np.cos(polar)[:, None] * axis * 0.84))
+        wound.append(
+            ball
+            + 24
+            * swell
+            * (
+                np.sin(polar)[:, None] * (np.cos(round_)[:, None] * first + np.sin(round_)[:, None] * second) * 1.05
+                + np.cos(polar)[:, None] * axis * 0.84
+            )
+        )
     wound = np.array(wound)
     return joined([combed, _wound(wound, ball, tie, rng)])
 
@@ -297,7 +322,9 @@ def _hanging(skull: Skull, *, floor: float, seed: int, part: float, spacing: flo
     length = (roots[:, 1] - floor) * 1.12 + 26 * top + rng.uniform(-6, 10, len(roots))
     rise = rng.uniform(0.6, 1.0, len(roots))
     phase = rng.uniform(0, 6.3, len(roots))
-    height = lambda s: 0.6 + 1.0 * min(9 * s, 1) + (0.5 * min(9 * s, 1) + 6.5 * smoothstep(np.array(3.0 * s)) + 1.0 * s) * rise + wave * np.sin(phase + 11 * s) * s
+    height = lambda s: (
+        0.6 + 1.0 * min(9 * s, 1) + (0.5 * min(9 * s, 1) + 6.5 * smoothstep(np.array(3.0 * s)) + 1.0 * s) * rise + wave * np.sin(phase + 11 * s) * s
+    )
     floors = floor + rng.uniform(-7, 4, len(roots)) + 5 * smoothstep(roots[:, 2], -40, 30)
     paths = grow(skull, roots, length, height, lambda p: _parted(p, part, 0.42, 0.55) + jitter, steps=10, hang=28.0, ears=True)
     # cut to one line: what would hang lower is drawn up along the path
@@ -402,7 +429,14 @@ def none(skull: Skull) -> Locks:
 
 
 STYLES: dict[str, Callable[[Skull], Locks]] = {
-    "bald": none, "buzz": none, "short": short, "side_part": side_part, "bun": bun, "bob": bob, "long": long, "curly": curly,
+    "bald": none,
+    "buzz": none,
+    "short": short,
+    "side_part": side_part,
+    "bun": bun,
+    "bob": bob,
+    "long": long,
+    "curly": curly,
     "coils": coils,
 }
 """Bald and buzz are painted on the skin."""

@@ -82,8 +82,10 @@ def hair_piece(heads: Heads, style: str, hair: locks.Locks, anchors: np.ndarray,
     places = {head.index: hair.vertices * 1e-3 + a * (1 - share) + b * share for head, a, b in zip(wearers, root, beside)}
     rows = rows_of(np.full((len(hair.roots), 1), anchors[0]), np.ones((len(hair.roots), 1)), len(heads.average.template))
     under = cKDTree(heads.skin(heads.average)).query(hair.vertices * 1e-3)[1] if len(hair.roots) else np.zeros(0, int)
-    colors = [np.clip(blend(hair.shade[:, None] ** WARM * person.hair_color, painted[under], hair.fade), 0, 255)
-              for person, painted in zip(PEOPLE, skin.colors)]
+    colors = [
+        np.clip(blend(hair.shade[:, None] ** WARM * person.hair_color, painted[under], hair.fade), 0, 255)
+        for person, painted in zip(PEOPLE, skin.colors)
+    ]
     return Piece(np.full(len(hair.roots), "hair"), rows, hair.faces, colors, places)
 
 
@@ -132,8 +134,19 @@ def openness(vertices: np.ndarray, faces: np.ndarray, *, two_sided: np.ndarray) 
     return reached / np.maximum(total, 1e-6), seen > 0
 
 
-LEAST = {"eye_socket": 0.20, "eye_": 0.45, "teeth": 0.72, "tongue": 0.62, "lips": 0.55, "mouth_cavity": 0.30,
-         "brow_hair": 0.75, "lashes": 0.8, "tears": 0.9, "eyelid": 0.45, "hair": 0.22}
+LEAST = {
+    "eye_socket": 0.20,
+    "eye_": 0.45,
+    "teeth": 0.72,
+    "tongue": 0.62,
+    "lips": 0.55,
+    "mouth_cavity": 0.30,
+    "brow_hair": 0.75,
+    "lashes": 0.8,
+    "tears": 0.9,
+    "eyelid": 0.45,
+    "hair": 0.22,
+}
 """Occlusion is baked at rest, with closed lips and open eyes: what motion uncovers must not stay black.
 What is inside the mouth is painted as lit by open lips; shut ones take the light again (``folds.MOUTH``)."""
 TINT = np.array([0.50, 0.66, 0.70])
@@ -144,11 +157,21 @@ def build(folder: Path = FOLDER, only: list[int] | None = None) -> None:
     heads = Heads(room=folds.room)
     anchors = skull_anchors(heads)
     front = look_brows.Front(heads)
-    pieces = [skin_piece(heads), *look_eyes.eyeballs(heads), *look_eyes.lashes(heads), *look_eyes.tear_lines(heads),
-              *look_brows.brows(heads, front), mouth_piece(heads), bust.bust(heads)]
+    pieces = [
+        skin_piece(heads),
+        *look_eyes.eyeballs(heads),
+        *look_eyes.lashes(heads),
+        *look_eyes.tear_lines(heads),
+        *look_brows.brows(heads, front),
+        mouth_piece(heads),
+        bust.bust(heads),
+    ]
     skull = locks.Skull(heads)
-    hairs = {name: hair_piece(heads, name, locks.STYLES[name](skull), anchors, pieces[0]) for name in sorted({s.hair for s in PEOPLE})
-             if only is None or any(PEOPLE[i].hair == name for i in only)}
+    hairs = {
+        name: hair_piece(heads, name, locks.STYLES[name](skull), anchors, pieces[0])
+        for name in sorted({s.hair for s in PEOPLE})
+        if only is None or any(PEOPLE[i].hair == name for i in only)
+    }
     folder.mkdir(parents=True, exist_ok=True)
     regions = np.concatenate([p.regions for p in pieces])
     names = sorted({*regions})
@@ -157,11 +180,27 @@ def build(folder: Path = FOLDER, only: list[int] | None = None) -> None:
     base = vstack([p.rows for p in pieces]).tocsr()
     creases, about_creases = folds.arrays(heads, front, pieces)
     settling = lids.arrays(heads)
-    about = {"topology": topology(heads.average.faces), "head": zlib.crc32(ASSET.read_bytes()), "regions": names,
-             "skin_count": len(pieces[0].regions), "anchors": anchors.tolist(), "vertices": len(heads.average.template),
-             "creases": about_creases}
-    write_arrays(folder / "base.efl", {**_rows(base), "faces": faces.astype(np.uint16), "gloss": _gloss(regions),
-                                       "regions": np.searchsorted(names, regions).astype(np.uint8), **creases, **settling}, about)
+    about = {
+        "topology": topology(heads.average.faces),
+        "head": zlib.crc32(ASSET.read_bytes()),
+        "regions": names,
+        "skin_count": len(pieces[0].regions),
+        "anchors": anchors.tolist(),
+        "vertices": len(heads.average.template),
+        "creases": about_creases,
+    }
+    write_arrays(
+        folder / "base.efl",
+        {
+            **_rows(base),
+            "faces": faces.astype(np.uint16),
+            "gloss": _gloss(regions),
+            "regions": np.searchsorted(names, regions).astype(np.uint8),
+            **creases,
+            **settling,
+        },
+        about,
+    )
     for name, piece in hairs.items():
         write_arrays(folder / f"hair_{name}.efl", {**_rows(piece.rows), "faces": piece.faces.astype(np.uint16), "gloss": _gloss(piece.regions)}, {})
     for head, style in zip(heads.all, PEOPLE):
@@ -191,15 +230,16 @@ def _person(folder: Path, head, hair: str, pieces: list[Piece], base_faces: np.n
     colors = np.concatenate([p.colors[head.index] for p in pieces]) * open_[:, None] ** TINT
     offset = np.rint((places - rows @ head.template) / OFFSET_STEP)
     offset[np.abs(offset) < 2] = 0
-    write_arrays(folder / f"head_{head.index:02d}.efl",
-                 {"colors": np.round(np.clip(colors, 0, 255)).astype(np.uint8), "offset": offset.astype(np.int16),
-                  "shown": np.packbits(shown), **own}, {"hair": hair})
+    write_arrays(
+        folder / f"head_{head.index:02d}.efl",
+        {"colors": np.round(np.clip(colors, 0, 255)).astype(np.uint8), "offset": offset.astype(np.int16), "shown": np.packbits(shown), **own},
+        {"hair": hair},
+    )
 
 
 def _rows(rows: csr_matrix) -> dict[str, np.ndarray]:
     rows = rows.tocsr()
-    return {"counts": np.diff(rows.indptr).astype(np.uint8), "indices": rows.indices.astype(np.uint16),
-            "weights": rows.data.astype(np.float32)}
+    return {"counts": np.diff(rows.indptr).astype(np.uint8), "indices": rows.indices.astype(np.uint16), "weights": rows.data.astype(np.float32)}
 
 
 def _gloss(regions: np.ndarray) -> np.ndarray:

@@ -69,8 +69,9 @@ def hairs(style: Style) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     up = np.column_stack([-ahead[:, 1], ahead[:, 0]])
     root = middle(s) + (across * half(s) * (0.72 + 0.28 * smoothstep(s, 0, 0.2)))[:, None] * up
     # hairs at the nose stand up; further out they lie down along the brow, the upper ones pointing down, the lower ones up
-    rise = np.radians(18 * (1 - smoothstep(s, 0, 0.30)) + 16 - 36 * smoothstep(across, -0.5, 1.0) * smoothstep(s, 0.08, 0.35)
-                      + rng.normal(0, 6, HAIRS))
+    rise = np.radians(
+        18 * (1 - smoothstep(s, 0, 0.30)) + 16 - 36 * smoothstep(across, -0.5, 1.0) * smoothstep(s, 0.08, 0.35) + rng.normal(0, 6, HAIRS)
+    )
     grow = np.cos(rise)[:, None] * ahead + np.sin(rise)[:, None] * up
     reach = LENGTH * (0.42 + 0.58 * smoothstep(s, 0, 0.3)) * rng.uniform(0.75, 1.1, HAIRS) * (0.72 + 0.28 * style.brow)
     bend = np.radians(-14) * smoothstep(s, 0, 0.3)
@@ -148,4 +149,5 @@ def brow_shade(points: np.ndarray, style: Style) -> np.ndarray:
 
 def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     from emoface.export.shading import vertex_normals
+
     return vertex_normals(vertices, faces)

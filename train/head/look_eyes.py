@@ -45,8 +45,14 @@ def eyeballs(heads: Heads) -> list[Piece]:
         targets = np.column_stack([center + size * points * radius[:, None], np.ones(len(points))])
         weights = np.linalg.solve(corners.T, targets.T).T
         rows = rows_of(np.tile(four, (len(points), 1)), weights, len(heads.average.template))
-        pieces.append(Piece(np.full(len(points), f"eye_{side}"), rows, faces,
-                            [_colors(points, angle, np.array(style.iris, float), seed) for seed, style in enumerate(PEOPLE)]))
+        pieces.append(
+            Piece(
+                np.full(len(points), f"eye_{side}"),
+                rows,
+                faces,
+                [_colors(points, angle, np.array(style.iris, float), seed) for seed, style in enumerate(PEOPLE)],
+            )
+        )
     return pieces
 
 
@@ -132,9 +138,9 @@ def _lash_row(heads: Heads, side: str) -> Piece:
             k = int(np.clip(np.searchsorted(walked, at) - 1, 0, len(line) - 2))
             share = np.clip((at - walked[k]) / (walked[k + 1] - walked[k]), 0, 1)
             root = np.outer([0.6, 0.4], [1 - share, share]).ravel()
-            here = root @ head.template[[*line[k: k + 2], *edge[k: k + 2]]] - head.eye_centers[eye]
+            here = root @ head.template[[*line[k : k + 2], *edge[k : k + 2]]] - head.eye_centers[eye]
             turned = FOLLOW * reach * 1e-3 * out / np.linalg.norm(here)
-            indices.append([*line[k: k + 2], *edge[k: k + 2], *ends])
+            indices.append([*line[k : k + 2], *edge[k : k + 2], *ends])
             weights.append([*(root * (1 + turned)), -turned / 2, -turned / 2])
             roots.append([*root, 0, 0])
             grown.append(reach * 1e-3 * (out * grow + out**2 * curl))
@@ -164,8 +170,9 @@ def tear_lines(heads: Heads) -> list[Piece]:
         out = np.concatenate([np.outer(ends, v) for v in ([0, 0.05, 0.10], [0, 0.30, 0.22], [0, 0.55, -0.25])]) * 1e-3
         places = [np.asarray(rows @ h.template) + out for h in heads.all]
         a = np.arange(n - 1)
-        faces = np.concatenate([np.stack([a + n * k, a + n * k + 1, a + n * k + n + 1, a + n * k, a + n * k + n + 1, a + n * k + n], 1)
-                                .reshape(-1, 3) for k in range(2)])
+        faces = np.concatenate(
+            [np.stack([a + n * k, a + n * k + 1, a + n * k + n + 1, a + n * k, a + n * k + n + 1, a + n * k + n], 1).reshape(-1, 3) for k in range(2)]
+        )
         p = places[0]
         if np.cross(p[faces[:, 1]] - p[faces[:, 0]], p[faces[:, 2]] - p[faces[:, 0]])[:, 2].mean() < 0:
             faces = faces[:, ::-1]

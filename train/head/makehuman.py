@@ -104,9 +104,7 @@ def _level_weights(x: float, name: str) -> dict[str, float]:
     return {f"min{name}": max(0.0, 1 - 2 * x), f"average{name}": 1 - abs(2 * x - 1), f"max{name}": max(0.0, 2 * x - 1)}
 
 
-def macro(
-    *, gender: float = 0.5, years: float = 27, muscle: float = 0.5, weight: float = 0.5, race: dict | None = None
-) -> np.ndarray:
+def macro(*, gender: float = 0.5, years: float = 27, muscle: float = 0.5, weight: float = 0.5, race: dict | None = None) -> np.ndarray:
     """Offsets (N, 3) of MakeHuman's macro targets. gender 0 = female, 1 = male; muscle and weight 0..1."""
     race = race or dict.fromkeys(RACES, 1 / 3)
     offsets = np.zeros((VERTEX_COUNT, 3))

@@ -90,7 +90,7 @@ def mouth_pairs(head: Head) -> dict[str, Pair]:
     for name, below in (("lower", True), ("upper", False)):
         chosen = np.zeros(count, bool)
         chosen[lining[(at[lining, 1] < line) == below]] = True
-        chosen[: count] |= head.regions[:count] == f"lips_{name}"
+        chosen[:count] |= head.regions[:count] == f"lips_{name}"
         sides[name] = chosen
 
     def faces_of(mask: np.ndarray) -> np.ndarray:
@@ -107,6 +107,7 @@ def mouth_pairs(head: Head) -> dict[str, Pair]:
     contact = {"upper": head.lip_rings[:3][:, ~lower_ring].ravel(), "lower": head.lip_rings[:3][:, lower_ring].ravel()}
     contact = {name: points[~corner[points]].astype(int) for name, points in contact.items()}
     teeth = {name: faces_of(head.mask(name)) for name in ("teeth_upper", "teeth_lower")}
+
     def lip(points: np.ndarray, side: str) -> Pair:
         return Pair(points, skin[sides[side][skin].all(axis=1)], skin, 1)
 

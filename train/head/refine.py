@@ -44,8 +44,9 @@ def quads_of(faces: np.ndarray) -> np.ndarray:
     return np.where(is_first[:, None], first, second)
 
 
-def catmull_clark(vertices: np.ndarray, quads: np.ndarray, *, refine: np.ndarray, fixed: set[int],
-                  again: Callable[[np.ndarray], np.ndarray]) -> Refined:
+def catmull_clark(
+    vertices: np.ndarray, quads: np.ndarray, *, refine: np.ndarray, fixed: set[int], again: Callable[[np.ndarray], np.ndarray]
+) -> Refined:
     """One step on the quads (Q, 4) where ``refine`` (Q,), and a second one where ``again`` says so of the corners
     (n, 4, 3) of their quarters. Vertices ``fixed`` keep their place, and an edge between two of them is a crease.
     """
@@ -59,8 +60,9 @@ def catmull_clark(vertices: np.ndarray, quads: np.ndarray, *, refine: np.ndarray
     fine = matrix @ vertices
     untouched = [outline for outline in second.rest if len(outline) == 4]
     split = [outline for outline in second.rest if len(outline) > 4]
-    return Refined(matrix, np.concatenate([_halves(fine, np.concatenate([np.array(untouched, int).reshape(-1, 4), second.quads])),
-                                           _fans(split + first.rest)]))
+    return Refined(
+        matrix, np.concatenate([_halves(fine, np.concatenate([np.array(untouched, int).reshape(-1, 4), second.quads])), _fans(split + first.rest)])
+    )
 
 
 def _step(count: int, quads: np.ndarray, refine: np.ndarray, fixed: set[int]) -> _Step:
@@ -91,8 +93,10 @@ def _step(count: int, quads: np.ndarray, refine: np.ndarray, fixed: set[int]) ->
         middle = _mean([{v: 0.5, w: 0.5} for w in neighbors[v]])
         rows[v] = _sum([(ring, 1 / n), (middle, 2 / n), ({v: 1.0}, (n - 3) / n)])
     indptr = np.r_[0, np.cumsum([len(row) for row in rows])]
-    matrix = csr_matrix((np.array([w for row in rows for w in row.values()], np.float32),
-                         np.array([i for row in rows for i in row]), indptr), shape=(len(rows), count))
+    matrix = csr_matrix(
+        (np.array([w for row in rows for w in row.values()], np.float32), np.array([i for row in rows for i in row]), indptr),
+        shape=(len(rows), count),
+    )
     return _Step(matrix, *_parts(quads, refine, center, split))
 
 

@@ -9,9 +9,26 @@ from .makehuman import target
 from .topology import QuadMesh
 
 SKIN_REGIONS = (
-    "lips_upper", "lips_lower", "mouth_ring", "mouth_cavity", "jaw", "chin", "cheek_left", "cheek_right", "nose",
-    "eyelid_left", "eyelid_right", "eye_socket_left", "eye_socket_right", "brow_left", "brow_right", "forehead",
-    "ear_left", "ear_right", "scalp", "neck",
+    "lips_upper",
+    "lips_lower",
+    "mouth_ring",
+    "mouth_cavity",
+    "jaw",
+    "chin",
+    "cheek_left",
+    "cheek_right",
+    "nose",
+    "eyelid_left",
+    "eyelid_right",
+    "eye_socket_left",
+    "eye_socket_right",
+    "brow_left",
+    "brow_right",
+    "forehead",
+    "ear_left",
+    "ear_right",
+    "scalp",
+    "neck",
 )
 _FREE = ("mouth_ring", "jaw", "chin", "cheek", "nose", "brow", "forehead", "scalp", "neck")
 

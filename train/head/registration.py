@@ -20,10 +20,16 @@ from .hair import BROW_LINE, front_hits
 from .lips import Opening
 
 FACE_VERTICES = 9409  # ICT vertices of the face proper
-LANDMARKS = np.array([int(i) for i in (
-    "1225 1888 1052 367 1719 1722 2199 1447 966 3661 4390 3927 3924 2608 3272 4088 3443 268 493 1914 2044 1401 3615 4240 4114 2734 2509 "
-    "978 4527 4942 4857 1140 2075 1147 4269 3360 1507 1542 1537 1528 1518 1511 3742 3751 3756 3721 3725 3732 5708 5695 2081 0 4275 6200 "
-    "6213 6346 6461 5518 5957 5841 5702 5711 5533 6216 6207 6470 5517 5966").split()])
+LANDMARKS = np.array(
+    [
+        int(i)
+        for i in (
+            "1225 1888 1052 367 1719 1722 2199 1447 966 3661 4390 3927 3924 2608 3272 4088 3443 268 493 1914 2044 1401 3615 4240 4114 2734 2509 "
+            "978 4527 4942 4857 1140 2075 1147 4269 3360 1507 1542 1537 1528 1518 1511 3742 3751 3756 3721 3725 3732 5708 5695 2081 0 4275 6200 "
+            "6213 6346 6461 5518 5957 5841 5702 5711 5533 6216 6207 6470 5517 5966"
+        ).split()
+    ]
+)
 """ICT vertices of the 68 Multi-PIE landmarks (its README)."""
 STIFFNESS = (30.0, 10.0, 3.0, 1.0, 0.5)
 
@@ -86,8 +92,10 @@ def landmark_pairs(scan: Scan, skin: np.ndarray, faces: np.ndarray, mouth: Openi
         line = ring[side]
         return line[np.argsort(skin[line, 0])]  # the person's right first, as in Multi-PIE
 
-    for ring, upper, lower in ((mouth.outer[0], [60, 61, 62, 63, 64], [60, 67, 66, 65, 64]),
-                               (mouth.outer[5], range(48, 55), [48, 59, 58, 57, 56, 55, 54])):
+    for ring, upper, lower in (
+        (mouth.outer[0], [60, 61, 62, 63, 64], [60, 67, 66, 65, 64]),
+        (mouth.outer[5], range(48, 55), [48, 59, 58, 57, 56, 55, 54]),
+    ):
         pair(sorted_side(ring, mouth.upper), scan.curve(list(upper)))
         ends = sorted_side(ring, mouth.upper)[[0, -1]]
         line = np.r_[ends[0], sorted_side(ring, mouth.lower[1:-1]), ends[1]]

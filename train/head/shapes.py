@@ -6,8 +6,12 @@ import numpy as np
 
 NOISE = 1e-5  # metres; smaller movements are rounding of the source files
 PP = {  # the bilabial closure used to check lateral slits
-    "mouthPressLeft": 0.35, "mouthPressRight": 0.35, "mouthRollLower": 0.22, "mouthRollUpper": 0.15,
-    "jawOpen": 0.02, "mouthClose": 0.02,
+    "mouthPressLeft": 0.35,
+    "mouthPressRight": 0.35,
+    "mouthRollLower": 0.22,
+    "mouthRollUpper": 0.15,
+    "jawOpen": 0.02,
+    "mouthClose": 0.02,
 }
 
 

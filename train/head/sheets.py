@@ -1,6 +1,6 @@
 """Contact sheets of the head, to be looked at.
 
-    python -m train.head.sheets FOLDER [--only shapes emotions mouths people eyes]
+python -m train.head.sheets FOLDER [--only shapes emotions mouths people eyes]
 """
 
 from __future__ import annotations
@@ -30,14 +30,24 @@ EYES_TURNED = Camera(yaw=38, center=(0, 0.026, 0.04), height=0.075)
 SIX_HEADS = (0, 3, 8, 13, 16, 17)
 STRENGTHS = {"normal": 0.6, "strong": 1.0}
 LOOKS = {
-    "rest": {}, "blink": {"eyeBlink": 1}, "half": {"eyeBlink": 0.5}, "wide": {"eyeWide": 1}, "squint": {"eyeSquint": 1},
-    "down": {"eyeLookDown": 1}, "up": {"eyeLookUp": 1}, "to its left": {"eyeLookOutLeft": 1, "eyeLookInRight": 1},
+    "rest": {},
+    "blink": {"eyeBlink": 1},
+    "half": {"eyeBlink": 0.5},
+    "wide": {"eyeWide": 1},
+    "squint": {"eyeSquint": 1},
+    "down": {"eyeLookDown": 1},
+    "up": {"eyeLookUp": 1},
+    "to its left": {"eyeLookOutLeft": 1, "eyeLookInRight": 1},
     "blink and cheeks": {"eyeBlink": 1, "cheekSquint": 0.75, "mouthSmile": 0.9},
 }
 COLLISIONS = {
-    "smile, jaw 0.3": {"mouthSmile": 1, "jawOpen": 0.3}, "funnel, jaw 0.3": {"mouthFunnel": 1, "jawOpen": 0.3},
-    "press": {"mouthPress": 1}, "grin": {"mouthStretch": 0.8, "mouthUpperUp": 0.8, "mouthLowerDown": 1, "jawOpen": 0.05},
-    "F": VISEMES["FF"], "tongue": {"tongueOut": 1, "jawOpen": 0.3}, "jaw 0.5": {"jawOpen": 0.5},
+    "smile, jaw 0.3": {"mouthSmile": 1, "jawOpen": 0.3},
+    "funnel, jaw 0.3": {"mouthFunnel": 1, "jawOpen": 0.3},
+    "press": {"mouthPress": 1},
+    "grin": {"mouthStretch": 0.8, "mouthUpperUp": 0.8, "mouthLowerDown": 1, "jawOpen": 0.05},
+    "F": VISEMES["FF"],
+    "tongue": {"tongueOut": 1, "jawOpen": 0.3},
+    "jaw 0.5": {"jawOpen": 0.5},
     "jaw left": {"jawLeft": 1, "jawOpen": 0.2},
 }
 
@@ -114,7 +124,11 @@ def draw_eyes(folder: Path) -> None:
 
 
 SHEETS: dict[str, Callable[[Path], None]] = {
-    "shapes": draw_shapes, "emotions": draw_emotions, "mouths": draw_mouths, "people": draw_people, "eyes": draw_eyes,
+    "shapes": draw_shapes,
+    "emotions": draw_emotions,
+    "mouths": draw_mouths,
+    "people": draw_people,
+    "eyes": draw_eyes,
 }
 
 

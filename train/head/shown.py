@@ -70,8 +70,7 @@ class Heads:
     def refined(self) -> Refined:
         hidden = np.isin(self.names, HIDDEN)
         fixed = {*self.average.lip_rings[0].tolist(), *(v for side in SIDES for v in self.lid_rings(side)[0])}
-        return catmull_clark(self.average.skin_template, self.quads, refine=~hidden[self.quads].all(1), fixed=fixed,
-                             again=self.room)
+        return catmull_clark(self.average.skin_template, self.quads, refine=~hidden[self.quads].all(1), fixed=fixed, again=self.room)
 
     def skin(self, head: Head) -> np.ndarray:
         """(D, 3) refined skin of a head at rest, metres."""

@@ -38,14 +38,32 @@ class Arch:
     teeth: tuple[Tooth, ...]
 
 
-UPPER = Arch(60.2, -44.5, 1, (
-    Tooth(8.5, 10.3, 6.3, 0.30), Tooth(6.7, 9.0, 5.8, 0.30, 0.2, 0.7), Tooth(7.6, 9.9, 7.2, 0.36, 1.3, 0.9),
-    Tooth(7.0, 8.2, 8.6, 0.62, 0.9, 1.4), Tooth(6.8, 7.4, 8.6, 0.66, 0.7, 1.9), Tooth(10.0, 6.6, 10.0, 0.78, 0.2, 2.6),
-))
-LOWER = Arch(57.3, -44.7, -1, (
-    Tooth(5.4, 8.8, 5.4, 0.30), Tooth(5.9, 9.0, 5.6, 0.30, 0.1, 0.1), Tooth(6.9, 9.6, 7.0, 0.36, 0.9, 0.5),
-    Tooth(7.0, 8.0, 7.8, 0.60, 0.8, 0.7), Tooth(7.1, 7.4, 8.2, 0.64, 0.5, 0.6), Tooth(10.8, 6.8, 9.6, 0.78, 0.2, 0.5),
-))
+UPPER = Arch(
+    60.2,
+    -44.5,
+    1,
+    (
+        Tooth(8.5, 10.3, 6.3, 0.30),
+        Tooth(6.7, 9.0, 5.8, 0.30, 0.2, 0.7),
+        Tooth(7.6, 9.9, 7.2, 0.36, 1.3, 0.9),
+        Tooth(7.0, 8.2, 8.6, 0.62, 0.9, 1.4),
+        Tooth(6.8, 7.4, 8.6, 0.66, 0.7, 1.9),
+        Tooth(10.0, 6.6, 10.0, 0.78, 0.2, 2.6),
+    ),
+)
+LOWER = Arch(
+    57.3,
+    -44.7,
+    -1,
+    (
+        Tooth(5.4, 8.8, 5.4, 0.30),
+        Tooth(5.9, 9.0, 5.6, 0.30, 0.1, 0.1),
+        Tooth(6.9, 9.6, 7.0, 0.36, 0.9, 0.5),
+        Tooth(7.0, 8.0, 7.8, 0.60, 0.8, 0.7),
+        Tooth(7.1, 7.4, 8.2, 0.64, 0.5, 0.6),
+        Tooth(10.8, 6.8, 9.6, 0.78, 0.2, 0.5),
+    ),
+)
 CURVE = 0.0175  # of the arch's line, millimetres
 SECTORS = 10
 LEVELS = np.array([0.0, 0.3, 0.62, 0.86, 0.97])  # gum to edge; a cap closes the crown
@@ -117,13 +135,23 @@ def _gum(arch: Arch, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         tooth = min(np.searchsorted(ends, length, side="right") - 1, len(arch.teeth) - 1)
         between = 0.5 + 0.5 * np.cos(2 * np.pi * (length - ends[tooth]) / (ends[tooth + 1] - ends[tooth]))
         between = between if length > 0 else 1.0
-        top, deep = (np.interp(length, middles, [getattr(t, k) + extra(t) for t in arch.teeth])
-                     for k, extra in (("height", lambda t: t.short), ("depth", lambda t: 0.0)))
+        top, deep = (
+            np.interp(length, middles, [getattr(t, k) + extra(t) for t in arch.teeth])
+            for k, extra in (("height", lambda t: t.short), ("depth", lambda t: 0.0))
+        )
         low = COVER + (PAPILLA - COVER) * between**2
-        profile = np.array([  # y from the gum line towards the edge, z outwards
-            [low, 0.25 - 1.5 * between], [low - 1.0, 0.75 - 0.5 * between], [-1.5, 0.8], [-4.5, -0.3], [-7.5, -3.2],
-            [-7.5, -deep - 1.0], [low * 0.4, -deep - 0.6], [low, -deep + 0.1 + 1.5 * between],
-        ])
+        profile = np.array(
+            [  # y from the gum line towards the edge, z outwards
+                [low, 0.25 - 1.5 * between],
+                [low - 1.0, 0.75 - 0.5 * between],
+                [-1.5, 0.8],
+                [-4.5, -0.3],
+                [-7.5, -3.2],
+                [-7.5, -deep - 1.0],
+                [low * 0.4, -deep - 0.6],
+                [low, -deep + 0.1 + 1.5 * between],
+            ]
+        )
         local = np.column_stack([np.zeros(len(profile)), profile])
         rings.append(_placed(local, arch, point, tangent, 1, top))
     half = np.array(rings)

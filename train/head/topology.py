@@ -30,10 +30,7 @@ class QuadMesh:
             if len(self.neighbors[here]) != 4 or len(self.vertex_faces[here]) != 4:
                 raise ValueError(f"the loop through {a}, {b} ends at vertex {here}")
             near = set(self.edge_faces[frozenset((before, here))])
-            ahead = [
-                c for c in self.neighbors[here]
-                if c != before and not near & set(self.edge_faces[frozenset((here, c))])
-            ]
+            ahead = [c for c in self.neighbors[here] if c != before and not near & set(self.edge_faces[frozenset((here, c))])]
             if ahead[0] == loop[0]:
                 return loop
             loop.append(ahead[0])

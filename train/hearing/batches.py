@@ -39,7 +39,18 @@ class HearingBatch:
 class Balanced:
     """Draws corpus, emotion, voice and clip in this order, each evenly. The same seed and step give the same batch."""
 
-    def __init__(self, recordings: list[Recording], features: Features, *, shares: dict[str, float], clips: int, seed: int, reference: float, frames: tuple[int, int] = (45, 120), stride: int = 1):
+    def __init__(
+        self,
+        recordings: list[Recording],
+        features: Features,
+        *,
+        shares: dict[str, float],
+        clips: int,
+        seed: int,
+        reference: float,
+        frames: tuple[int, int] = (45, 120),
+        stride: int = 1,
+    ):
         """``stride``: only every n-th frame is heard (for models that hear each for itself: the rest of the excerpt says the same);
         ``shares`` of the corpora; ``clips``: B; ``reference``: how often a copy comes with the voice's own rest; ``frames``: length
         of the excerpts that are heard."""
@@ -87,7 +98,11 @@ class Balanced:
             rest.append(self._excerpt(lender, int(rng.choice(self.views[lender])), rng))
         rest = rest or [heard[0][:1]]
         return HearingBatch(
-            hidden=pad(heard), mask=mask_of(heard), labels=torch.tensor([r.label for r in chosen]),
-            possible=torch.tensor([[e in POSSIBLE[r.corpus] for e in EMOTIONS] for r in chosen]), rest=pad(rest), rest_mask=mask_of(rest),
+            hidden=pad(heard),
+            mask=mask_of(heard),
+            labels=torch.tensor([r.label for r in chosen]),
+            possible=torch.tensor([[e in POSSIBLE[r.corpus] for e in EMOTIONS] for r in chosen]),
+            rest=pad(rest),
+            rest_mask=mask_of(rest),
             rest_of=torch.tensor(rest_of),
         )

@@ -55,9 +55,7 @@ def _entries(path: Path) -> tuple[list[tuple[str, int]], int]:
     return entries, sum(frames for _, frames in entries)
 
 
-def cache(
-    recordings: list[Recording], folder: Path, view: int, *, encoder: SpeechEncoder, layers: int, voices: list[Recording]
-) -> None:
+def cache(recordings: list[Recording], folder: Path, view: int, *, encoder: SpeechEncoder, layers: int, voices: list[Recording]) -> None:
     """Encode what is not there yet of one view."""
     folder.mkdir(parents=True, exist_ok=True)
     entries, frames = _entries(folder / f"{view}.jsonl")

@@ -26,7 +26,12 @@ from train.corpus.emotion import parse_ravdess_name
 from train.evaluation.clips import EMODB_EMOTIONS
 
 NEMO_EMOTIONS = {
-    "anger": "angry", "fear": "fearful", "happiness": "happy", "sadness": "sad", "surprised": "surprised", "neutral": "neutral",
+    "anger": "angry",
+    "fear": "fearful",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprised": "surprised",
+    "neutral": "neutral",
 }
 NEMO_VALIDATES, NEMO_TESTS = ("KD0",), ("SM0",)
 """nEMO's speakers kept out of training."""
@@ -85,7 +90,8 @@ def emodb(data: Path) -> list[Recording]:
     """Boredom is left out: no other corpus has it."""
     return [
         Recording(f"emodb_{path.stem}", path, "emodb", f"E{path.stem[:2]}", EMODB_EMOTIONS[path.stem[5]], 0, "test")
-        for path in sorted((data / "emodb_audio").glob("*.ogg")) if path.stem[5] in EMODB_EMOTIONS
+        for path in sorted((data / "emodb_audio").glob("*.ogg"))
+        if path.stem[5] in EMODB_EMOTIONS
     ]
 
 

@@ -38,7 +38,9 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = 10
     confidence, right = probabilities.max(-1), probabilities.argmax(-1) == labels
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
     return [
-        (float(confidence[bin_of == b].mean()), float(right[bin_of == b].mean()), int((bin_of == b).sum())) for b in range(bins) if (bin_of == b).any()
+        (float(confidence[bin_of == b].mean()), float(right[bin_of == b].mean()), int((bin_of == b).sum()))
+        for b in range(bins)
+        if (bin_of == b).any()
     ]
 
 

@@ -94,7 +94,9 @@ def hearing_losses(model: EmoFaceModel, batch: HearingBatch, config: HearingConf
         spread = -(F.log_softmax(logits, -1) * possible).sum(-1) / possible.sum(-1)
         classification = (1 - config.label_smoothing) * classification + config.label_smoothing * spread.mean()
     first, second = F.log_softmax(logits, -1).chunk(2)
-    divergence = 0.5 * (F.kl_div(first, second, log_target=True, reduction="batchmean") + F.kl_div(second, first, log_target=True, reduction="batchmean"))
+    divergence = 0.5 * (
+        F.kl_div(first, second, log_target=True, reduction="batchmean") + F.kl_div(second, first, log_target=True, reduction="batchmean")
+    )
     accuracy = (logits.argmax(-1) == labels).float().mean()
     return classification + config.consistency * divergence, dict(
         classification=float(classification.detach()), consistency=float(divergence.detach()), accuracy=float(accuracy)
@@ -104,7 +106,9 @@ def hearing_losses(model: EmoFaceModel, batch: HearingBatch, config: HearingConf
 def hearing_model(config: HearingConfig, *, layers: int, width: int) -> EmoFaceModel:
     """A model whose hearing is to be trained; its face is not used."""
     torch.manual_seed(config.seed)
-    return EmoFaceModel(EmoFaceConfig(**{"feature_layers": layers, "feature_size": width, "dropout": config.dropout, "voice_rest": True, **config.model}))
+    return EmoFaceModel(
+        EmoFaceConfig(**{"feature_layers": layers, "feature_size": width, "dropout": config.dropout, "voice_rest": True, **config.model})
+    )
 
 
 class HearingTrainer:
@@ -123,7 +127,12 @@ class HearingTrainer:
 
     def save(self) -> None:
         write_checkpoint(
-            self.checkpoint, self.config, heard=self.heard.state_dict(), averaged=self.averaged.state_dict(), optimizer=self.optimizer.state_dict(), step=self.step
+            self.checkpoint,
+            self.config,
+            heard=self.heard.state_dict(),
+            averaged=self.averaged.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            step=self.step,
         )
 
     def resume(self) -> None:

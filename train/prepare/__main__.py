@@ -76,7 +76,12 @@ def _run(options: argparse.Namespace) -> dict | None:
         from .ravdess3d import prepare
 
         return prepare(
-            options.source, options.out, flame=options.flame, audio=options.audio, fix=options.fix, fps=options.fps,
+            options.source,
+            options.out,
+            flame=options.flame,
+            audio=options.audio,
+            fix=options.fix,
+            fps=options.fps,
             processes=options.processes,
         )
     from .video import prepare

@@ -106,9 +106,7 @@ class Flame:
         with np.load(path, allow_pickle=False) as file:
             return cls(**{name: file[name] for name in cls.__dataclass_fields__})
 
-    def vertices(
-        self, shape: np.ndarray, expression: np.ndarray, jaw: np.ndarray, global_rotation: np.ndarray | None = None
-    ) -> np.ndarray:
+    def vertices(self, shape: np.ndarray, expression: np.ndarray, jaw: np.ndarray, global_rotation: np.ndarray | None = None) -> np.ndarray:
         """(T, V, 3) metres for a shape (100,), expressions (T, 50), axis-angles (T, 3) of jaw and root."""
         count, joints = len(expression), len(self.parents)
         shape_basis = self.shapedirs[:, :, : len(shape)]

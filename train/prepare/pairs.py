@@ -63,8 +63,12 @@ def _word_knots(phones: Sequence[Phone]) -> tuple[list[str], list[float]]:
 
 
 def feature_map(
-    a: np.ndarray, b: np.ndarray, speech_a: tuple[float, float], speech_b: tuple[float, float],
-    *, rate: float = FEATURE_RATE,
+    a: np.ndarray,
+    b: np.ndarray,
+    speech_a: tuple[float, float],
+    speech_b: tuple[float, float],
+    *,
+    rate: float = FEATURE_RATE,
 ) -> TimeMap:
     """By dynamic time warping of encoder features (T, C) inside the speech; the cosine distance of mean-free features.
 

@@ -51,9 +51,7 @@ class Codes:
     seen: np.ndarray
 
 
-def prepare(
-    source: Path, out: Path, *, flame: Path, audio: Path, fix: str = "global", fps: float = FPS, processes: int = 2
-) -> dict:
+def prepare(source: Path, out: Path, *, flame: Path, audio: Path, fix: str = "global", fps: float = FPS, processes: int = 2) -> dict:
     """Write the training folder; returns its report."""
     if fix not in ("global", "jaw", "none"):
         raise EmoFaceError(f"--fix is {fix!r}; choose global, jaw or none.")
@@ -91,9 +89,7 @@ def prepare(
     return write_index(out, entries, templates, rejected)
 
 
-def _write(
-    out: Path, name: str, shape: np.ndarray, code: Codes, flame: Path, sound: Path, fix: str, fps: float
-) -> dict:
+def _write(out: Path, name: str, shape: np.ndarray, code: Codes, flame: Path, sound: Path, fix: str, fps: float) -> dict:
     """Animate and store one video; returns its entry. An earlier run's is kept."""
     identity, fields = f"{name}.fix_{fix}", _fields(name)
     if (entry := stored_clip(out, identity)) is not None:
@@ -218,7 +214,11 @@ def _fields(name: str) -> dict:
     fields = parse_ravdess_name(name)
     actor = fields["actor"]
     return dict(
-        common, split="train" if actor <= 20 else "val" if actor <= 22 else "test", speaker=f"ravdess_{actor:02d}",
-        style=f"ravdess_{actor:02d}", emotion=fields["emotion"], level=fields["level"],
+        common,
+        split="train" if actor <= 20 else "val" if actor <= 22 else "test",
+        speaker=f"ravdess_{actor:02d}",
+        style=f"ravdess_{actor:02d}",
+        emotion=fields["emotion"],
+        level=fields["level"],
         text=RAVDESS_TEXT[fields["statement"]],
     )

@@ -67,7 +67,10 @@ def write_clip(out: Path, entry: dict, vertices: np.ndarray, samples: np.ndarray
     with atomic_path(out / "vertices" / f"{identity}.npy") as path:
         np.save(path, np.asarray(vertices, np.float32))
     entry = dict(
-        entry, frames=len(vertices), audio=f"audio/{identity}.wav", vertices=f"vertices/{identity}.npy",
+        entry,
+        frames=len(vertices),
+        audio=f"audio/{identity}.wav",
+        vertices=f"vertices/{identity}.npy",
         seconds=round(len(samples) / SAMPLE_RATE, 4),
     )
     with atomic_path(out / "entries" / f"{identity}.json") as path:

@@ -32,18 +32,14 @@ from train.corpus.store import merge, write_part
 
 from .vertices import aligned
 
-LANDMARKER_URL = (
-    "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
-)
+LANDMARKER_URL = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
 LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 SUFFIXES = (".mp4", ".mov", ".mpg", ".mpeg", ".avi", ".mkv", ".webm", ".flv", ".m4v")
 LANDMARKS = (13, 14, 33, 263, *CORNERS)  # inner lips, outer eye corners, lip corners
 MOST_MISSING, WIDEST_YAW_DEGREES = 0.25, 25.0
 
 
-def prepare(
-    source: Path, out: Path, *, landmarker: Path | None = None, processes: int = 2, max_seconds: float = 120
-) -> dict:
+def prepare(source: Path, out: Path, *, landmarker: Path | None = None, processes: int = 2, max_seconds: float = 120) -> dict:
     """Write the training folder; returns its report. Videos measured by an earlier run are not measured again."""
     videos = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not videos:
@@ -61,8 +57,7 @@ def prepare(
     labels = _labels(jobs)
     with ProcessPoolExecutor(processes) as pool:
         running = [
-            pool.submit(_write, out, name, jobs[name], captures[name], rests[speaker_of(jobs[name])], labels[name], max_seconds)
-            for name in done
+            pool.submit(_write, out, name, jobs[name], captures[name], rests[speaker_of(jobs[name])], labels[name], max_seconds) for name in done
         ]
         for future in tqdm(running, desc="driving the head", unit="clip"):
             future.result()
@@ -93,9 +88,7 @@ def find_landmarker(path: Path | None, out: Path) -> Path:
             with urllib.request.urlopen(LANDMARKER_URL, timeout=60) as answer, atomic_path(target) as temporary:
                 temporary.write_bytes(answer.read())
         except OSError as error:
-            raise EmoFaceError(
-                f"MediaPipe's model could not be downloaded ({error}); pass {LANDMARKER_URL} with --landmarker."
-            ) from error
+            raise EmoFaceError(f"MediaPipe's model could not be downloaded ({error}); pass {LANDMARKER_URL} with --landmarker.") from error
     if not target.exists():
         raise EmoFaceError(f"There is no file {target}; download {LANDMARKER_URL}.")
     if hashlib.sha256(target.read_bytes()).hexdigest() != LANDMARKER_SHA256:
@@ -131,13 +124,15 @@ def _landmarker(model: str):
         from mediapipe.tasks.python import BaseOptions, vision
     except (ImportError, OSError) as error:
         raise EmoFaceError(
-            f"MediaPipe cannot be used ({error}): pip install -r train/requirements.txt, and on a bare Debian "
-            "apt-get install libgles2 libegl1."
+            f"MediaPipe cannot be used ({error}): pip install -r train/requirements.txt, and on a bare Debian apt-get install libgles2 libegl1."
         ) from error
     return vision.FaceLandmarker.create_from_options(
         vision.FaceLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=model), running_mode=vision.RunningMode.IMAGE, num_faces=1,
-            output_face_blendshapes=True, output_facial_transformation_matrixes=True,
+            base_options=BaseOptions(model_asset_path=model),
+            running_mode=vision.RunningMode.IMAGE,
+            num_faces=1,
+            output_face_blendshapes=True,
+            output_facial_transformation_matrixes=True,
         )
     )
 
@@ -165,8 +160,13 @@ def measure(video: Path, target: Path, model: Path) -> None:
     nearest = np.abs(times[None] - even[:, None]).argmin(axis=1) if len(times) < 20000 else np.searchsorted(times, even)
     with atomic_path(target) as path:
         np.savez(
-            path, scores=interpolate(even, times, rows[0])[:, :] * detected[nearest, None], gap_mm=gap[nearest], width_mm=width[nearest],
-            detected=detected[nearest], pose=rows[2][nearest], fps=fps,
+            path,
+            scores=interpolate(even, times, rows[0])[:, :] * detected[nearest, None],
+            gap_mm=gap[nearest],
+            width_mm=width[nearest],
+            detected=detected[nearest],
+            pose=rows[2][nearest],
+            fps=fps,
         )
 
 
@@ -215,9 +215,7 @@ def _reason_to_reject(path: Path) -> str | None:
     return None
 
 
-def _resting_faces(
-    jobs: dict[str, Path], captures: dict[str, Capture], max_seconds: float, reasons: dict[str, str]
-) -> dict[str, Rest]:
+def _resting_faces(jobs: dict[str, Path], captures: dict[str, Capture], max_seconds: float, reasons: dict[str, str]) -> dict[str, Rest]:
     """Resting face by speaker, from neutral clips only: the rest of an emotional clip contains the emotion."""
     grouped: dict[str, list] = {}
     labels = _labels(jobs)
@@ -251,17 +249,13 @@ def _labels(jobs: dict[str, Path]) -> dict[str, dict]:
         if RAVDESS_NAME.fullmatch(path.stem):
             fields = parse_ravdess_name(path.stem)
             split = "train" if fields["actor"] <= 20 else "val" if fields["actor"] <= 22 else "test"
-            labels[name] = dict(
-                emotion=fields["emotion"], level=fields["level"], text=RAVDESS_TEXT[fields["statement"]], split=split
-            )
+            labels[name] = dict(emotion=fields["emotion"], level=fields["level"], text=RAVDESS_TEXT[fields["statement"]], split=split)
         else:
             labels[name] = dict(emotion="neutral", level=0, text="", split="val" if name in held_out else "train")
     return labels
 
 
-def _write(
-    out: Path, name: str, video: Path, capture: Capture, rest: Rest, label: dict, max_seconds: float
-) -> None:
+def _write(out: Path, name: str, video: Path, capture: Capture, rest: Rest, label: dict, max_seconds: float) -> None:
     """Drive the head with a video's measurements and store the clip."""
     audio = load_audio(video, max_seconds=max_seconds)
     samples, rate = np.asarray(audio.samples, np.float32), audio.sample_rate
@@ -271,10 +265,25 @@ def _write(
     activity, loudness = speech_activity(count, speech), loudness_track(samples, rate, count, speech)
     speaker = speaker_of(video)
     clip = Clip(
-        identity=name, source="video", speaker=speaker, style=speaker, motion="real", samples=samples, sample_rate=rate,
-        content=motion.weights, loudness=loudness, envelope=emotion_envelope(loudness, speech), activity=activity,
-        accent=accent_track(samples, rate, count), closure=measured_closure(motion.sealed, activity), measured=motion.measured,
-        measured_raw=motion.measured_raw, width=motion.width, width_raw=motion.width_raw,
-        speech=speech, phones=aligned(samples, label["text"], out / "alignments" / f"{name}.json"), **label,
+        identity=name,
+        source="video",
+        speaker=speaker,
+        style=speaker,
+        motion="real",
+        samples=samples,
+        sample_rate=rate,
+        content=motion.weights,
+        loudness=loudness,
+        envelope=emotion_envelope(loudness, speech),
+        activity=activity,
+        accent=accent_track(samples, rate, count),
+        closure=measured_closure(motion.sealed, activity),
+        measured=motion.measured,
+        measured_raw=motion.measured_raw,
+        width=motion.width,
+        width_raw=motion.width_raw,
+        speech=speech,
+        phones=aligned(samples, label["text"], out / "alignments" / f"{name}.json"),
+        **label,
     )
     write_part(clip, out)

@@ -57,8 +57,15 @@ def prepare(source: Path, out: Path) -> dict:
                 rejected.append(f"{identity}: vertices are not finite")
                 continue
             fields = dict(
-                id=identity, split=split, speaker=subject, style=subject, emotion="neutral", level=0,
-                text=f"sentence {sentence}", motion="real", source="vocaset",
+                id=identity,
+                split=split,
+                speaker=subject,
+                style=subject,
+                emotion="neutral",
+                level=0,
+                text=f"sentence {sentence}",
+                motion="real",
+                source="vocaset",
             )
             samples = to_16k(*read_sound())
             frames = min(len(vertices), int(np.ceil(30 * len(samples) / 16000)))
@@ -101,7 +108,9 @@ def _official_sequences(source: Path, rejected: list[str]) -> Iterator[Sequence]
             rows = np.array([frames[k] for k in sorted(frames)])[::STEP]
             record = sound[subject][name]
             yield (
-                str(subject), _sentence(name), lambda rows=rows: np.asarray(vertices[rows]),
+                str(subject),
+                _sentence(name),
+                lambda rows=rows: np.asarray(vertices[rows]),
                 lambda record=record: (np.asarray(record["audio"]), int(record["sample_rate"])),
             )
 
@@ -114,7 +123,8 @@ def _faceformer_sequences(source: Path, rejected: list[str]) -> Iterator[Sequenc
             continue
         subject, sentence = path.stem.rsplit("_", 1)
         yield (
-            subject, _sentence(sentence),
+            subject,
+            _sentence(sentence),
             lambda path=path: np.load(path, allow_pickle=False).reshape(-1, _vertex_count(path), 3)[::STEP],
             lambda wav=wav: read_audio(wav),
         )

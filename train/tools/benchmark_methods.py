@@ -50,7 +50,9 @@ def measure(name: str, *, small: bool, threads: int, repeats: int) -> dict:
                 break
     if shown.shape != (1, SECONDS * FPS, data.vertices, 3):
         raise SystemExit(f"{name} gave {tuple(shown.shape)}.")
-    return dict(method=name, parameters=sum(p.numel() for p in network.parameters()), factor=min(seconds) / SECONDS, peak_mb=memory_mb("VmHWM") - resting)
+    return dict(
+        method=name, parameters=sum(p.numel() for p in network.parameters()), factor=min(seconds) / SECONDS, peak_mb=memory_mb("VmHWM") - resting
+    )
 
 
 def encoder_factor(*, threads: int, repeats: int) -> float:
@@ -66,18 +68,27 @@ def encoder_factor(*, threads: int, repeats: int) -> float:
 
 def markdown(found: dict) -> str:
     lines = [
-        "# What the methods cost", "", f"Written by `{found['command']}` on {found['date']}; do not edit.", "",
+        "# What the methods cost",
+        "",
+        f"Written by `{found['command']}` on {found['date']}; do not edit.",
+        "",
         f"Random weights, the embedded head ({found['vertices']} vertices), {SECONDS} s of speech, {found['threads']} thread(s). *Time*: processor seconds for each second of"
-        f" speech, without the speech encoder, which is the same for all ({found['encoder']:.3f}). *Memory*: peak over the libraries, head and encoder, with the weights.", "",
-        "| method | size | parameters | time, s per s | memory, MB |", "| --- | --- | --- | --- | --- |",
+        f" speech, without the speech encoder, which is the same for all ({found['encoder']:.3f}). *Memory*: peak over the libraries, head and encoder, with the weights.",
+        "",
+        "| method | size | parameters | time, s per s | memory, MB |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for row in found["rows"]:
-        lines.append(f"| {METHODS[row['method']].title} | {row['size']} | {row['parameters'] / 1e6:.2f} M | {row['factor']:.4f} | {row['peak_mb']:.0f} |")
+        lines.append(
+            f"| {METHODS[row['method']].title} | {row['size']} | {row['parameters'] / 1e6:.2f} M | {row['factor']:.4f} | {row['peak_mb']:.0f} |"
+        )
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m train.tools.benchmark_methods", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m train.tools.benchmark_methods", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
@@ -90,11 +101,27 @@ def main() -> None:
     rows = []
     for name in options.methods:
         for size in SIZES:
-            own = [sys.executable, "-m", "train.tools.benchmark_methods", "--methods", name, "--one", size, "--threads", str(options.threads), "--repeats", str(options.repeats)]
+            own = [
+                sys.executable,
+                "-m",
+                "train.tools.benchmark_methods",
+                "--methods",
+                name,
+                "--one",
+                size,
+                "--threads",
+                str(options.threads),
+                "--repeats",
+                str(options.repeats),
+            ]
             rows.append(dict(json.loads(subprocess.run(own, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]), size=size))
     found = dict(
-        command="python -m train.tools.benchmark_methods" + "".join(f" {word}" for word in sys.argv[1:]), date=date.today().isoformat(), threads=options.threads,
-        vertices=load_head(0).skin_count, encoder=encoder_factor(threads=options.threads, repeats=options.repeats), rows=rows,
+        command="python -m train.tools.benchmark_methods" + "".join(f" {word}" for word in sys.argv[1:]),
+        date=date.today().isoformat(),
+        threads=options.threads,
+        vertices=load_head(0).skin_count,
+        encoder=encoder_factor(threads=options.threads, repeats=options.repeats),
+        rows=rows,
     )
     page = markdown(found)
     if options.out:

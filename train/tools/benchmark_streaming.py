@@ -105,7 +105,14 @@ def main(arguments: list[str] | None = None) -> int:
         header = None
         choices = itertools.product(options.past, options.hop, options.ahead, options.held, options.fresh, options.tail)
         for windows in (Windows(past, hop, ahead, held, fresh or None, tail) for past, hop, ahead, held, fresh, tail in choices):
-            row = {"past": windows.past, "hop": windows.hop, "ahead": windows.ahead, "held": windows.held, "fresh": windows.fresh or 0.0, "tail": windows.tail}
+            row = {
+                "past": windows.past,
+                "hop": windows.hop,
+                "ahead": windows.ahead,
+                "held": windows.held,
+                "fresh": windows.fresh or 0.0,
+                "tail": windows.tail,
+            }
             row |= measure(pipe, sounds, wholes, windows, options.emotion)
             if header is None:
                 header = list(row)

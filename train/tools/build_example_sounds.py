@@ -17,7 +17,13 @@ import numpy as np
 import soundfile
 
 NARRATOR = "sense_and_sensibility_01_austen_64kb-0930.wav"
-ACTED = {"angry": "1001_DFA_ANG_XX.wav", "happy": "1001_DFA_HAP_XX.wav", "disgusted": "1002_DFA_DIS_XX.wav", "sad": "1002_DFA_SAD_XX.wav", "fearful": "1002_DFA_FEA_XX.wav"}
+ACTED = {
+    "angry": "1001_DFA_ANG_XX.wav",
+    "happy": "1001_DFA_HAP_XX.wav",
+    "disgusted": "1002_DFA_DIS_XX.wav",
+    "sad": "1002_DFA_SAD_XX.wav",
+    "fearful": "1002_DFA_FEA_XX.wav",
+}
 
 
 def save(path: Path, samples: np.ndarray, rate: int) -> None:

@@ -1,6 +1,6 @@
 """Pictures of the 24 heads for the app's head chooser: one WebP, a column per head.
 
-    python -m train.tools.build_head_pictures
+python -m train.tools.build_head_pictures
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Check the study's statistics on simulated raters: do 95 % intervals hold the truth 93 to 97 % of the time?
 
-    python -m train.tools.check_study_coverage --studies 2000
+python -m train.tools.check_study_coverage --studies 2000
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ def main() -> int:
         found = check_coverage(studies=arguments.studies, raters=raters, seed=arguments.seed)
         fine = 0.93 <= found.t <= 0.97 and 0.93 <= found.bootstrap <= 0.97 and found.false_alarm <= 0.06
         passed &= fine
-        print(f"{raters:3d} raters, {found.intervals} intervals: t {found.t:.2%}, bootstrap {found.bootstrap:.2%}, "
-              f"false alarms after Holm {found.false_alarm:.2%} of {found.studies} studies{'' if fine else '  <- off'}",
-              flush=True)
+        print(
+            f"{raters:3d} raters, {found.intervals} intervals: t {found.t:.2%}, bootstrap {found.bootstrap:.2%}, "
+            f"false alarms after Holm {found.false_alarm:.2%} of {found.studies} studies{'' if fine else '  <- off'}",
+            flush=True,
+        )
     return 0 if passed else 1
 
 

@@ -182,7 +182,10 @@ def three(clip: Clip) -> tuple[str, str]:
     _, name = node_package("three")
     told = in_node(_THREE, clip.file(".glb", basis="arkit"), 7, folder=clip.folder)
     steps = np.diff(told["times"])
-    return name, f"{millimetres(told['points'], clip.shapes[7][np.array(told['ids'], int)])}; {clock(round(1 / steps.mean(), 3), told['duration'] + steps[-1], clip.animation)}"
+    return (
+        name,
+        f"{millimetres(told['points'], clip.shapes[7][np.array(told['ids'], int)])}; {clock(round(1 / steps.mean(), 3), told['duration'] + steps[-1], clip.animation)}",
+    )
 
 
 def trimesh(clip: Clip) -> tuple[str, str]:
@@ -190,14 +193,19 @@ def trimesh(clip: Clip) -> tuple[str, str]:
 
     scene = trimesh.load(clip.file(".glb", basis="arkit"), process=False)
     ends = np.abs(scene.bounds - [clip.animation.template.min(0), clip.animation.template.max(0)]).max()
-    return python_package("trimesh"), f"at rest: bounds {1000 * ends:.4f} mm, {sum(len(part.faces) for part in scene.geometry.values()) - len(clip.animation.faces):+d} triangles"
+    return python_package(
+        "trimesh"
+    ), f"at rest: bounds {1000 * ends:.4f} mm, {sum(len(part.faces) for part in scene.geometry.values()) - len(clip.animation.faces):+d} triangles"
 
 
 def blender(clip: Clip, suffix: str) -> tuple[str, str]:
     told = in_blender(_BLENDER, clip.file(suffix, basis="arkit"))
     x, y, z = np.array(told["points"]).T  # Blender's z is up
     wanted = clip.shapes[7][np.array(told["ids"], int)]
-    return f"Blender {told['version']} (bpy)", f"{millimetres(np.stack([x, z, -y], 1), wanted)}; {clock(told['fps'], told['duration'], clip.animation)}"
+    return (
+        f"Blender {told['version']} (bpy)",
+        f"{millimetres(np.stack([x, z, -y], 1), wanted)}; {clock(told['fps'], told['duration'], clip.animation)}",
+    )
 
 
 def usd(clip: Clip) -> tuple[str, str]:
@@ -272,8 +280,12 @@ def csv(clip: Clip) -> tuple[str, str]:
 
     table = pandas.read_csv(clip.file(".csv"))
     times = np.arange(len(table)) / 60
-    off = max(np.abs(table[shape[0].upper() + shape[1:]] - np.interp(times, np.arange(clip.animation.frame_count) / clip.animation.fps, clip.curve(shape))).max()
-              for shape in clip.animation.blendshape_names)
+    off = max(
+        np.abs(
+            table[shape[0].upper() + shape[1:]] - np.interp(times, np.arange(clip.animation.frame_count) / clip.animation.fps, clip.curve(shape))
+        ).max()
+        for shape in clip.animation.blendshape_names
+    )
     return name, f"{table.shape[1]} columns, curves {off:.6f} at most; {clock(60, times[-1] + 1 / clip.animation.fps, clip.animation)}"
 
 
@@ -287,7 +299,10 @@ def film(clip: Clip, suffix: str) -> tuple[str, str]:
         times = [frame.time for frame in container.decode(video)]
         codec = video.codec_context.name
     fps = round((len(times) - 1) / (times[-1] - times[0]), 3)
-    return python_package("av"), f"{codec}: {clock(fps, times[-1] + 1 / fps, clip.animation)}, sound {1000 * (sound - len(clip.animation.audio) / clip.animation.sample_rate):+.0f} ms"
+    return (
+        python_package("av"),
+        f"{codec}: {clock(fps, times[-1] + 1 / fps, clip.animation)}, sound {1000 * (sound - len(clip.animation.audio) / clip.animation.sample_rate):+.0f} ms",
+    )
 
 
 def pillow(clip: Clip, suffix: str) -> tuple[str, str]:

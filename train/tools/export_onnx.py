@@ -64,9 +64,29 @@ class LogMel(nn.Module):
 
 @torch.jit.script
 def free_running(
-    tokens: Tensor, speech: Tensor, start: Tensor, slopes: Tensor, qkv: Tensor, qkv_bias: Tensor, out: Tensor, out_bias: Tensor, heard: Tensor, heard_bias: Tensor,
-    spoken: Tensor, spoken_bias: Tensor, expand: Tensor, expand_bias: Tensor, contract: Tensor, contract_bias: Tensor, left: Tensor, left_bias: Tensor,
-    feedback: Tensor, feedback_bias: Tensor, window: int, period: int, mean: bool,
+    tokens: Tensor,
+    speech: Tensor,
+    start: Tensor,
+    slopes: Tensor,
+    qkv: Tensor,
+    qkv_bias: Tensor,
+    out: Tensor,
+    out_bias: Tensor,
+    heard: Tensor,
+    heard_bias: Tensor,
+    spoken: Tensor,
+    spoken_bias: Tensor,
+    expand: Tensor,
+    expand_bias: Tensor,
+    contract: Tensor,
+    contract_bias: Tensor,
+    left: Tensor,
+    left_bias: Tensor,
+    feedback: Tensor,
+    feedback_bias: Tensor,
+    window: int,
+    period: int,
+    mean: bool,
 ) -> Tensor:
     """:class:`emoface.decoder.BranchLoop` of B branches, one row, as a loop that can be written into a file.
 
@@ -104,7 +124,12 @@ class SpeechToSkin(nn.Module):
     def __init__(self, pipe: EmoFacePipeline, *, level: str):
         super().__init__()
         model, config = pipe.model, pipe.model.config
-        if pipe.content_encoder.kind != "whisper" or config.fusion != "mesh_attention" or not isinstance(model.mesh_attention.second, nn.Linear) or not config.prosody:
+        if (
+            pipe.content_encoder.kind != "whisper"
+            or config.fusion != "mesh_attention"
+            or not isinstance(model.mesh_attention.second, nn.Linear)
+            or not config.prosody
+        ):
             raise EmoFaceError("Only models like the shipped one can be written as ONNX: with Whisper, prosody and a pointwise Mesh Attention.")
         self.model, self.encoder = model, pipe.content_encoder.model
         self.log_mel = LogMel(self.encoder.config.num_mel_bins)
@@ -152,7 +177,9 @@ class SpeechToSkin(nn.Module):
         loop, config = self.loop, self.model.config
         tokens = self.positions[torch.arange(speech.shape[0]) % config.period][:, None, None] + loop.conditions[None]
         weights = [*loop.qkv, *loop.attention_out, *loop.norms[0], *loop.norms[1], *loop.expand, *loop.contract, *loop.norms[2], *loop.feedback]
-        return free_running(tokens, speech.unsqueeze(2), loop.motion, bias_slopes(loop.heads), *weights, config.window, config.period, loop.feedback_frames > 1).squeeze(2)
+        return free_running(
+            tokens, speech.unsqueeze(2), loop.motion, bias_slopes(loop.heads), *weights, config.window, config.period, loop.feedback_frames > 1
+        ).squeeze(2)
 
     def _weight(self, content: Tensor, felt: Tensor) -> Tensor:
         """``w_e`` (T, S), channel by channel of the hidden layer, then smooth."""
@@ -186,8 +213,16 @@ def export(pipe: EmoFacePipeline, path: Path, *, level: str = "normal") -> list[
     example = (torch.zeros(SAMPLES_PER_FRAME * 50), torch.zeros(30, 3), torch.tensor(0))
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about shapes that the test holds to account
-        torch.onnx.export(graph, example, buffer, dynamo=False, opset_version=OPSET, input_names=["samples", "prosody", "emotion"], output_names=["offsets"],
-                          dynamic_axes={"samples": {0: "n"}, "prosody": {0: "frames"}, "offsets": {0: "frames"}})
+        torch.onnx.export(
+            graph,
+            example,
+            buffer,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["samples", "prosody", "emotion"],
+            output_names=["offsets"],
+            dynamic_axes={"samples": {0: "n"}, "prosody": {0: "frames"}, "offsets": {0: "frames"}},
+        )
     file = onnx.load_from_string(buffer.getvalue())
     _halve(file)
     onnx.helper.set_model_props(file, {"emotions": json.dumps(graph.names), "fps": str(pipe.model.config.fps), "level": level})
@@ -240,7 +275,9 @@ def measure(pipe: EmoFacePipeline, path: Path, names: list[str], audio: Audio, *
         found, seconds = fastest(lambda: onnx.run(None, given)[0])
         with torch.inference_mode():
             wanted, torch_seconds = fastest(lambda: graph(*(torch.from_numpy(np.asarray(value)) for value in given.values())).numpy())
-        print(f"{threads} threads: {seconds:.3f} s per second of speech (the same graph in torch {torch_seconds:.3f}); {1e3 * np.abs(found - wanted).max():.4f} mm from torch at most")
+        print(
+            f"{threads} threads: {seconds:.3f} s per second of speech (the same graph in torch {torch_seconds:.3f}); {1e3 * np.abs(found - wanted).max():.4f} mm from torch at most"
+        )
 
 
 def main() -> None:

@@ -18,7 +18,9 @@ def table() -> str:
     """Markdown: the end of the file's name, what it is for, the options of its writer, and whether EmoFace opens it again."""
     lines = ["| suffix | what it is | options | opens again |", "|---|---|---|---|"]
     for suffix, (module, name, purpose) in FORMATS.items():
-        options = [option for option in inspect.signature(getattr(import_module(f"emoface.export.{module}"), name)).parameters if option not in _NO_OPTIONS]
+        options = [
+            option for option in inspect.signature(getattr(import_module(f"emoface.export.{module}"), name)).parameters if option not in _NO_OPTIONS
+        ]
         lines.append(f"| `{suffix}` | {purpose} | {' '.join(f'`{option}`' for option in options)} | {'yes' if suffix in READERS else ''} |")
     return "\n".join(lines) + "\n"
 

@@ -72,8 +72,12 @@ def serve(temporary: Path) -> tuple[subprocess.Popen, str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    app = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=SPEECH.parents[2], env={**os.environ, "GRADIO_TEMP_DIR": str(temporary)},
-                           stdout=subprocess.DEVNULL)
+    app = subprocess.Popen(
+        [sys.executable, "app.py", "--port", str(port)],
+        cwd=SPEECH.parents[2],
+        env={**os.environ, "GRADIO_TEMP_DIR": str(temporary)},
+        stdout=subprocess.DEVNULL,
+    )
     while app.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -110,8 +114,11 @@ def main() -> None:
                     time.sleep(0.5)
                 time.sleep(2)
                 settled.append(memory(app))
-                print(f"round {number}: {options.visitors} visitors in {seconds:.1f} s, all results their own; afterwards {settled[-1]:.0f} MB"
-                      f" ({100 * (settled[-1] / settled[0] - 1):+.1f} %), {left_on_disk(temporary)} result folders", flush=True)
+                print(
+                    f"round {number}: {options.visitors} visitors in {seconds:.1f} s, all results their own; afterwards {settled[-1]:.0f} MB"
+                    f" ({100 * (settled[-1] / settled[0] - 1):+.1f} %), {left_on_disk(temporary)} result folders",
+                    flush=True,
+                )
                 assert app.poll() is None, "the server stopped"
                 if left_on_disk(temporary):
                     raise SystemExit("Results of visitors who left are still on the disk.")

@@ -78,8 +78,13 @@ def _against_video(corpus: Corpus, i: int, lips) -> tuple:
     t, speech = np.arange(len(target)) / 30, corpus.clips[i]["speech"]
     silent = (t < speech[0] - 0.3) | (t > speech[1] + 0.3)
     return (
-        metrics.mean_absolute_error(target, video), metrics.pearson(target, video), metrics.amplitude_ratio(target, video),
-        metrics.closures_caught(target, intervals), metrics.closures_caught(video, intervals), target[silent] <= 1, video[silent] <= 1,
+        metrics.mean_absolute_error(target, video),
+        metrics.pearson(target, video),
+        metrics.amplitude_ratio(target, video),
+        metrics.closures_caught(target, intervals),
+        metrics.closures_caught(video, intervals),
+        target[silent] <= 1,
+        video[silent] <= 1,
     )
 
 
@@ -139,7 +144,10 @@ def _combination(corpus: Corpus, contents, lenders, emotion: str, level: int, li
         silent.append(aperture[track["activity"] < 0.01] <= 1)
         steps.append(np.abs(np.diff(aperture)))
     return (
-        np.concatenate(sealed).mean(), np.concatenate(apertures).max(), np.mean(timing), np.concatenate(silent),
+        np.concatenate(sealed).mean(),
+        np.concatenate(apertures).max(),
+        np.mean(timing),
+        np.concatenate(silent),
         np.percentile(np.concatenate(steps), 99),
     )
 
@@ -181,8 +189,9 @@ def measure_export(examples: Path) -> None:
             )
     animation = animations[0]
     for backend, count in (("numba", 30), ("numpy", 4)):
-        renderer = Renderer(animation.faces, animation.colors, regions=animation.regions, template=animation.template, backend=backend,
-                            look=find_look(animation))
+        renderer = Renderer(
+            animation.faces, animation.colors, regions=animation.regions, template=animation.template, backend=backend, look=find_look(animation)
+        )
         renderer.render(animation.vertices[0])  # compile, ambient occlusion
         cpu, wall = time.process_time(), time.monotonic()
         list(renderer.frames(animation.vertices[:count], threads=2))

@@ -38,8 +38,11 @@ def main() -> None:
             told = int(session.seconds // 60)
             last = len(apertures) // again * again
             before, now = np.array(apertures[again : 2 * again]), np.array(apertures[last - again : last])
-            print(f"{told} min: {memory_mb('VmRSS'):.0f} MB; {session.seconds - len(apertures) / 30:.2f} s not out yet; aperture r {np.corrcoef(before, now)[0, 1]:.3f}, "
-                  f"difference {np.abs(before - now).mean():.2f} mm of {before.mean():.2f} mm", flush=True)
+            print(
+                f"{told} min: {memory_mb('VmRSS'):.0f} MB; {session.seconds - len(apertures) / 30:.2f} s not out yet; aperture r {np.corrcoef(before, now)[0, 1]:.3f}, "
+                f"difference {np.abs(before - now).mean():.2f} mm of {before.mean():.2f} mm",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -26,8 +26,17 @@ from playwright.sync_api import sync_playwright
 from train.tools.screenshots import FLAGS
 
 FACE = "() => window.emoface?.players?.live?.scene?.panels.length && emoface.players.live.scene.shown >= 0"
-STAGES = ("what must be heard after it", "its turn", "computation", "packing", "way to the page", "unpacking", "jitter buffer", "drawing in the page",
-          "until the next picture")
+STAGES = (
+    "what must be heard after it",
+    "its turn",
+    "computation",
+    "packing",
+    "way to the page",
+    "unpacking",
+    "jitter buffer",
+    "drawing in the page",
+    "until the next picture",
+)
 WATCH_SOCKET = """() => {
   window.pieces = [];
   window.WebSocket = class extends WebSocket {
@@ -177,7 +186,9 @@ def main() -> None:
 def report(found: dict, *, draws: bool) -> None:
     print(f"sound to frame in the page: p50 {found['ready50']:.0f} ms, p95 {found['ready95']:.0f} ms; load {os.getloadavg()[0]:.1f}")
     if draws:
-        print(f"sound to drawn face: p50 {found['p50']:.0f} ms, p95 {found['p95']:.0f} ms; {found['fps']:.1f} frames/s drawn; {found['buffered']:.0f} ms of frames wait")
+        print(
+            f"sound to drawn face: p50 {found['p50']:.0f} ms, p95 {found['p95']:.0f} ms; {found['fps']:.1f} frames/s drawn; {found['buffered']:.0f} ms of frames wait"
+        )
 
 
 if __name__ == "__main__":

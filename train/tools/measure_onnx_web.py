@@ -87,8 +87,11 @@ def main() -> None:
             page.goto(f"http://127.0.0.1:{server.server_port}/index.html")
             found = page.evaluate(RUN, {"threads": threads, "frames": len(inputs["prosody"])})
             offsets = np.frombuffer(base64.b64decode(found["offsets"]), np.float32).reshape(wanted.shape)
-            print(f"{threads if found['isolated'] else 1} threads: loaded in {found['load'] / 1e3:.1f} s; {found['best'] / 1e3 / audio.seconds:.3f} s per second of speech; "
-                  f"{1e3 * np.abs(offsets - wanted).max():.4f} mm from Python; load of the machine {os.getloadavg()[0]:.1f}", flush=True)
+            print(
+                f"{threads if found['isolated'] else 1} threads: loaded in {found['load'] / 1e3:.1f} s; {found['best'] / 1e3 / audio.seconds:.3f} s per second of speech; "
+                f"{1e3 * np.abs(offsets - wanted).max():.4f} mm from Python; load of the machine {os.getloadavg()[0]:.1f}",
+                flush=True,
+            )
             page.close()
         browser.close()
         server.shutdown()

@@ -53,7 +53,9 @@ def measure(address: str, chromium: str, sound: Path | None, seconds: float) -> 
                 run = page.evaluate("emoface.players.animate.scene.run")
                 start = time.monotonic()
                 page.click("#animate")
-                page.wait_for_function("run => { const scene = emoface.players.animate.scene; return scene && scene.run !== run && scene.shown >= 0; }", arg=run)
+                page.wait_for_function(
+                    "run => { const scene = emoface.players.animate.scene; return scene && scene.run !== run && scene.shown >= 0; }", arg=run
+                )
                 print(f"click to face, {attempt} time: {time.monotonic() - start:.2f} s")
                 page.evaluate("emoface.players.animate.audio.pause()")
         browser.close()

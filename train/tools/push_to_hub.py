@@ -132,9 +132,7 @@ def model_files(folder: Path, repo: str, *, results: Path | None = None, license
     return files
 
 
-def model_card(
-    config: dict, repo: str, files: dict[str, Path | bytes], *, embedded: bool, results: Path | None, license: str
-) -> str:
+def model_card(config: dict, repo: str, files: dict[str, Path | bytes], *, embedded: bool, results: Path | None, license: str) -> str:
     """The model card: what it is, how to call it, limits; data and licence of the embedded model; numbers where there are any."""
     encoder = files.get("content_encoder/model.safetensors")
     card = _CARD.format(
@@ -240,9 +238,7 @@ def push(repo: str, files: dict[str, Path | bytes], *, kind: str, private: bool,
         raise EmoFaceError("You are not logged in: run `hf auth login`, or set HF_TOKEN.") from error
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
-            raise EmoFaceError(
-                f"The Hub refuses to write to {repo!r}: log in with `hf auth login`, using a token that may write there."
-            ) from error
+            raise EmoFaceError(f"The Hub refuses to write to {repo!r}: log in with `hf auth login`, using a token that may write there.") from error
         raise EmoFaceError(f"The upload to {repo!r} failed ({error.response.status_code}): try again later.") from error
     return commit.commit_url
 
@@ -259,7 +255,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("repo", metavar="ORG/NAME")
     parser.add_argument("--space", action="store_true", help="publish the app instead of a model")
     parser.add_argument("--model", type=Path, default=EMBEDDED_MODEL, help="model folder (default: the embedded one)")
-    parser.add_argument("--results", type=Path, help="JSON of train.evaluate for the card (default: docs/results.json for the embedded model, else no numbers)")
+    parser.add_argument(
+        "--results", type=Path, help="JSON of train.evaluate for the card (default: docs/results.json for the embedded model, else no numbers)"
+    )
     parser.add_argument("--license", help="of a model that is not the embedded one, as the Hub names it: cc-by-4.0, other, ...")
     parser.add_argument("--private", action="store_true", help="if it is created now")
     parser.add_argument("--message", default="Update from the source repository")

@@ -32,8 +32,10 @@ def settle(page: Page, tab: str) -> None:
     if tab in MOMENT:
         page.wait_for_function("tab => window.emoface?.players?.[tab]?.scene?.shown >= 0", arg=tab)
         page.evaluate("([tab, seconds]) => { const player = emoface.players[tab]; player.audio.pause(); player.seek(seconds); }", [tab, MOMENT[tab]])
-        page.wait_for_function("([tab, seconds]) => { const { scene } = emoface.players[tab]; return scene.shown === Math.floor(seconds * scene.header.fps + 1e-4) && !scene.dirty; }",
-                               arg=[tab, MOMENT[tab]])
+        page.wait_for_function(
+            "([tab, seconds]) => { const { scene } = emoface.players[tab]; return scene.shown === Math.floor(seconds * scene.header.fps + 1e-4) && !scene.dirty; }",
+            arg=[tab, MOMENT[tab]],
+        )
     page.wait_for_timeout(2500)
 
 

@@ -30,8 +30,13 @@ def moments(animation: Animation, count: int = MOMENTS) -> list[int]:
 
 def strip(animation: Animation, frames: list[int], *, size: int) -> list[np.ndarray]:
     renderer = Renderer(
-        animation.faces, animation.colors, size=size, camera="front", regions=animation.regions,
-        template=animation.template, look=find_look(animation),
+        animation.faces,
+        animation.colors,
+        size=size,
+        camera="front",
+        regions=animation.regions,
+        template=animation.template,
+        look=find_look(animation),
     )
     return [renderer.render(animation.vertices[t]) for t in frames]
 
@@ -54,7 +59,9 @@ def main() -> None:
     parser.add_argument("--model", default=None)
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     parser.add_argument("--speech", type=Path, default=Path("assets/examples/narrator.wav"))
-    parser.add_argument("--own", type=Path, nargs="*", default=[Path("assets/examples") / f"{n}.wav" for n in ("angry", "fearful", "happy", "narrator", "sad")])
+    parser.add_argument(
+        "--own", type=Path, nargs="*", default=[Path("assets/examples") / f"{n}.wav" for n in ("angry", "fearful", "happy", "narrator", "sad")]
+    )
     parser.add_argument("--size", type=int, default=170)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

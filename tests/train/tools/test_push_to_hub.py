@@ -119,7 +119,10 @@ def test_our_own_readme_starts_a_space():
     gradio = next(line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("gradio"))
     assert settings["sdk"] == "gradio" and settings["app_file"] == "app.py" and Requirement(gradio).specifier.contains(settings["sdk_version"])
     assert settings["license"] == "cc-by-nc-sa-4.0" and len(settings["short_description"]) <= 60
-    assert settings["suggested_hardware"] == "cpu-basic" and settings["thumbnail"] == "https://huggingface.co/spaces/lab/face/resolve/main/docs/images/hero.jpg"
+    assert (
+        settings["suggested_hardware"] == "cpu-basic"
+        and settings["thumbnail"] == "https://huggingface.co/spaces/lab/face/resolve/main/docs/images/hero.jpg"
+    )
     assert (ROOT / "docs" / "images" / "hero.jpg").is_file()
 
 
