@@ -41,11 +41,36 @@ class Faceformer(nn.Module):
         return vertices + template[:, None]
 """
 
+SELFTALK = """
+import pickle
+import torch, torch.nn as nn
+from wav2vec import Wav2Vec2ForCTC, Wav2Vec2Model
+
+class SelfTalk(nn.Module):
+    def __init__(self, args):
+        super().__init__()
+        self.audio_encoder, self.text_encoder = Wav2Vec2Model.from_pretrained("large"), Wav2Vec2ForCTC.from_pretrained("large")
+        with open("vocaset/FLAME_masks.pkl", "rb") as file:
+            self.lips = pickle.load(file, encoding="latin1")["lips"]
+        self.lip_map, self.lm_head = nn.Linear(3 * len(self.lips), 8), nn.Linear(8, 33)
+        self.audio_feature_map = nn.Linear(1024, args.feature_dim)
+        layer = nn.TransformerDecoderLayer(args.feature_dim, 4, 2 * args.feature_dim, batch_first=True)
+        self.transformer_decoder = nn.TransformerDecoder(layer, 1)
+        self.vertice_map_r = nn.Linear(args.feature_dim, args.vertice_dim)
+
+    def predict(self, audio, template):
+        speech = self.audio_feature_map(self.audio_encoder(audio, "vocaset").last_hidden_state)
+        vertices = self.vertice_map_r(self.transformer_decoder(speech, speech))
+        lips = self.lip_map(vertices.unflatten(-1, (-1, 3))[:, :, self.lips].flatten(2))
+        return vertices + template[:, None], lips, self.lm_head(lips)
+"""
+
 
 @pytest.fixture
 def repository(tmp_path):
     (tmp_path / "faceformer.py").write_text(STAND_IN)
-    (tmp_path / "wav2vec.py").write_text("class Wav2Vec2Model: pass")
+    (tmp_path / "SelfTalk.py").write_text(SELFTALK)
+    (tmp_path / "wav2vec.py").write_text("class Wav2Vec2Model: pass\nclass Wav2Vec2ForCTC: pass")
     return tmp_path
 
 
@@ -60,13 +85,52 @@ def test_the_check_passes_for_the_same_arithmetic_and_fails_for_another(reposito
         official.difference("codetalker", official.random_network("codetalker"), repository)
 
 
+def test_selftalk_has_no_speakers_and_its_lip_reader_is_not_needed(repository, tmp_path):
+    network = official.random_network("selftalk")
+    assert official.difference("selftalk", network, repository) < 1e-5
+    source = repository / "SelfTalk.py"
+    source.write_text(source.read_text().replace("(speech, speech)", "(speech, speech[:, :1])"))
+    assert official.difference("selftalk", network, repository) > 1e-3
+
+    names = {"audio.": "audio_feature_map.", "decoder.": "transformer_decoder.layers.0.", "vertices.": "vertice_map_r."}
+    state = {}
+    for key, value in network.state_dict().items():
+        if ours := next((name for name in names if key.startswith(name)), None):
+            state[names[ours] + key.removeprefix(ours)] = value
+    state |= {"lip_map.weight": torch.zeros(4, 6), "text_encoder.lm_head.bias": torch.zeros(33), "transformer.encoder.norm.bias": torch.zeros(4)}
+    torch.save(state, tmp_path / "vocaset.pth")
+    read = official.build("selftalk", official.read_checkpoint(tmp_path / "vocaset.pth"))
+    content = torch.randn(1, 5, 1, 1024, generator=torch.Generator().manual_seed(0))
+    none = dict(style=torch.zeros(1, 0), level=torch.zeros(1, 2))
+    assert torch.equal(read.animate(content, **none), network.animate(content, **none))
+    del state["vertice_map_r.bias"]
+    with pytest.raises(EmoFaceError, match="not weights of selftalk"):
+        official.build("selftalk", state)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_the_encoders_sizes_are_read_from_its_weights(large):
+    """SelfTalk's encoder is a large one: it normalises each convolution and before each block, which no size tells."""
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+    layers = dict(feat_extract_norm="layer", do_stable_layer_norm=True, conv_bias=True) if large else {}
+    sizes = dict(hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=96, **layers)
+    model = Wav2Vec2Model(Wav2Vec2Config(**sizes)).eval()
+    state = {f"module.audio_encoder.{key}": value for key, value in model.state_dict().items()}
+    encoder = official.encoder_of(state)
+    sound = torch.randn(1, 4000, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(encoder.model(sound).last_hidden_state, model(sound).last_hidden_state)
+    with pytest.raises(EmoFaceError, match="whole checkpoint"):
+        official.encoder_of({key: value for key, value in state.items() if "projection" not in key})
+
+
 def theirs(name: str) -> str:
     """The official name of one of our CodeTalker's weights."""
     if found := re.match(r"autoencoder\.(encoder|decoder)\.blocks\.(\d+)\.(\w+)\.(\w+)$", name):
         side, block, part, kind = found.groups()
         number = 2 * int(block) + (part in ("norm_dense", "l1", "l2"))
         return f"autoencoder.{side}.{side}_transformer.net.{number}.fn.{'norm' if part.startswith('norm') else f'fn.{part}'}.{kind}"
-    for official_name, ours in official._RENAMED:
+    for official_name, ours in official._RENAMED["codetalker"]:
         if name.startswith(ours):
             return official_name + name.removeprefix(ours)
     return name

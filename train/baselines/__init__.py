@@ -1,5 +1,5 @@
 """Other methods, each in one readable file, on our data: written from their papers' descriptions; FaceFormer's and CodeTalker's
-originals (MIT) were also read, so that their published weights fit by name.
+originals (MIT) were also read, so that their published weights fit by name. SelfTalk's published weights are renamed (``official.py``).
 
 :data:`METHODS` names them; :mod:`train.compare` trains and measures all of them alike.
 """

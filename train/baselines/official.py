@@ -1,4 +1,4 @@
-"""Official weights of FaceFormer and CodeTalker in our networks, and a check of the arithmetic against the original code.
+"""Official weights of FaceFormer, CodeTalker and SelfTalk in our networks, and a check of the arithmetic against the original code.
 
 ``python -m train.baselines.official faceformer --checkpoint vocaset.pth --speech hello.wav --speaker 0 --out hello.npy`` animates a recording
 (offsets (T, 5023, 3) in metres from the template). ``--reference DIR`` takes the same weights, loaded or random, through the original's own code in
@@ -12,7 +12,7 @@ import argparse
 import importlib
 import re
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -26,11 +26,14 @@ from emoface.errors import EmoFaceError
 from .codetalker import CodeTalker
 from .common import Baseline, DataShape
 from .faceformer import FaceFormer
+from .selftalk import SelfTalk
 
-KINDS = {"faceformer": FaceFormer, "codetalker": CodeTalker}
+KINDS = {"faceformer": FaceFormer, "codetalker": CodeTalker, "selftalk": SelfTalk}
 ENCODER = "audio_encoder."
+_SELFTALK_LIPS = 254
+"""Lip vertices of FLAME, four of them twice."""
 _BLOCK = re.compile(r"^autoencoder\.(encoder|decoder)\.\1_transformer\.net\.(\d+)\.fn\.(norm|fn\.(\w+))\.(weight|bias)$")
-_RENAMED = (
+_CODETALKER_NAMES = (
     ("autoencoder.encoder.vertice_mapping.0.", "autoencoder.vertice_mapping."),
     ("autoencoder.encoder.squasher.0.0.", "autoencoder.encoder.convolution."),
     ("autoencoder.decoder.expander.0.0.", "autoencoder.decoder.convolution."),
@@ -39,18 +42,26 @@ _RENAMED = (
     ("autoencoder.decoder.vertice_map_reverse.", "autoencoder.vertice_map_reverse."),
     ("autoencoder.quantize.embedding.", "autoencoder.codebook."),
 )
+_RENAMED: dict[str, tuple[tuple[str, str], ...]] = {
+    "faceformer": (),
+    "codetalker": _CODETALKER_NAMES,
+    "selftalk": (("audio_feature_map.", "audio."), ("transformer_decoder.layers.0.", "decoder."), ("vertice_map_r.", "vertices.")),
+}
+"""Beginnings of names, theirs and ours."""
+_TRAINING_ONLY = {"selftalk": ("text_encoder.", "lip_map.", "transformer.", "lm_head.")}
+"""What reads the lips, and the recogniser that teaches it: the original runs the reader in ``predict`` too, and does nothing with its answer."""
 
 
-def our_name(key: str) -> str | None:
-    """Our name of a weight of an official checkpoint; None for tables that are computed (positions)."""
+def our_name(method: str, key: str) -> str | None:
+    """Our name of a weight of an official checkpoint; None for what no face needs (tables of positions, the lip reader)."""
     key = key.removeprefix("module.")
-    if key.endswith(".pe"):
+    if key.endswith(".pe") or key.startswith(_TRAINING_ONLY.get(method, ())):
         return None
     if found := _BLOCK.match(key):
         side, number, _, layer, kind = found.groups()
         norm = "norm_attention" if int(number) % 2 == 0 else "norm_dense"
         return f"autoencoder.{side}.blocks.{int(number) // 2}.{layer or norm}.{kind}"
-    for theirs, ours in _RENAMED:
+    for theirs, ours in _RENAMED[method]:
         if key.startswith(theirs):
             return ours + key.removeprefix(theirs)
     return key
@@ -68,7 +79,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise EmoFaceError(f"{path} is not a checkpoint that holds only tensors; ask its author for one, or for safetensors.") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise EmoFaceError(f"{path} holds no weights of a network; give the file that FaceFormer or CodeTalker publish.")
+        raise EmoFaceError(f"{path} holds no weights of a network; give the file that the method's authors publish.")
     return state
 
 
@@ -79,27 +90,37 @@ def build(name: str, state: dict[str, Tensor]) -> Baseline:
         EmoFaceError: weights of another network, or some are missing.
     """
     ours = {
-        our_name(key): value.float()
+        ours: value.float()
         for key, value in state.items()
-        if not key.removeprefix("module.").startswith(ENCODER) and our_name(key) is not None
+        if not key.removeprefix("module.").startswith(ENCODER) and (ours := our_name(name, key)) is not None
     }
     try:
         network = KINDS[name](shape_of(name, ours), unit=1.0, dropout=0.0, **sizes_of(name, ours))
-        network.load_state_dict(ours)
+        drawn = {key: value for key, value in network.state_dict().items() if key.startswith("reader.")}  # no face comes from it
+        network.load_state_dict({**drawn, **ours})
     except (KeyError, RuntimeError) as error:
         raise EmoFaceError(f"These are not weights of {name}: {str(error).splitlines()[0]}. Choose the other method or another file.") from error
     return network.eval()
 
 
 def shape_of(name: str, weights: dict[str, Tensor]) -> DataShape:
-    hidden, coordinates = weights["vertice_map.weight"].shape
+    """Counts of vertices, features and speakers (SelfTalk has none)."""
+    if name == "selftalk":
+        return unmasked(len(weights["vertices.bias"]) // 3, weights["audio.weight"].shape[1], 0)
     style = weights["obj_vector.weight"].shape[1] if name == "faceformer" else weights["learnable_style_emb.weight"].shape[0]
-    count = coordinates // 3
-    nothing = np.zeros(0, int)
-    return DataShape(count, weights["audio_feature_map.weight"].shape[1], 1, style, nothing, np.zeros(count), nothing, looked=nothing)
+    return unmasked(weights["vertice_map.weight"].shape[1] // 3, weights["audio_feature_map.weight"].shape[1], style)
+
+
+def unmasked(vertices: int, features: int, styles: int) -> DataShape:
+    """For a network that only animates: which vertices are lips or lids matters in training alone."""
+    first = np.zeros(1, int)
+    return DataShape(vertices, features, 1, styles, first, np.zeros(vertices), first, looked=first)
 
 
 def sizes_of(name: str, weights: dict[str, Tensor]) -> dict:
+    if name == "selftalk":
+        return dict(hidden=weights["vertices.weight"].shape[1], reader_layers=1)
+
     def deepest(pattern: str) -> int:
         return 1 + max(int(found[1]) for key in weights if (found := re.match(pattern, key)))
 
@@ -117,21 +138,38 @@ def sizes_of(name: str, weights: dict[str, Tensor]) -> dict:
 
 
 def encoder_of(state: dict[str, Tensor]):
-    """The wav2vec 2.0 base encoder that was trained along, resampled before its transformer as the originals do."""
+    """The wav2vec 2.0 encoder that was trained along (base; SelfTalk: large), resampled before its transformer as the originals do."""
     from emoface.encoders import SpeechEncoder, _encoder_name
 
-    encoder = SpeechEncoder({"type": "wav2vec2", "config": {}, "resample": "before"})
     rename = _encoder_name("wav2vec2")
     given = {
         rename(key.removeprefix("module.").removeprefix(ENCODER)): value
         for key, value in state.items()
         if key.removeprefix("module.").startswith(ENCODER)
     }
+    encoder = SpeechEncoder({"type": "wav2vec2", "config": encoder_sizes(given), "resample": "before"})
     missing = set(encoder.model.state_dict()) - set(given) - {"masked_spec_embed"}
     if missing:
-        raise EmoFaceError(f"The checkpoint lacks the speech encoder's {sorted(missing)[0]}; give a whole checkpoint of 2.0 base size.")
+        raise EmoFaceError(f"The checkpoint lacks the speech encoder's {sorted(missing)[0]}; give a whole checkpoint.")
     encoder.model.load_state_dict(given, strict=False)
     return encoder.eval()
+
+
+def encoder_sizes(weights: dict[str, Tensor]) -> dict:
+    """Settings of a wav2vec 2.0 encoder, read from its weights. The large ones normalise every convolution, and before each block.
+
+    Raises:
+        EmoFaceError: these are no weights of such an encoder.
+    """
+    try:
+        width = len(weights["feature_projection.projection.bias"])
+        large = "feature_extractor.conv_layers.1.layer_norm.weight" in weights
+        depth = len({key.split(".")[2] for key in weights if key.startswith("encoder.layers.")})
+        feedforward = len(weights["encoder.layers.0.feed_forward.intermediate_dense.bias"])
+    except KeyError as error:
+        raise EmoFaceError(f"The checkpoint lacks the speech encoder's {error.args[0]}; give a whole checkpoint.") from error
+    style = dict(feat_extract_norm="layer", do_stable_layer_norm=True, conv_bias=True) if large else {}
+    return dict(hidden_size=width, num_hidden_layers=depth, num_attention_heads=width // 64, intermediate_size=feedforward, **style)
 
 
 # ---- against the original ----------------------------------------------------------------------------------------------
@@ -168,17 +206,26 @@ def original(name: str, network: Baseline, folder: Path) -> nn.Module:
     Raises:
         EmoFaceError: the folder holds no copy of the repository.
     """
-    module = {"faceformer": "faceformer", "codetalker": "models.stage2"}[name]
-    data, heads = network.data, network.transformer_decoder.heads
+    module, kind_name = {
+        "faceformer": ("faceformer", "Faceformer"),
+        "codetalker": ("models.stage2", "CodeTalker"),
+        "selftalk": ("SelfTalk", "SelfTalk"),
+    }[name]
+    data = network.data
+    if isinstance(network, SelfTalk):
+        hidden, heads, period, layers = network.vertices.in_features, network.decoder.self_attn.num_heads, 30, 1
+    else:
+        decoder = network.transformer_decoder
+        hidden, heads, period, layers = decoder.hidden, decoder.heads, decoder.period, len(decoder.layers)
     args = SimpleNamespace(
         dataset="vocaset",
         vertice_dim=3 * data.vertices,
-        feature_dim=network.transformer_decoder.hidden,
-        period=network.transformer_decoder.period,
+        feature_dim=hidden,
+        period=period,
         device="cpu",
         train_subjects=" ".join(map(str, range(data.styles))),
         n_head=heads,
-        num_layers=len(network.transformer_decoder.layers),
+        num_layers=layers,
         wav2vec2model_path="",
         autoencoder="stage1_vocaset",
         vqvae_pretrained_path="",
@@ -195,18 +242,33 @@ def original(name: str, network: Baseline, folder: Path) -> nn.Module:
     with importing_from(folder.resolve()):
         try:
             source = importlib.import_module(module)
-            kind = source.Faceformer if name == "faceformer" else source.CodeTalker
+            kind = getattr(source, kind_name)
             # Its encoder is not wanted, and the codebook's file is not there: both come from the weights copied below.
             nothing = patch.object(source.torch, "load", lambda *_, **__: {"state_dict": {}})
             lenient = patch.object(nn.Module, "load_state_dict", lambda *_, **__: None)
-            with patch.object(source, "Wav2Vec2Model", SimpleNamespace(from_pretrained=lambda *_: Heard())), nothing, lenient:
+            with ExitStack() as patches:
+                for change in (nothing, lenient, *_stand_ins(name, source, data.vertices)):
+                    patches.enter_context(change)
                 theirs = kind(args)
         except ImportError as error:
             raise EmoFaceError(f"{folder} holds no usable copy of {name}'s repository, or a package that it needs is missing ({error}).") from error
     ours = network.state_dict()
-    names = {key: our_name(key) for key in theirs.state_dict()}
+    names = {key: our_name(name, key) for key in theirs.state_dict()}
     theirs.load_state_dict({key: ours[name] for key, name in names.items() if name is not None}, strict=False)
     return theirs.eval()
+
+
+def _stand_ins(name: str, source, vertices: int) -> list:
+    """For the encoder and, in SelfTalk, for the recogniser and the lip vertices' file, which only its lip reader needs."""
+    heard = SimpleNamespace(from_pretrained=lambda *_: Heard())
+    if name != "selftalk":
+        return [patch.object(source, "Wav2Vec2Model", heard)]
+    lips = {"lips": np.arange(_SELFTALK_LIPS) % vertices}
+    return [
+        *(patch.object(source, kind, heard) for kind in ("Wav2Vec2Model", "Wav2Vec2ForCTC")),
+        patch.object(source, "open", lambda *_: nullcontext(), create=True),
+        patch.object(source, "pickle", SimpleNamespace(load=lambda *_, **__: lips)),
+    ]
 
 
 @torch.no_grad()
@@ -214,22 +276,25 @@ def difference(name: str, network: Baseline, folder: Path, *, frames: int = 12, 
     """Largest distance in metres between a coordinate of our answer and of the original's, on random speech, over all speakers."""
     theirs, data = original(name, network, folder), network.data
     content = torch.randn(1, frames, data.features, generator=torch.Generator().manual_seed(seed))
-    gaps = []
-    for speaker in torch.eye(data.styles).split(1):
+    template, gaps = torch.zeros(1, 3 * data.vertices), []
+    for speaker in torch.eye(data.styles).split(1) if data.styles else torch.zeros(1, 1, 0):
         ours = network.animate(content[:, :, None], style=speaker, level=torch.zeros(1, 2)).flatten(2)
-        gaps.append(float((theirs.predict(content, torch.zeros(1, 3 * data.vertices), speaker) - ours).abs().max()))
+        answer = theirs.predict(content, template, speaker) if data.styles else theirs.predict(content, template)[0]
+        gaps.append(float((answer - ours).abs().max()))
     return max(gaps)
 
 
 def random_network(name: str, *, vertices: int = 50) -> Baseline:
     """A small one whose weights move the face, for the check without a checkpoint."""
     torch.manual_seed(0)
-    nothing = np.zeros(0, int)
-    data = DataShape(vertices, 768, 1, 8, nothing, np.zeros(vertices), nothing, looked=nothing)
-    small = {} if name == "faceformer" else dict(hidden=32, layers=2, tokens=4, size=8, entries=16, code_layers=2, code_heads=4, code_feedforward=48)
+    small, last = {
+        "faceformer": ({}, "vertice_map_r"),
+        "codetalker": (dict(hidden=32, layers=2, tokens=4, size=8, entries=16, code_layers=2, code_heads=4, code_feedforward=48), "feat_map"),
+        "selftalk": (dict(hidden=64, reader_layers=1), "vertices"),
+    }[name]
+    data = unmasked(vertices, 1024 if name == "selftalk" else 768, 0 if name == "selftalk" else 8)
     network = KINDS[name](data, unit=1.0, dropout=0.0, **small)
-    for layer in (network.vertice_map_r,) if name == "faceformer" else (network.feat_map,):
-        nn.init.normal_(layer.weight, std=0.3)
+    nn.init.normal_(network.get_submodule(last).weight, std=0.3)
     if name == "codetalker":
         nn.init.normal_(network.autoencoder.codebook.weight)
     return network.eval()
@@ -243,7 +308,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--checkpoint", type=Path, help="official weights for VOCASET; left out: random ones, for --reference")
     parser.add_argument("--reference", type=Path, help="a copy of the original's repository; its code is run")
     parser.add_argument("--speech", type=Path)
-    parser.add_argument("--speaker", type=int, default=0, help="which training speaker's style")
+    parser.add_argument("--speaker", type=int, default=0, help="which training speaker's style (SelfTalk has none)")
     parser.add_argument("--out", type=Path, help="offsets (T, V, 3) in metres, .npy")
     options = parser.parse_args(arguments)
     try:
@@ -266,10 +331,11 @@ def animate(network: Baseline, encoder, speech: Path, speaker: int) -> np.ndarra
     """(T, V, 3) float32 offsets at 30 fps."""
     from emoface.audio import load_audio
 
-    if not 0 <= speaker < network.data.styles:
-        raise EmoFaceError(f"The weights know speakers 0 to {network.data.styles - 1}, not {speaker}.")
+    styles = network.data.styles
+    if styles and not 0 <= speaker < styles:
+        raise EmoFaceError(f"The weights know speakers 0 to {styles - 1}, not {speaker}.")
     heard = encoder.frame_features(torch.from_numpy(load_audio(speech).samples), layers=1)[0]
-    style = torch.eye(network.data.styles)[speaker : speaker + 1]
+    style = torch.eye(styles)[speaker : speaker + 1] if styles else torch.zeros(1, 0)
     return network.animate(heard[None, :, None], style=style, level=torch.zeros(1, 2))[0].numpy()
 
 
