@@ -19,15 +19,16 @@ MOST = 1.5
 """Largest amount; 1 is an ordinary speaker."""
 _DRIFT = np.radians([0.9, 0.5, 0.5])  # root mean square of the slow drift: yaw, pitch, roll
 _DRIFT_SECONDS = 0.9
-_POSE = np.radians([2.4, 0.9, 1.0])  # standard deviation of the pose of a phrase
-_PAUSE = 0.2  # seconds of silence after which a phrase begins
-_PHRASE = 2.2  # seconds after which a long one takes a new pose anyway
-_NOD = np.radians([1.2, 3.0])  # smallest and largest nod
-_NOD_SECONDS, _BETWEEN_NODS = 0.42, 0.55
-_STRESS = 0.5  # of the accent track, from which a syllable may bring a nod
-_LOUD = 0.25  # of the energy track, from which there is speech
-_WITH_PITCH = np.radians(0.8)  # the head rises with the voice
-_LIMIT = np.radians([9.0, 7.0, 5.0])
+POSE = np.radians([2.4, 0.9, 1.0])  # standard deviation of the pose of a phrase
+PAUSE = 0.2  # seconds of silence after which a phrase begins
+PHRASE = 2.2  # seconds after which a long one takes a new pose anyway
+REST_AFTER = 0.8  # seconds of silence after which the head comes back
+NOD = np.radians([1.2, 3.0])  # smallest and largest nod
+_NOD_SECONDS, BETWEEN_NODS = 0.42, 0.55
+STRESS = 0.5  # of the accent track, from which a syllable may bring a nod
+LOUD = 0.25  # of the energy track, from which there is speech
+WITH_PITCH = np.radians(0.8)  # the head rises with the voice
+LIMIT = np.radians([9.0, 7.0, 5.0])
 
 
 def head_angles(said: np.ndarray, fps: float = 30.0, *, seed: int = 0, amount: float = 1.0) -> np.ndarray:
@@ -42,12 +43,12 @@ def head_angles(said: np.ndarray, fps: float = 30.0, *, seed: int = 0, amount: f
     check_amount(amount)
     if not len(said) or not amount:
         return np.zeros((len(said), 3), np.float32)
-    drift, poses, nods = (np.random.default_rng([seed, stream]) for stream in (2, 3, 4))
+    wander, poses, nods = (np.random.default_rng([seed, stream]) for stream in (2, 3, 4))
     accent, energy, pitch = said.T
-    angles = _drift(len(said), fps, drift) + _phrases(energy, fps, poses)
-    angles[:, 1] += _nods(accent, energy, fps, nods) - _WITH_PITCH * gaussian_filter1d(pitch, 0.2 * fps, mode="nearest")
+    angles = drift(len(said), fps, wander) + _phrases(energy, fps, poses)
+    angles[:, 1] += _nods(accent, energy, fps, nods) - WITH_PITCH * gaussian_filter1d(pitch, 0.2 * fps, mode="nearest")
     angles = gaussian_filter1d(angles, 0.05 * fps, axis=0, mode="nearest")
-    return (_LIMIT * np.tanh(amount * angles / _LIMIT)).astype(np.float32)
+    return (LIMIT * np.tanh(amount * angles / LIMIT)).astype(np.float32)
 
 
 def check_amount(amount: float) -> None:
@@ -117,28 +118,34 @@ class Neck:
         return vertices + shares[:, None] * (away @ (rotation - np.eye(3)).T.astype(np.float32))
 
 
-def _drift(count: int, fps: float, rng: np.random.Generator) -> np.ndarray:
-    """Slow wandering that starts anywhere."""
+def drift(count: int, fps: float, rng: np.random.Generator, *, loop: bool = False) -> np.ndarray:
+    """(count, 3) slow wandering that starts anywhere, and with ``loop`` goes on from its end to its beginning."""
     width = _DRIFT_SECONDS * fps
-    noise = gaussian_filter1d(rng.normal(size=(count + int(8 * width), 3)), width, axis=0, mode="wrap")
-    return (_DRIFT * noise / noise.std(0))[int(4 * width) : int(4 * width) + count]
+    noise = gaussian_filter1d(rng.normal(size=(count + (0 if loop else int(8 * width)), 3)), width, axis=0, mode="wrap")
+    around = _DRIFT * noise / noise.std(0)
+    return around if loop else around[int(4 * width) : int(4 * width) + count]
+
+
+def ease(x: np.ndarray | float) -> np.ndarray | float:
+    """From 0 to 1 with the least jerk."""
+    x = np.clip(x, 0, 1)
+    return x**3 * (10 - 15 * x + 6 * x * x)
 
 
 def _phrases(energy: np.ndarray, fps: float, rng: np.random.Generator) -> np.ndarray:
     """A pose for every phrase, taken with an eased turn as it begins; in long silence the head comes back."""
     angles, now, quiet, since = np.zeros((len(energy), 3)), np.zeros(3), 1e9, 0.0
-    for t, loud in enumerate(energy > _LOUD):
+    for t, loud in enumerate(energy > LOUD):
         since += 1 / fps
-        begins = loud and (quiet >= _PAUSE or since > _PHRASE)
+        begins = loud and (quiet >= PAUSE or since > PHRASE)
         quiet = 0.0 if loud else quiet + 1 / fps
-        rests = not loud and now.any() and quiet > 0.8
+        rests = not loud and now.any() and quiet > REST_AFTER
         if not begins and not rests:
             continue
-        pose = np.zeros(3) if rests else np.clip(rng.normal(size=3), -1.6, 1.6) * _POSE
+        pose = np.zeros(3) if rests else np.clip(rng.normal(size=3), -1.6, 1.6) * POSE
         pose[2] = 0.0 if rests else 0.7 * pose[2] + 0.25 * pose[0]  # who turns also tilts
         duration, early = rng.uniform(0.55, 0.9), 0.1  # the head leaves before the voice
-        x = np.clip((np.arange(len(energy)) / fps - t / fps + early) / duration, 0, 1)
-        angles += (x**3 * (10 - 15 * x + 6 * x * x))[:, None] * (pose - now)
+        angles += ease((np.arange(len(energy)) / fps - t / fps + early) / duration)[:, None] * (pose - now)
         now, since = pose, 0.0
     return angles
 
@@ -146,13 +153,13 @@ def _phrases(energy: np.ndarray, fps: float, rng: np.random.Generator) -> np.nda
 def _nods(accent: np.ndarray, energy: np.ndarray, fps: float, rng: np.random.Generator) -> np.ndarray:
     """(T,) pitch: down and back, with a small rise before, at most of the stressed syllables."""
     pitch, last, time = np.zeros(len(accent)), -1e9, np.arange(len(accent)) / fps
-    peaks = 1 + np.flatnonzero((accent[1:-1] > _STRESS) & (accent[1:-1] >= accent[:-2]) & (accent[1:-1] > accent[2:])) if len(accent) > 2 else []
+    peaks = 1 + np.flatnonzero((accent[1:-1] > STRESS) & (accent[1:-1] >= accent[:-2]) & (accent[1:-1] > accent[2:])) if len(accent) > 2 else []
     for peak in peaks:
-        if time[peak] - last < _BETWEEN_NODS or rng.random() > 0.75:
+        if time[peak] - last < BETWEEN_NODS or rng.random() > 0.75:
             continue
         last = time[peak]
-        strength = np.clip((accent[peak] - _STRESS) / (1 - _STRESS), 0, 1) * (0.5 + 0.5 * energy[peak])
-        size = _NOD[0] + (_NOD[1] - _NOD[0]) * strength
+        strength = np.clip((accent[peak] - STRESS) / (1 - STRESS), 0, 1) * (0.5 + 0.5 * energy[peak])
+        size = NOD[0] + (NOD[1] - NOD[0]) * strength
         x = (time - time[peak]) / _NOD_SECONDS
         pitch += size * (np.exp(-0.5 * (x / 0.30) ** 2) - 0.35 * np.exp(-0.5 * ((x + 0.75) / 0.30) ** 2))
     return pitch

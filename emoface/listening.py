@@ -237,7 +237,7 @@ class Heard:
     own: Tensor | None
     """(1, n, C) F_e of the voice, from its past; None where it was not asked for."""
     said: Tensor | None
-    """(1, n, 3) prosody; None for models without it."""
+    """(1, n, 3) prosody; None where neither the model nor the caller asks for it."""
     talking: np.ndarray
     """(n,) bool, :class:`SpeechGate`."""
     audio: Audio
@@ -248,7 +248,7 @@ class Listener:
     """Samples at any rate in, :class:`Heard` out, one hop at a time; the same numbers however the samples are cut.
 
     Args:
-        own: hear the voice's own emotion, too. rest: the speaker's :meth:`EmoFacePipeline.rest_of`, where known.
+        own: hear the voice's own emotion, too. rest: the speaker's :meth:`EmoFacePipeline.rest_of`, where known. prosody: tell it whatever the model.
         sample_rate: of the samples that will be fed, Hz. quality: of the resampling (soxr's name); ``"LQ"`` waits 11 ms less than ``"HQ"``.
 
     Attributes:
@@ -257,7 +257,17 @@ class Listener:
         seconds: how much was heard so far.
     """
 
-    def __init__(self, pipe: EmoFacePipeline, *, sample_rate: int, windows: Windows, own: bool, rest: Tensor | None = None, quality: str = "HQ"):
+    def __init__(
+        self,
+        pipe: EmoFacePipeline,
+        *,
+        sample_rate: int,
+        windows: Windows,
+        own: bool,
+        rest: Tensor | None = None,
+        quality: str = "HQ",
+        prosody: bool = False,
+    ):
         model, config = pipe.model, pipe.model.config
         reach = reach_of(model)
         held = min(windows.held, reach)
@@ -273,7 +283,7 @@ class Listener:
         self._resampler = None
         if sample_rate != SAMPLE_RATE:
             self._resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality=quality)
-        self._said = ProsodyClock(config.fps) if model.prosody_in is not None else None
+        self._said = ProsodyClock(config.fps) if prosody or model.prosody_in is not None else None
         self._gate = SpeechGate(config.fps)
         self._audio = np.zeros(0, np.float32)  # samples whose frames have not come out yet
         self._samples, self._frame, self._shown, self._finished = 0, 0, 0, False

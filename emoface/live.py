@@ -15,6 +15,7 @@ All emotions are decoded side by side from the start, so a change fades from one
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -25,6 +26,7 @@ from .animation import Animation
 from .audio import SAMPLE_RATE
 from .curve import EmotionCurve
 from .errors import EmoFaceError
+from .head_stream import HeadStream
 from .listening import Heard, Listener, Windows
 from .modeling import Generation
 from .pipeline import EmoFacePipeline, Sound
@@ -137,6 +139,7 @@ class LiveSession:
         sample_rate: of the samples that will be fed, Hz.
         feeling: weights from 0 that add up to 1.5 at most; default ``{"speech": 1.0}``.
         level, style, head, reference: as for calling the pipeline. idle: add blinks and gaze.
+        head_motion: how much the head turns and nods (``Animation.head_angles``), as for calling the pipeline.
         windows: what the encoder hears at a time. keep: remember what was shown, for :meth:`take`.
 
     Attributes:
@@ -158,6 +161,7 @@ class LiveSession:
         style: str | None = None,
         head: int = 0,
         idle: bool = True,
+        head_motion: float = 0.0,
         reference: Sound | None = None,
         windows: Windows = LIVE,
         keep: bool = True,
@@ -171,8 +175,15 @@ class LiveSession:
         self._course = Course(self.names, feeling if feeling is not None else {"speech": 1.0})
         self._pipe, self._head = pipe, pipe.shown_head(head)
         self._wants_idle = idle and self._head is not None
+        self._turning = HeadStream(fps, amount=head_motion) if head_motion and self._head is not None else None
         self._listener = Listener(
-            pipe, sample_rate=sample_rate, windows=windows, own=True, rest=None if neutral is None else pipe.rest_of(neutral), quality="LQ"
+            pipe,
+            sample_rate=sample_rate,
+            windows=windows,
+            own=True,
+            rest=None if neutral is None else pipe.rest_of(neutral),
+            quality="LQ",
+            prosody=self._turning is not None,
         )
         self.look_ahead, self.delay = self._listener.look_ahead, self._listener.delay
         # One row per face: neutral, the voice's own emotion, and every named one, whose features do not change.
@@ -187,7 +198,17 @@ class LiveSession:
         self._mood, self._label = Mood(named[0], fps), Label(list(model.config.emotion_names).index("neutral"))
         self._words = Fade(fps, rise=_WORDS_IN, fall=_WORDS_OUT)
         self._feeling = Fade(fps, rise=_FEELING_IN, fall=_FEELING_OUT)
-        self._settings = pipe.describe("live", "speech", mix=1.0, level=level, style=style, head=head, output="fused", idle=self._wants_idle)
+        self._settings = pipe.describe(
+            "live",
+            "speech",
+            mix=1.0,
+            level=level,
+            style=style,
+            head=head,
+            output="fused",
+            idle=self._wants_idle,
+            head_motion=head_motion if self._turning else 0.0,
+        )
         if neutral is not None:
             self._settings["reference"] = neutral.name
         self._frame, self._pieces = 0, [] if keep else None
@@ -257,7 +278,7 @@ class LiveSession:
         heard_now = zip(model.config.emotion_names, track[-1].tolist())
         self.shown = {name: now.get(name, 0.0) + own_share * share for name, share in heard_now if name != "neutral"}
         self._frame = heard.start + count
-        return self._pipe.assemble(
+        animation = self._pipe.assemble(
             heard.audio,
             motion,
             {"track": track, "probabilities": track[-1]},
@@ -265,6 +286,9 @@ class LiveSession:
             idle=self._idle_of(heard.start, count),
             settings={**self._settings, "start": heard.start},
         )
+        if self._turning is None:
+            return animation
+        return replace(animation, head_angles=self._turning.feed(heard.said[0].cpu().numpy(), heard.talking))
 
     def _blended(self, part, weights: np.ndarray, words: np.ndarray) -> dict:
         """Row 0 of ``part`` is the neutral face, the others are weighed by ``weights`` (n, N); ``words`` (n,)."""

@@ -125,5 +125,7 @@ def join(pieces: list[Animation]) -> Animation:
         return np.concatenate([getattr(piece, name) for piece in pieces])
 
     track = together("emotion_track")
-    moving = ("vertices", "blendshapes", "emotion_importance", "emotion_effect_mm", "audio")
+    moving = ["vertices", "blendshapes", "emotion_importance", "emotion_effect_mm", "audio"]
+    if pieces[0].head_angles is not None:
+        moving.append("head_angles")
     return replace(pieces[0], **{name: together(name) for name in moving}, emotion_track=track, emotion_probabilities=track.mean(0))

@@ -51,8 +51,18 @@ def test_a_folder_becomes_a_folder_and_a_second_run_makes_nothing_anew(model, re
 def test_a_folder_of_other_settings_is_not_added_to(model, recordings, tmp_path, capsys):
     command = ("batch", recordings, "-o", tmp_path / "out", "--format", "csv", "--model", model, "--quiet")
     assert run(*command) == 0
-    assert run(*command, "--emotion", "happy") == 2
-    assert "other settings" in capsys.readouterr().err
+    for changed in (("--emotion", "happy"), ("--head-motion", "1")):
+        assert run(*command, *changed) == 2
+        assert "other settings" in capsys.readouterr().err
+
+
+def test_heads_turn_where_they_are_asked_to(model, recordings, tmp_path, capsys):
+    command = ("batch", recordings, "-o", tmp_path / "out", "--format", "npz", "--model", model, "--quiet", "--head-motion")
+    assert run(*command, "2") == 2 and "head motion" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert run(*command, "0.5") == 0
+    expected = EmoFacePipeline.from_pretrained(model, device="cpu")(recordings / "two.wav", head_motion=0.5)
+    with np.load(tmp_path / "out" / "two.npz") as saved:
+        np.testing.assert_allclose(saved["head_angles"], expected.head_angles, atol=1e-6)
 
 
 def test_a_list_names_files_beside_it_and_names_must_differ(model, recordings, tmp_path, capsys):

@@ -54,6 +54,18 @@ def test_the_cut_does_not_matter_and_nothing_is_lost(pipe):
     assert np.ptp(one.blendshapes[:, [name.startswith("eyeLook") for name in one.blendshape_names]]) > 0, "gaze is alive"
 
 
+def test_the_head_turns_beside_the_face_and_moves_no_vertex(pipe, always_open):
+    samples = speechlike(1.5)[:23000].numpy()
+    still, turning, other = run(pipe, samples), run(pipe, samples, head_motion=1.0), run(pipe, samples, (777, 1, 3000), head_motion=1.0)
+    assert still.head_angles is None and still.settings["head_motion"] == 0.0 and turning.settings["head_motion"] == 1.0
+    for name in FIELDS:
+        np.testing.assert_array_equal(getattr(still, name), getattr(turning, name), err_msg=name)
+    assert turning.head_angles.shape == (turning.frame_count, 3) and np.ptp(turning.head_angles, axis=0).max() > 2e-3
+    np.testing.assert_array_equal(turning.head_angles, other.head_angles)
+    with pytest.raises(EmoFaceError, match="head motion"):
+        LiveSession(pipe, head_motion=2.0)
+
+
 def test_neutral_has_one_level(pipe, always_open):
     samples = speechlike(1.0).numpy()
     normal, strong = (run(pipe, samples, feeling={"speech": 0.0}, level=level).vertices for level in ("normal", "strong"))

@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 from emoface import EmoFacePipeline
 from emoface.errors import EmoFaceError
 from emoface.export.pack import STEP
+from emoface.head_motion import rotations
 from emoface.live import LiveSession
 from emoface.ui.rooms import Rooms, places, steps
 from emoface.whisper_stream import WhisperStream
@@ -80,18 +81,19 @@ def answers(socket) -> tuple[list, dict]:
             return frames, told
 
 
-def unpacked(messages: list[bytes], template: np.ndarray) -> tuple[list[int], np.ndarray]:
-    """Numbers of the frames and their vertices, read as live.js does."""
-    numbers, frames, last = [], [], steps(template[None], template)[0]
+def unpacked(messages: list[bytes], template: np.ndarray) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """Numbers of the frames, their vertices and the rotations of the head (T, 3, 3), read as live.js does."""
+    numbers, frames, turns, last = [], [], [], steps(template[None], template)[0]
     for message in messages:
         start, count, fresh = struct.unpack("<III", message[:12])
         assert fresh == (not frames)
-        raw = np.frombuffer(zlib.decompress(message[12:]), np.uint8).reshape(2, count, *last.shape).astype(np.int32)
+        turns.append(np.frombuffer(message[12 : 12 + 36 * count], "<f4").reshape(count, 3, 3))
+        raw = np.frombuffer(zlib.decompress(message[12 + 36 * count :]), np.uint8).reshape(2, count, *last.shape).astype(np.int32)
         numbers += range(start, start + count)
         frames.append((0 if fresh else last) + np.cumsum((raw[0] | raw[1] << 8).astype(np.int16), axis=0).astype(np.int16))
         last = frames[-1][-1]
     middle = (template.min(axis=0) + template.max(axis=0)) / 2
-    return numbers, np.concatenate(frames).transpose(0, 2, 1) * STEP + middle
+    return numbers, np.concatenate(frames).transpose(0, 2, 1) * STEP + middle, np.concatenate(turns)
 
 
 @pytest.fixture
@@ -112,7 +114,7 @@ def alone(pipe, samples, **options):
 
 def test_two_visitors_are_not_mixed_and_a_third_is_told_so(page, pipe, speak, never_late):
     one, two = speechlike(1.0).numpy(), speechlike(1.2, seed=5).numpy() * 0.5
-    (a, ready), (b, _) = speak(), speak(feeling={"sad": 1.5}, head=3)
+    (a, ready), (b, _) = speak(), speak(feeling={"sad": 1.5}, head=3, nods=False)
     assert ready["type"] == "ready" and ready["received"] == 0 and ready["limit"] > 0
     _, sorry = speak()
     assert sorry["type"] == "sorry" and "places are taken" in sorry["message"]
@@ -120,13 +122,15 @@ def test_two_visitors_are_not_mixed_and_a_third_is_told_so(page, pipe, speak, ne
         a.send(pair[0]), b.send(pair[1])
     for block in blocks(two)[len(blocks(one)) :]:
         b.send(block)
-    for socket, samples, options in ((a, one, {}), (b, two, dict(feeling={"sad": 1.5}, head=3))):
+    for socket, samples, options in ((a, one, dict(head_motion=1.0)), (b, two, dict(feeling={"sad": 1.5}, head=3))):
         socket.send(json.dumps({"stop": True}))
         frames, done = answers(socket)
         expected = alone(pipe, samples, **options)
-        numbers, shown = unpacked(frames, expected.template)
+        numbers, shown, turns = unpacked(frames, expected.template)
         assert numbers == list(range(expected.frame_count))
         np.testing.assert_allclose(shown, expected.vertices, atol=1.1 * STEP)
+        angles = np.zeros((len(turns), 3)) if expected.head_angles is None else expected.head_angles
+        np.testing.assert_allclose(turns, rotations(angles), atol=1e-6)
         assert done["type"] == "done"
         take = page.emoface.rooms.fetch(done["name"])
         np.testing.assert_allclose(take.vertices, expected.vertices, atol=MANY_THREADS)

@@ -58,19 +58,43 @@ def json_curves(path):
     return told["names"], [frame["weights"] for frame in told["frames"]], told["metadata"]["fps"]
 
 
+def rate_of(timecodes):
+    """Frames a second of ``HH:MM:SS:FF.mmm`` timecodes: one more than the last frame of the seconds; 60 if no second is full.
+
+    Rows are not counted, because phones drop some.
+    """
+    seconds = {timecode.rpartition(":")[0] for timecode in timecodes}
+    whole_second = len(seconds) > 2 or (len(seconds) > 1 and timecodes[0].endswith(":00.000"))
+    return 1.0 + max(float(timecode.rpartition(":")[2]) // 1 for timecode in timecodes) if whole_second else 60.0
+
+
 def csv_curves(path):
-    """The same of a Live Link Face CSV; its rate is read from the timecodes, or is 60 in a take of less than a second."""
+    """The same of a Live Link Face CSV, at the rate of its timecodes; where the phone dropped frames there is a straight line."""
     with open(path, newline="", encoding="utf-8-sig") as file:
         header, *rows = [row for row in csv.reader(file) if row]
     rows = [row for row in rows if len(row) == len(header)]
-    seconds = [int(row[0].split(":")[2]) for row in rows]
-    changes = [number for number in range(1, len(rows)) if seconds[number] != seconds[number - 1]]
-    rate = 60.0
-    if len(changes) > 1:
-        rate = (changes[-1] - changes[0]) / (len(changes) - 1)
-    elif changes:
-        rate = float(changes[0]) if rows[0][0].split(":")[3].startswith("00") else 60.0
-    return header[2:], [[float(value) for value in row[2:]] for row in rows], rate
+    rate = rate_of([row[0] for row in rows])
+    frames, before = [], None
+    for row in rows:
+        hours, minutes, seconds, inside = map(float, row[0].split(":"))
+        at = ((hours * 60 + minutes) * 60 + seconds) * rate + inside
+        frames.append(0.0 if before is None else frames[-1] + (at - before) % (86400 * rate))  # takes may run over midnight
+        before = at
+    return header[2:], without_gaps([[float(value) for value in row[2:]] for row in rows], frames, longest=60 * rate), rate
+
+
+def without_gaps(rows, frames, *, longest):
+    """Rows that lie at ``frames``, at every whole frame; as they are where none is missing, or the numbers are no clock."""
+    steps = [after - before for before, after in zip(frames, frames[1:])]
+    if not steps or max(steps) < 1.5 or max(steps) > longest or min(steps) <= 0:
+        return rows
+    even, number = [], 0
+    for frame in range(round(frames[-1]) + 1):
+        while number < len(frames) - 2 and frames[number + 1] <= frame:
+            number += 1
+        share = min(max((frame - frames[number]) / steps[number], 0.0), 1.0)
+        even.append([a + share * (b - a) for a, b in zip(rows[number], rows[number + 1])])
+    return even
 
 
 def plain(name: str) -> str:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ..errors import EmoFaceError
+from ..head_motion import MOST, check_amount
 from .common import Progress, add_model_options
 
 
@@ -28,6 +29,13 @@ def add_parser(subparsers) -> None:
     add("--style", metavar="NAME", help="speaking style")
     add("--head", type=int, default=0, metavar="N", help="0 (average) to 23")
     add("--idle", action="store_true", help="add blinks and small eye movements")
+    add(
+        "--head-motion",
+        type=float,
+        default=0.0,
+        metavar="AMOUNT",
+        help=f"how much the head turns and nods: 0 not at all (default), 1 as people do, up to {MOST:g}",
+    )
     add("--quiet", action="store_true", help="no progress on stderr")
     add_model_options(parser)
     parser.set_defaults(run=_batch)
@@ -42,7 +50,8 @@ def _batch(arguments: argparse.Namespace) -> int:
         raise EmoFaceError(f"There is no format {arguments.format!r}: use one of {' '.join(name[1:] for name in FORMATS)}.")
     if arguments.workers < 1:
         raise EmoFaceError(f"The number of workers is {arguments.workers}: give 1 or more.")
-    options = {name: getattr(arguments, name) for name in ("emotion", "mix", "level", "style", "head", "idle")}
+    check_amount(arguments.head_motion)
+    options = {name: getattr(arguments, name) for name in ("emotion", "mix", "level", "style", "head", "idle", "head_motion")}
     jobs = find_jobs(arguments.source, arguments.output, suffix)
     keep_settings(arguments.output, {**options, "model": arguments.model or os.environ.get("EMOFACE_MODEL"), "revision": arguments.revision})
     threads = max((os.cpu_count() or 1) // arguments.workers, 1) if arguments.workers > 1 else None

@@ -7,13 +7,15 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
 import numpy as np
 
 from ..curve import check_shares
 from ..errors import EmoFaceError
+from ..head_motion import MOST, check_amount
 from .common import Progress, add_model_options
 
 BLOCK_SECONDS = 0.02
@@ -45,6 +47,13 @@ def add_parser(subparsers) -> None:
     add("--style", metavar="NAME", help="speaking style; the info command lists them")
     add("--reference", metavar="FILE", help="a neutral recording of the person who speaks: their own rest")
     add("--no-idle", action="store_true", help="no blinks and no gaze")
+    add(
+        "--head-motion",
+        type=float,
+        default=0.0,
+        metavar="AMOUNT",
+        help=f"how much the head turns and nods, for livelink and ws: 0 not at all (default), 1 as people do, up to {MOST:g}",
+    )
     add("--seconds", type=float, metavar="S", help="stop after so long (default: Ctrl-C, or the end of the recording)")
     add("--quiet", action="store_true", help="no progress on stderr")
     add_model_options(parser)
@@ -64,8 +73,9 @@ def _live(arguments: argparse.Namespace) -> None:
         raise EmoFaceError("Give either a recording or --microphone.")
     if arguments.seconds is not None and not arguments.seconds > 0:
         raise EmoFaceError(f"--seconds is {arguments.seconds:g}: give a number above 0.")
+    check_amount(arguments.head_motion)
     weights = feeling(arguments.emotion, mix=arguments.mix, intensity=arguments.intensity)
-    from ..export.engines import sender
+    from ..export.engines import sender  # imports the head, which --help need not wait for
 
     report = Progress(quiet=arguments.quiet)
     with ExitStack() as opened:
@@ -92,6 +102,7 @@ def _live(arguments: argparse.Namespace) -> None:
             style=arguments.style,
             reference=arguments.reference,
             idle=not arguments.no_idle,
+            head_motion=arguments.head_motion,
             keep=False,
         )
         if pipe.model.config.head != "embedded":
@@ -102,14 +113,26 @@ def _live(arguments: argparse.Namespace) -> None:
     print(f"{frames} frames sent to {' and '.join(arguments.to)}.")
 
 
+class Frame(NamedTuple):
+    """As senders take it."""
+
+    weights: np.ndarray
+    emotions: dict[str, float]
+    seconds: float
+    angles: Sequence[float]
+
+
 def _play(session, blocks: Iterator[np.ndarray], senders: list, *, seconds: float | None, fps: int) -> int:
     """Send every frame when its turn comes; returns how many."""
+    from ..export.engines import STILL
+
     begin, warned = None, False
     with Pacer(senders) as pacer:
 
         def send(piece) -> None:
-            for number, weights in enumerate(piece.blendshapes, piece.settings["start"]):
-                pacer.put(begin + session.delay + _MARGIN_SECONDS + number / fps, weights, session.shown, number / fps)
+            turns = [STILL] * piece.frame_count if piece.head_angles is None else piece.head_angles
+            for number, (weights, angles) in enumerate(zip(piece.blendshapes, turns), piece.settings["start"]):
+                pacer.put(begin + session.delay + _MARGIN_SECONDS + number / fps, Frame(weights, session.shown, number / fps, angles))
 
         for block in blocks:
             piece = session.feed(block, hurry=True)
@@ -135,19 +158,19 @@ class Pacer:
         self._senders, self._frames, self._failed = senders, queue.Queue(), None
         self._thread = threading.Thread(target=self._work, name="emoface-live", daemon=True)
 
-    def put(self, due: float, weights: np.ndarray, emotions: dict[str, float], seconds: float) -> None:
+    def put(self, due: float, frame: Frame) -> None:
         """A frame for the time ``due`` (``time.monotonic``). Raises what stopped the sending."""
         if self._failed is not None:
             raise self._failed
-        self._frames.put((due, weights, emotions, seconds))
+        self._frames.put((due, frame))
 
     def _work(self) -> None:
         try:
-            while (frame := self._frames.get()) is not None:
-                due, weights, emotions, seconds = frame
+            while (waiting := self._frames.get()) is not None:
+                due, frame = waiting
                 time.sleep(max(due - time.monotonic(), 0.0))
                 for one in self._senders:
-                    one.send(weights, emotions, seconds=seconds)
+                    one.send(frame.weights, frame.emotions, seconds=frame.seconds, angles=frame.angles)
                 self.sent += 1
         except Exception as error:
             self._failed = error

@@ -1,7 +1,7 @@
 """A face that is sent to a running engine, frame by frame: Live Link Face (Unreal), VMC over OSC (VRM avatars), JSON over a WebSocket.
 
-A sender takes ``send(weights, emotions, seconds=t)``: ARKit weights (52,) in the order of :data:`NAMES`, how much of each emotion the face
-shows, and the frame's time. :func:`sender` makes one from an address.
+A sender takes ``send(weights, emotions, seconds=t, angles=(yaw, pitch, roll))``: ARKit weights (52,) in the order of :data:`NAMES`, how much of each
+emotion the face shows, the frame's time, and how the head is turned (:mod:`emoface.head_motion`). :func:`sender` makes one from an address.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import socket
 import struct
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
@@ -28,10 +28,12 @@ _SWAPPED = {"JawLeft": "JawRight", "JawRight": "JawLeft", "MouthLeft": "MouthRig
 # Recordings have right before left for jaw and mouth; packets follow Unreal's enumeration, left before right.
 _LIVE_LINK_ORDER = [NAMES.index(name[0].lower() + name[1:]) for name in (_SWAPPED.get(name, name) for name in CSV_NAMES)]
 _LIVE_LINK_VERSION = 6
+STILL = (0.0, 0.0, 0.0)
+"""Angles of a head that is not turned."""
 
 
 class Sender(Protocol):
-    def send(self, weights: np.ndarray, emotions: Mapping[str, float], *, seconds: float) -> None: ...
+    def send(self, weights: np.ndarray, emotions: Mapping[str, float], *, seconds: float, angles: Sequence[float] = STILL) -> None: ...
 
     def close(self) -> None: ...
 
@@ -63,7 +65,7 @@ class LiveLinkFace:
     """The UDP packets of Epic's Live Link Face app: Unreal's Live Link shows the face as the subject ``name``.
 
     Big endian but for the version: ``version u32 | "$" and 36 characters of id | length i32 | name | frame i32 | subframe f32 | fps i32 |
-    denominator i32 | count u8 = 61 | 61 f32``: 52 ARKit shapes, then the angles of head and eyes, which the speech does not say.
+    denominator i32 | count u8 = 61 | 61 f32``: 52 ARKit shapes, then yaw, pitch and roll of the head and of the eyes, whose gaze is in the EyeLook shapes.
     """
 
     def __init__(self, host: str, port: int, *, fps: int = 30, name: str = "EmoFace"):
@@ -72,13 +74,13 @@ class LiveLinkFace:
         label = name.encode()
         self._head = struct.pack("<I", _LIVE_LINK_VERSION) + f"${uuid.uuid4()}".encode() + struct.pack("!i", len(label)) + label
 
-    def packet(self, weights: np.ndarray, seconds: float) -> bytes:
+    def packet(self, weights: np.ndarray, seconds: float, angles: Sequence[float] = STILL) -> bytes:
         frame, inside = divmod(seconds * self._fps + 1e-6, 1)
-        values = [*np.asarray(weights, float)[_LIVE_LINK_ORDER], *[0.0] * len(ROTATION_NAMES)]
+        values = [*np.asarray(weights, float)[_LIVE_LINK_ORDER], *map(float, angles), *[0.0] * (len(ROTATION_NAMES) - len(STILL))]
         return self._head + struct.pack("!if2i", int(frame), inside, self._fps, 1) + struct.pack("!B61f", 61, *values)
 
-    def send(self, weights: np.ndarray, emotions: Mapping[str, float], *, seconds: float) -> None:
-        self._socket.sendto(self.packet(weights, seconds), self._to)
+    def send(self, weights: np.ndarray, emotions: Mapping[str, float], *, seconds: float, angles: Sequence[float] = STILL) -> None:
+        self._socket.sendto(self.packet(weights, seconds, angles), self._to)
 
     def close(self) -> None:
         self._socket.close()
@@ -87,7 +89,8 @@ class LiveLinkFace:
 class VirtualMotionCapture:
     """The VMC protocol: ``/VMC/Ext/Blend/Val NAME VALUE`` for every expression, then ``/VMC/Ext/Blend/Apply``, in one bundle.
 
-    ``shapes``: ``"vrm"`` the presets of VRM 1.0 (:func:`vrm_expressions`), ``"arkit"`` the 52 ARKit shapes ("Perfect Sync").
+    ``shapes``: ``"vrm"`` the presets of VRM 1.0 (:func:`vrm_expressions`), ``"arkit"`` the 52 ARKit shapes ("Perfect Sync"). The angles of the head are not
+    sent: the protocol's message for a bone also holds its place on the avatar, which is not known here.
     """
 
     def __init__(self, host: str, port: int, *, shapes: str = "vrm"):
@@ -107,7 +110,7 @@ class VirtualMotionCapture:
             message.add_arg(value)
         return message.build()
 
-    def send(self, weights: np.ndarray, emotions: Mapping[str, float], *, seconds: float) -> None:
+    def send(self, weights: np.ndarray, emotions: Mapping[str, float], *, seconds: float, angles: Sequence[float] = STILL) -> None:
         if self._shapes == "arkit":
             shown = {name[0].upper() + name[1:]: float(value) for name, value in zip(NAMES, weights)}
         else:
@@ -126,7 +129,7 @@ class VirtualMotionCapture:
 
 class JsonSocket:
     """A client of a WebSocket server: first ``{"type": "names", "names": [...], "fps": 30}``, then one
-    ``{"type": "frame", "time": SECONDS, "weights": [...], "emotions": {...}}`` per frame."""
+    ``{"type": "frame", "time": SECONDS, "weights": [...], "emotions": {...}, "head": [YAW, PITCH, ROLL]}`` per frame."""
 
     def __init__(self, address: str, *, fps: int = 30):
         try:
@@ -148,13 +151,14 @@ class JsonSocket:
         except ConnectionClosed:
             raise EmoFaceError("The WebSocket server closed the connection: start it again, then this.") from None
 
-    def send(self, weights: np.ndarray, emotions: Mapping[str, float], *, seconds: float) -> None:
+    def send(self, weights: np.ndarray, emotions: Mapping[str, float], *, seconds: float, angles: Sequence[float] = STILL) -> None:
         self._send(
             {
                 "type": "frame",
                 "time": round(seconds, 4),
                 "weights": [round(float(value), 4) for value in weights],
                 "emotions": {name: round(float(value), 4) for name, value in emotions.items()},
+                "head": [round(float(value), 4) for value in angles],
             }
         )
 

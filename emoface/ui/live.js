@@ -20,7 +20,7 @@ const WORKLET = `registerProcessor('emoface-blocks', class extends AudioWorkletP
 });`;
 let run = null;   // what goes on now; null at rest
 const live = emoface.live = { ...(emoface.live || {}), latency: [], blocks: 0, get run() { return run; } };
-live.settings ??= { feeling: { speech: 1 }, head: 0, idle: true, level: 'normal', style: null };
+live.settings ??= { feeling: { speech: 1 }, head: 0, idle: true, nods: true, level: 'normal', style: null };
 live.set = settings => {
   live.settings = { ...live.settings, ...settings };
   if (run?.ready) tell({ feeling: live.settings.feeling });
@@ -40,7 +40,7 @@ const player = () => emoface.players[props.player_id];
 async function speak() {
   state('waiting');
   live.latency.length = live.blocks = 0;
-  const mine = run = { blocks: [], samples: 0, frames: [], size: 0, last: null, name: null, ready: false, ended: false, heard: '', began: Infinity, head: null, arrivals: [], before: 0, together: 0, peak: 0, metered: 0, shown: -1, late: 0, slow: false, news: '', chain: Promise.resolve() };
+  const mine = run = { blocks: [], samples: 0, frames: [], size: 0, last: null, name: null, ready: false, ended: false, heard: '', began: Infinity, head: null, arrivals: [], before: 0, together: 0, peak: 0, metered: 0, shown: -1, turn: null, late: 0, slow: false, news: '', chain: Promise.resolve() };
   try {
     if (props.off) throw new Error(props.off);
     if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) throw new Error('This browser gives no microphone to this page: open it as https://… or on localhost.');
@@ -51,7 +51,7 @@ async function speak() {
     if (!player()?.scene) throw new Error('The face is not there yet: wait until it is drawn.');
     const { header } = player().scene;
     Object.assign(mine, { fps: header.fps, size: 3 * header.vertices });
-    player().stream({ frame: (now, newest) => frameFor(mine, now, newest && mine.together <= AT_ONCE), drawn: now => drawn(mine, now - mine.began - mine.shown / mine.fps * 1000) });
+    player().stream({ frame: (now, newest) => frameFor(mine, now, newest && mine.together <= AT_ONCE), turn: () => header.neck && mine.turn, drawn: now => drawn(mine, now - mine.began - mine.shown / mine.fps * 1000) });
     mine.context = new AudioContext({ latencyHint: 'interactive' });
     const module = URL.createObjectURL(new Blob([WORKLET], { type: 'text/javascript' }));
     await mine.context.audioWorklet.addModule(module).finally(() => URL.revokeObjectURL(module));
@@ -130,11 +130,11 @@ function told(mine, message) {
   } else end(mine, message.message);
 }
 
-/** Frames as rooms.py packs them: each becomes an array of its own, in the units of the player's track. */
+/** Frames as rooms.py packs them: each becomes an array of its own, in the units of the player's track, beside the rotation of the head. */
 async function unpack(mine, data) {
-  const [start, count, fresh] = new Uint32Array(data, 0, 3);
+  const [start, count, fresh] = new Uint32Array(data, 0, 3), turns = new Float32Array(data, 12, 9 * count);
   const inflating = new DecompressionStream('deflate'), writer = inflating.writable.getWriter();
-  writer.write(new Uint8Array(data, 12)).catch(() => {});   // what is wrong with it is found where it is read
+  writer.write(new Uint8Array(data, 12 + turns.byteLength)).catch(() => {});   // what is wrong with it is found where it is read
   writer.close().catch(() => {});
   const bytes = new Uint8Array(await new Response(inflating.readable).arrayBuffer());
   const { size } = mine, half = count * size;
@@ -142,7 +142,7 @@ async function unpack(mine, data) {
   for (let t = 0; t < count; t++) {
     const frame = new Int16Array(size);
     for (let i = 0, at = t * size; i < size; i++, at++) frame[i] = before[i] + ((bytes[at] | bytes[half + at] << 8) << 16 >> 16);
-    mine.frames.push({ number: start + t, frame });
+    mine.frames.push({ number: start + t, frame, turn: turns.slice(9 * t, 9 * t + 9) });
     before = frame;
   }
   mine.last = before;
@@ -179,6 +179,7 @@ function frameFor(mine, now, newest) {
   while (mine.frames.length && mine.frames[0].number <= due) next = mine.frames.shift();
   if (!next) return null;
   mine.shown = next.number;
+  mine.turn = next.turn;
   return next.frame;
 }
 

@@ -12,6 +12,7 @@ import soundfile
 
 from ..curve import MOST_INTENSE
 from ..export.pack import Panel, Track, View, write_pack
+from ..head_motion import Neck
 from . import animate
 from .context import Context
 from .downloads import Downloads
@@ -25,11 +26,11 @@ from .sessions import visitor
 PLAYER = "live"
 SOURCES = [("My voice", "speech"), ("A named emotion", "named"), ("Both", "both")]
 # Runs in the browser whenever a control changes: what the session is told, now or when it begins.
-_SET = """(source, named, mix, intensity, head, idle, level) => {
+_SET = """(source, named, mix, intensity, head, idle, nods, level) => {
   const share = source === 'speech' ? 0 : source === 'named' ? 1 : mix, feeling = { speech: (1 - share) * intensity };
   if (named) feeling[named] = (feeling[named] || 0) + share * intensity;
   (window.emoface ??= { libraries: {}, players: {}, faces: {} }).live ??= {};
-  const settings = { feeling, head, idle, level, style: STYLE };
+  const settings = { feeling, head, idle, nods, level, style: STYLE };
   emoface.live.set ? emoface.live.set(settings) : emoface.live.settings = settings;
 }"""
 
@@ -103,6 +104,7 @@ def build(context: Context, tab: gr.Tab) -> None:
                 step(2, "Face <span>for the next take</span>")
                 head = HeadPicker(0, elem_id="live-heads", visible=context.heads)
                 idle = gr.Checkbox(True, label="Blinks and gaze", info="For life; they are not taken from the voice.", visible=context.heads)
+                nods = gr.Checkbox(True, label="Head movement", info="Made up from how it is said.", elem_id="live-nods", visible=context.heads)
                 with gr.Accordion("More", open=False):
                     level = level_choice()
 
@@ -116,14 +118,14 @@ def build(context: Context, tab: gr.Tab) -> None:
     )
     told = dict(
         fn=None,
-        inputs=[source, named, mix, intensity, head, idle, level],
+        inputs=[source, named, mix, intensity, head, idle, nods, level],
         outputs=None,
         js=_SET.replace("STYLE", json.dumps(context.styles[0])),
         queue=False,
         show_progress="hidden",
         api_visibility="private",
     )
-    gr.on([control.change for control in (source, named, mix, intensity, head, idle, level)], **told)
+    gr.on([control.change for control in (source, named, mix, intensity, head, idle, nods, level)], **told)
     tab.select(_rest(context), head, player, show_progress="hidden", concurrency_limit=2, api_visibility="private").then(**told)
     head.change(_rest(context), head, player, show_progress="hidden", concurrency_limit=2, api_visibility="private")
     speaker.change(_fetch(context), speaker, [player, felt, echo], show_progress_on=player, api_visibility="private")
@@ -145,14 +147,16 @@ def resting(context: Context, head: int, request: gr.Request) -> dict:
     from ..head import load_head
 
     path, sound = (context.sessions.result(visitor(request), suffix) for suffix in (".efp", ".wav"))
-    look = None
+    look = neck = None
     if context.heads:
         shown = load_head(head)
-        template, faces, colors, look = shown.template, shown.faces, shown.colors, head
+        template, faces, colors, look, neck = shown.template, shown.faces, shown.colors, head, Neck.of(shown)
     else:
         model = context.engine.pipeline.model
         template, faces, colors = model.template.cpu().numpy(), model.faces.cpu().numpy(), None
-    write_pack(path, [Track(template[None])], [View("Live", [Panel(0)])], faces=faces, fps=30.0, colors=colors, template=template, look=look)
+    write_pack(
+        path, [Track(template[None])], [View("Live", [Panel(0)])], faces=faces, fps=30.0, colors=colors, template=template, look=look, neck=neck
+    )
     soundfile.write(sound, np.zeros(1600, np.float32), 16000, subtype="PCM_16")
     return {"animation": path, "audio": str(sound), "autoplay": "off"}
 

@@ -1,6 +1,7 @@
 """The WebSocket of the tab Live, a route of the page's own server.
 
-The browser begins with ``{"rate": 48000, "feeling": {...}, "head": 0, "idle": true, "level": "normal", "style": null, "resume": null}`` and is told
+The browser begins with ``{"rate": 48000, "feeling": {...}, "head": 0, "idle": true, "nods": true, "level": "normal", "style": null,
+"resume": null}`` and is told
 ``{"type": "ready", "name", "received", "limit"}``. Then it sends blocks of int16 samples, at any time ``{"feeling": {...}}``, and at the end
 ``{"stop": true}``; it gets frames (``rooms.Room``), ``{"type": "heard", "emotion"}`` when that changes, and at last ``{"type": "done", "name"}`` or
 ``{"type": "sorry", "message"}``. With ``"resume": NAME`` it goes on with a session whose connection broke, from the sample ``received``.
@@ -101,6 +102,7 @@ def _room(context: Context, hello: dict[str, Any]) -> Room:
         feeling=_feeling(hello["feeling"]),
         head=int(hello.get("head") or 0),
         idle=bool(hello.get("idle", True)),
+        head_motion=float(bool(hello.get("nods", True))),
         level=level,
         style=style,
     )

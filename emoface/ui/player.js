@@ -366,7 +366,7 @@ function drawStream() {
   stream.began = 0;
   if (now < stream.next) return;
   const positions = stream.frame(now, drawing().slow);
-  if (positions) { scene.tracks[0].positions = positions; scene.dirty = true; }
+  if (positions) { Object.assign(scene.tracks[0], { positions, turns: [stream.turn?.()] }); scene.dirty = true; }
   if (!scene.dirty) return;
   scene.dirty = false;
   stream.began = now;   // the browser calls again when this drawing is done

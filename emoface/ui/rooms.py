@@ -21,6 +21,7 @@ from ..animation import Animation
 from ..device import on_one_core, usable_cores
 from ..errors import EmoFaceError
 from ..export.pack import STEP
+from ..head_motion import rotations
 
 AWAY_SECONDS = 15.0
 """So long a visitor whose connection broke may come back to the same session."""
@@ -87,15 +88,16 @@ class Room:
             return None if piece is None else self._packed(piece, fresh), self.session.take()
 
     def _packed(self, piece: Animation, fresh: bool) -> bytes:
-        """``uint32 first frame | uint32 frames | uint32 fresh | zlib``: as a track of ``export.pack``, differences to the frame before, which
-        is 0 where it is ``fresh`` and else the last of the message before."""
+        """``uint32 first frame | uint32 frames | uint32 fresh | float32 turns (frames, 9) | zlib``: rotations of the head row by row, then, as a track of
+        ``export.pack``, differences to the frame before, which is 0 where it is ``fresh`` and else the last of the message before."""
         planar = steps(piece.vertices, piece.template)
         before = np.zeros_like(planar[:1]) if fresh or self._last is None else self._last
         self._last = planar[-1:]
         differences = np.diff(np.concatenate([before, planar]), axis=0).astype("<i2")
         halves = np.ascontiguousarray(differences).reshape(-1).view(np.uint8).reshape(-1, 2)
         packed = zlib.compress(halves[:, 0].tobytes() + halves[:, 1].tobytes(), 1)
-        return struct.pack("<III", piece.settings["start"], piece.frame_count, fresh) + packed
+        angles = np.zeros((piece.frame_count, 3)) if piece.head_angles is None else piece.head_angles
+        return struct.pack("<III", piece.settings["start"], piece.frame_count, fresh) + rotations(angles).astype("<f4").tobytes() + packed
 
 
 def steps(vertices: np.ndarray, template: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ def page(speaking, live_server):
       const player = emoface.players.live, original = player.stream;
       let before = null;
       window.moved = [];
-      player.stream = source => original(source && { drawn: source.drawn, frame: (...when) => {
+      player.stream = source => original(source && { ...source, frame: (...when) => {
         const positions = source.frame(...when);
         if (positions && before) moved.push(0.02 * positions.reduce((most, value, i) => Math.max(most, Math.abs(value - before[i])), 0));
         before = positions || before;
@@ -83,6 +83,8 @@ def test_speak_and_the_face_speaks_then_rests_then_is_replayed(page, live_server
     }""")
     page.locator("#live .efl-go").click()
     page.wait_for_function("() => moved.length > 3 && Math.max(...moved) > 0.1")
+    turn = page.evaluate("() => Array.from(emoface.players.live.scene.tracks[0].turns[0])")
+    assert 1e-4 < np.abs(np.reshape(turn, (3, 3)) - np.eye(3)).max() < 0.2, "the head is turned a little"
     # The file's silence is 8 s: within it, the face becomes still.
     page.wait_for_function("() => moved.length > 12 && Math.max(...moved.slice(-3)) < 0.03")
     page.evaluate("() => { window.broken = emoface.live.run.socket; emoface.live.drop(); }")

@@ -1,5 +1,7 @@
 """The add-on, run by Blender itself (PyPI's ``bpy``), which wants an older numpy than the tests and so a Python of its own."""
 
+import ast
+import csv
 import json
 import os
 import subprocess
@@ -12,6 +14,7 @@ import pytest
 import soundfile
 
 from emoface.export import save
+from emoface.export.arkit import ARKIT_NAMES, CSV_NAMES, HEADER, load_csv, timecode
 from emoface.export.basis import find_basis, rebuild
 from emoface.resources import ASSETS
 
@@ -61,6 +64,44 @@ def folder(talking, tmp_path_factory):
     soundfile.write(folder / "a.wav", slow.audio, 16000)
     (folder / "b.glb").write_bytes(b"glTF no")
     return folder
+
+
+def take(path: Path, frames: list[int], fps: float) -> Path:
+    """A Live Link Face CSV with these frames alone; every curve says its own frame."""
+    rows = [f"{timecode(frame, fps)},61," + ",".join(f"{(frame % 97) / 97 + column / 1e4:.6f}" for column in range(61)) for frame in frames]
+    path.write_text("\n".join([HEADER, *rows]) + "\n")
+    return path
+
+
+DAY = 24 * 3600 * 60
+
+
+@pytest.mark.parametrize(
+    "frames, fps",
+    [
+        (list(range(40)), 60),
+        (list(range(90)), 30),
+        (list(range(300)), 60),
+        ([frame for frame in range(1000, 1300) if frame % 7 and not 1100 < frame < 1110], 60),
+        ([frame for frame in range(250) if frame % 60 not in (57, 58)], 60),
+        ([(DAY - 70 + step) % DAY for step in range(150) if step != 80], 60),
+        ([0, 1, 2, 30000, 30001], 60),
+        ([0, 1, 1, 2, 2, 70, 71, 140], 60),
+    ],
+    ids=["short", "30", "60", "dropped", "each second", "midnight", "away for long", "doubled"],
+)
+def test_the_add_on_reads_takes_as_the_library_does(frames, fps, tmp_path):
+    """One file without imports of ours has its own reader; the two must not drift apart."""
+    functions = [node for node in ast.parse(ADDON.read_text("utf-8")).body if isinstance(node, ast.FunctionDef)]
+    readers = {node.name: node for node in functions if node.name in ("rate_of", "csv_curves", "without_gaps")}
+    own = {"csv": csv}
+    exec(compile(ast.Module(list(readers.values()), []), str(ADDON), "exec"), own)
+    path = take(tmp_path / "take.csv", frames, fps)
+    names, rows, rate = own["csv_curves"](path)
+    weights, expected = load_csv(path)
+    assert rate == expected and list(names[: len(CSV_NAMES)]) == list(CSV_NAMES)
+    columns = [names.index(name[0].upper() + name[1:]) for name in ARKIT_NAMES]
+    np.testing.assert_allclose(np.array(rows)[:, columns], weights, atol=1e-6)
 
 
 def test_a_glb_comes_in_at_its_rate_with_its_sound(folder, talking):

@@ -61,6 +61,10 @@ def test_live_link_face_is_read_by_its_python_reader(udp):
     values = {shape.name: face.get_blendshape(shape) for shape in FaceBlendShape}
     assert len(values) == 61
     assert {name[0].lower() + name[1:]: value for name, value in values.items() if value} == shown
+    one.send(weights_of(), {}, seconds=0, angles=(0.25, -0.125, 0.5))
+    _, turned = PyLiveLinkFace.decode(udp.recv(4096))
+    told = {shape.name: turned.get_blendshape(shape) for shape in FaceBlendShape}
+    assert {name: value for name, value in told.items() if value} == {"HeadYaw": 0.25, "HeadPitch": -0.125, "HeadRoll": 0.5}
     packet = LiveLinkFace("127.0.0.1", 1).packet(weights_of(), 0.0)
     assert len(packet) == 4 + 37 + 4 + len("EmoFace") + 16 + 1 + 61 * 4
 
@@ -101,7 +105,7 @@ def test_mouth_shapes_become_the_vowel_they_look_like(shape, expected):
 
 def test_a_recording_reaches_three_engines_at_the_pace_of_speech(files, udp, capsys):
     """From the command line; the JSON goes to a real WebSocket server."""
-    from pylivelinkface import PyLiveLinkFace
+    from pylivelinkface import FaceBlendShape, PyLiveLinkFace
     from websockets.sync.server import serve
 
     model, speech = files
@@ -125,6 +129,8 @@ def test_a_recording_reaches_three_engines_at_the_pace_of_speech(files, udp, cap
                     "happy",
                     "--mix",
                     "0.5",
+                    "--head-motion",
+                    "1",
                     "--quiet",
                 ]
             )
@@ -138,6 +144,9 @@ def test_a_recording_reaches_three_engines_at_the_pace_of_speech(files, udp, cap
     frames = told[1:]
     assert [frame["time"] for frame in frames] == [round(t / 30, 4) for t in range(45)]
     assert np.ptp([frame["weights"] for frame in frames], axis=0).max() > 0.01, "it moves"
+    turned = np.array([[face.get_blendshape(shape) for shape in FaceBlendShape if shape.name.startswith("Head")] for _, face in faces])
+    assert turned.shape == (45, 3) and np.ptp(turned, axis=0).max() > 1e-3
+    np.testing.assert_allclose([frame["head"] for frame in frames], turned, atol=6e-5)
     assert frames[-1]["emotions"]["happy"] >= 0 and set(frames[-1]["emotions"]) >= {"happy", "sad"}
     assert "45 frames sent" in capsys.readouterr().out
 
@@ -169,7 +178,7 @@ def test_what_cannot_be_sent_or_heard_is_one_sentence(files, capsys, monkeypatch
     assert "livelink://" in refused(speech, "--to", "http://127.0.0.1:1")
     assert "start it first" in refused(speech, "--to", "ws://127.0.0.1:1")
     assert "either" in refused(*to) and "either" in refused(speech, "--microphone", *to)
-    assert "mix" in refused(speech, "--mix", "2", *to)
+    assert "mix" in refused(speech, "--mix", "2", *to) and "head motion" in refused(speech, "--head-motion", "2", *to)
     assert "bored" in refused(speech, "--emotion", "bored", "--model", model, *to)
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     assert "emoface[live]" in refused("--microphone", *to)

@@ -13,6 +13,7 @@ from emoface.export import load, save
 from emoface.export.render import Renderer
 from emoface.head import load_head
 from emoface.head_motion import MOST, Neck, head_angles, quaternions, rotations
+from emoface.head_stream import HeadStream
 from emoface.look import load_look
 from tests.export.conftest import animate, talking_weights
 from tests.export.test_clips import read_vrma, validator_issues
@@ -37,6 +38,41 @@ def test_the_head_moves_as_far_and_as_fast_as_peoples():
     assert np.percentile(speed, 99) < 25, "no jerks"
     jerk = np.abs(np.diff(angles[: 40 * FPS], n=2, axis=0)).max()
     assert jerk < 0.4, "smooth from frame to frame"
+
+
+def streamed(said: np.ndarray, cuts=(7,), **options) -> np.ndarray:
+    """Angles of prosody that comes in pieces of so many frames."""
+    stream, start, number, out = HeadStream(FPS, **options), 0, 0, []
+    talking = said[:, 1] > 0
+    while start < len(said):
+        end = start + cuts[number % len(cuts)]
+        out.append(stream.feed(said[start:end], talking[start:end]))
+        start, number = end, number + 1
+    return np.concatenate(out)
+
+
+def test_a_stream_moves_as_a_recording_does_and_knows_only_the_past():
+    said = speech(40)
+    angles = np.degrees(np.concatenate([streamed(said, seed=seed) for seed in range(5)]))
+    whole = np.degrees(np.concatenate([head_angles(said, seed=seed) for seed in range(5)]))
+    assert (angles.std(0) > 0.6 * whole.std(0)).all() and (angles.std(0) < 1.6 * whole.std(0)).all(), (angles.std(0), whole.std(0))
+    assert np.abs(angles).max() < 10 and np.percentile(np.abs(np.diff(angles[: 40 * FPS], axis=0)) * FPS, 99) < 25
+    assert np.abs(np.diff(angles[: 40 * FPS], n=2, axis=0)).max() < 0.4, "smooth from frame to frame"
+    assert np.array_equal(streamed(said), streamed(said, (1, 30, 4))), "any cut gives the same"
+    other = np.concatenate([said[:300], speech(30, seed=1)[::-1]])
+    assert np.array_equal(streamed(said)[:300], streamed(other)[:300]) and not np.array_equal(streamed(said)[300:600], streamed(other)[300:600])
+
+
+def test_a_streams_nods_follow_stress_and_its_silence_is_almost_still():
+    said = speech(40)
+    nods = np.degrees(np.mean([streamed(said, seed=seed)[:, 1] - streamed(said * [0, 1, 1], seed=seed)[:, 1] for seed in range(10)], axis=0))
+    late = round(0.25 * FPS) + 1  # the stress is known a frame later
+    stressed = np.roll(said[:, 0] > 0.8, late)
+    assert nods[stressed].mean() > nods[~stressed].mean() + 0.3
+    quiet = np.degrees(streamed(np.ones((1200, 3)) * [0, 0, 0], seed=1))
+    assert quiet.std(0).max() < 1.2 and np.abs(quiet[0]).max() < 0.1, "and begins at rest"
+    noisy = HeadStream(FPS, seed=1).feed(speech(40), np.zeros(1200, bool))
+    assert np.array_equal(np.degrees(noisy), quiet), "what is no speech turns no head"
 
 
 def test_nods_go_down_with_stressed_syllables():

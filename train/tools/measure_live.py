@@ -52,6 +52,7 @@ WATCH_FRAMES = """draws => {
   players.live.stream = source => {
     if (source) live.run.frames.push = function (one) { ready.set(one.number, performance.now()); return Array.prototype.push.call(this, one); };
     original(source && {
+      ...source,
       frame: (now, newest) => { const positions = source.frame(now, newest); if (positions) shown.push([live.run.shown, performance.now()]); return draws ? positions : null; },
       drawn: now => { const row = shown.at(-1); row.push(now); requestAnimationFrame(() => row.push(performance.now())); source.drawn(now); },
     });
