@@ -39,7 +39,7 @@ class Animation:
     emotion_effect_mm: np.ndarray
     """(T, S) ``|w_e (dM_e - dM_c)|``: how far the emotion branch moves each vertex, millimetres."""
     emotion_probabilities: np.ndarray
-    """(8,) probabilities of the emotion heard in the emotion source, in the order of ``emotion_names``."""
+    """(8,) probabilities of the emotions, recognised in the emotion source, in the order of ``emotion_names``."""
     emotion_track: np.ndarray
     """(T, 8) the same over time."""
     emotion_names: tuple[str, ...] = EMOTIONS

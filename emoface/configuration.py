@@ -14,33 +14,45 @@ class EmoFaceConfig(PretrainedConfig):
         vertex_count: S, vertices that the network predicts (the skin of the embedded head; 5023 for FLAME).
         face_count: triangles of that surface; they are saved with the weights.
         fps: mesh frames per second.
-        content_encoder, emotion_encoder: how to build each branch's speech encoder (``emoface.encoders.SpeechEncoder``);
-            ``emotion_encoder=None`` shares one pass of the content encoder between the branches.
-        feature_size: C, width of the encoder's frames. feature_layers: L, how many of its last blocks are read.
+        content_encoder: how to build the speech encoder (``emoface.encoders.SpeechEncoder``).
+        emotion_encoder: the same for the emotion branch; None shares one pass of the content encoder between the branches.
+        feature_size: C, width of the encoder's frames.
+        feature_layers: L, how many of the encoder's last blocks are read.
         feature_mix: ``"learned"`` takes a learned mix of the L blocks through two temporal convolutions (mini), ``"last"``
             the last block as it is (the paper).
-        content_layer, emotion_layer: block on which each learned mix starts (0-based among the L read).
-        emotion_kernel: frames that the emotion's convolutions span (odd); 1 hears every frame for itself, which the slow track then pools.
-        emotion_pooling: ``"slow"`` lets the emotion branch hear only a slow track of its source (no foreign words can
-            reach the lips), ``"frame"`` every frame (the paper).
-        emotion_window: width of that slow track, seconds (standard deviation of the Gaussian).
-        voice_rest: whether the slow track was trained to hear a voice against its own rest (a neutral ``reference`` recording).
-        emotion_commitment: how much of the emotion heard is replaced by what was learned for the emotion that it most likely is, 0 ... 1
+        content_layer: block on which the content's learned mix starts (0-based among the L read).
+        emotion_layer: the same for the emotion.
+        emotion_kernel: frames that the emotion's convolutions span (odd); 1 takes every frame by itself, before they are pooled.
+        emotion_pooling: ``"statistics"`` gives the emotion branch attentive statistics of its source over a window of time (so no foreign
+            words can reach the lips), ``"frame"`` every frame (the paper).
+        emotion_window: width of that window, seconds (standard deviation of the Gaussian).
+        voice_rest: whether the pooling was trained to measure a voice against its own rest (a neutral ``reference`` recording).
+        emotion_commitment: how much of F_e is replaced by the vector learned for its most likely emotion, 0 ... 1
             (ours; the paper's is 0). A voice between two emotions otherwise gets a face between them, which nobody can name.
-        prosody: whether the emotion branch is also told the loudness, pitch and accents of the speech (``emoface.prosody``).
-        hidden_size: d of the decoders. attention_heads, feedforward_size, period, window: the FaceFormer decoder; self-attention
-            sees at most the last ``window`` frames.
-        feedback_frames: 1, or 2: a decoder's next frame sees the mean of its last two, which keeps it from trembling (the paper: the last one, 1).
+        prosody: whether loudness, pitch and accents of the speech are added to the emotion branch's input (``emoface.prosody``).
+        hidden_size: d of the decoders.
+        attention_heads: of the decoders' self-attention (FaceFormer's).
+        feedforward_size: hidden units of the decoders' feed-forward layers.
+        period: frames after which the decoders' positions repeat.
+        window: frames that self-attention spans at most.
+        dropout: in training, of the feature mixes and the decoders.
+        feedback_frames: 1 (the paper): the decoder's input is its last frame. 2: the mean of its last two, which keeps it from trembling.
         motion_unit: metres per unit of the decoders' vertex layers.
-        style_names: the training speakers, in one-hot order. default_style: used when the caller names none.
+        style_names: the training speakers, in one-hot order.
+        default_style: used when the caller names none.
+        level_names: emotion levels, in one-hot order.
+        emotion_names: classes of the emotion classifier, in its order.
         fusion: ``"mesh_attention"`` or ``"add"`` (the paper's ablation).
         fusion_size: channels of the additive input and of the hidden layer; None means C/16.
         fusion_layers: 1 (weights are then additive in time and vertex) or 2.
         second_layer: ``"pointwise"`` or ``"spiral"``.
-        spiral_length: kernel size K. spiral_dilation. temporal_window: delta, frames seen by SpiralConv3D (1 = purely spatial).
+        spiral_length: kernel size K.
+        spiral_dilation: step between the entries of the spiral that are taken.
+        temporal_window: delta, frames that SpiralConv3D spans (1 = purely spatial).
         attention_smoothing: how many times the attention weight is averaged over each vertex's neighbours before the branches are fused
             (ours, the paper has none: 0). Without it neighbours may be torn apart by millimetres where the branches disagree.
         head: ``"embedded"`` when the topology is the embedded head's, else None.
+        name: of the model, as it is shown.
     """
 
     model_type = "emoface"
@@ -48,7 +60,7 @@ class EmoFaceConfig(PretrainedConfig):
     @classmethod
     def base(cls, **changes) -> EmoFaceConfig:
         """``emoface-base``, the paper's size: two wav2vec 2.0 base encoders (C = 768, one for words and one for emotion; the paper names
-        neither) that every frame is heard through, d = 128, and FLAME's 5023 vertices. ``changes`` are arguments as above."""
+        neither), every frame taken by itself, d = 128, and FLAME's 5023 vertices. ``changes`` are arguments as above."""
         paper = dict(
             vertex_count=5023,
             face_count=9976,
@@ -79,7 +91,7 @@ class EmoFaceConfig(PretrainedConfig):
         content_layer: int = 3,
         emotion_layer: int = 1,
         emotion_kernel: int = 5,
-        emotion_pooling: str = "slow",
+        emotion_pooling: str = "statistics",
         emotion_window: float = 0.75,
         voice_rest: bool = False,
         emotion_commitment: float = 0.0,
@@ -109,7 +121,8 @@ class EmoFaceConfig(PretrainedConfig):
         **kwargs,
     ):
         _one_of("feature_mix", feature_mix, "learned", "last")
-        _one_of("emotion_pooling", emotion_pooling, "slow", "frame")
+        emotion_pooling = "statistics" if emotion_pooling == "slow" else emotion_pooling  # its name in older files
+        _one_of("emotion_pooling", emotion_pooling, "statistics", "frame")
         _one_of("fusion", fusion, "mesh_attention", "add")
         _one_of("second_layer", second_layer, "pointwise", "spiral")
         if fusion_layers not in (1, 2):
@@ -126,8 +139,8 @@ class EmoFaceConfig(PretrainedConfig):
         if emotion_kernel % 2 == 0:
             raise ValueError("emotion_kernel must be odd.")
         self.emotion_kernel = emotion_kernel
-        if voice_rest and emotion_pooling != "slow":
-            raise ValueError("voice_rest needs emotion_pooling 'slow'.")
+        if voice_rest and emotion_pooling != "statistics":
+            raise ValueError("voice_rest needs emotion_pooling 'statistics'.")
         self.emotion_pooling, self.emotion_window, self.voice_rest = emotion_pooling, emotion_window, voice_rest
         self.emotion_commitment, self.prosody = emotion_commitment, prosody
         self.hidden_size, self.attention_heads, self.feedforward_size = hidden_size, attention_heads, feedforward_size

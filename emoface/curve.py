@@ -2,7 +2,7 @@
 
     [(0.0, {"speech": 1.0}), (1.5, {"happy": 1.0}), (2.2, {"sad": 0.7, "surprised": 0.3})]
 
-Between two keys every weight goes in a straight line; before the first and after the last key it stays. ``"speech"`` is what was heard in
+Between two keys every weight goes in a straight line; before the first and after the last key it stays. ``"speech"`` is the emotion recognised in
 the voice, the others are named emotions. A weight is a strength, from the same words without feeling (0) through the whole expression (1) to
 1.5: frame by frame the face is ``neutral + sum of weight x (expression - neutral)``, so lips keep the timing of the words.
 """

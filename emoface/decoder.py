@@ -118,10 +118,10 @@ class BranchDecoder(nn.Module):
         return weight, self.motion_in.weight @ self.motion_out.bias + self.motion_in.bias
 
     def history(self, motion: Tensor, start: Tensor) -> Tensor:
-        """What the frames see of the past: embedded motion (B, T, d) -> (B, T, d), token ``t`` the mean of frames ``t - 1 ... t - feedback_frames``.
+        """The decoder's input: embedded motion (B, T, d) -> (B, T, d), token ``t`` the mean of frames ``t - 1 ... t - feedback_frames``.
 
         With one frame fed back (FaceFormer's way, and the paper's) a decoder that runs freely can fall into trembling from one frame to the
-        next and back; the mean of two frames does not see such a tremor, so nothing keeps it alive.
+        next and back; the mean of two frames cancels such a tremor, so it dies out.
 
         Args:
             start: (1, 1, d), the motion before the first frame.
@@ -152,7 +152,7 @@ class BranchDecoder(nn.Module):
         return self.norm_out(x + F.dropout(self.contract(inner), self.dropout, self.training))
 
     def step(self, motion: Tensor, condition: Tensor, cross: Tensor, cache: KeyValueCache) -> Tensor:
-        """One frame, (B, d) each -> (B, d); ``cache`` remembers what self-attention needs."""
+        """One frame, (B, d) each -> (B, d); ``cache`` holds the past keys and values."""
         b, d = motion.shape
         x = motion + condition + periodic_encoding(cache.frame, 1, d, period=self.period, device=motion.device)
         q, k, v = self.qkv(x).view(b, 3, self.heads, d // self.heads).unbind(1)
@@ -195,7 +195,7 @@ class KeyValueCache:
         return self._keys[:, :, seen], self._values[:, :, seen], self._bias[:, self.window - count :]
 
     def _append_by_copy(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same for training through the steps: autograd forbids writing into what it has to remember."""
+        """The same for training through the steps: autograd forbids writing into tensors that it needs again."""
         first = max(self._end - self.window + 1, 0)
         self._keys = torch.cat([self._keys[:, :, first : self._end], keys.unsqueeze(2)], dim=2)
         self._values = torch.cat([self._values[:, :, first : self._end], values.unsqueeze(2)], dim=2)
@@ -283,9 +283,9 @@ class BranchLoop:
         x = self._norm(x + speech, 1)
         inner = torch.baddbmm(self.expand[1], x, self.expand[0]).relu_()
         x = self._norm(x + torch.baddbmm(self.contract[1], inner, self.contract[0]), 2)
-        said = torch.baddbmm(self.feedback[1], x, self.feedback[0])
-        self.motion.copy_(said if self.feedback_frames == 1 else (said + self.last) / 2)
-        self.last.copy_(said)
+        predicted = torch.baddbmm(self.feedback[1], x, self.feedback[0])
+        self.motion.copy_(predicted if self.feedback_frames == 1 else (predicted + self.last) / 2)
+        self.last.copy_(predicted)
         return x
 
     @torch.no_grad()
@@ -293,7 +293,7 @@ class BranchLoop:
         """Speech terms (branches, R, T, d) of the next T > 0 frames -> hidden states (branches, R, T, d).
 
         Raises:
-            Cancelled: when ``cancel()`` turns true (asked every 64 frames).
+            Cancelled: when ``cancel()`` returns true (called every 64 frames).
         """
         t, d = cross.shape[2:]
         position = periodic_encoding(self.frame, t, d, period=self.period, device=cross.device)

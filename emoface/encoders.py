@@ -5,7 +5,7 @@ Two families, both in ``transformers``' own classes: Whisper's encoder (the embe
 ``ceil(50 n / 16000)`` frames, whatever the family; :func:`resample_frames` puts them on the mesh's 30 fps.
 
 Long clips are encoded in overlapping windows of 29 s: neighbours share 5 s, of which the outer 2 s on each side are
-thrown away (an encoder knows least at its edges) and the middle second is cross-faded.
+thrown away (the states at a window's edges are the worst) and the middle second is cross-faded.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from transformers.audio_utils import mel_filter_bank
 
 from .clock import frame_count
+from .conditioning import condition
 from .errors import AudioError, ModelError
-from .hearing import condition
 from .model_files import ENCODER_CHECKS, known, one_sentence, read_config, read_weights, weights_of
 from .resources import ASSETS
 
@@ -35,7 +35,7 @@ EMBEDDED_ENCODER = ASSETS / "encoder"
 _FFT, _HOP = 400, 160
 # Whisper was trained on speech followed by silence; it misreads the last half second without this much after it.
 _TAIL_SECONDS = 1
-# wav2vec 2.0's convolutions see 400 samples per frame; half of them before the first sample centres frame 0 on time 0.
+# wav2vec 2.0's convolutions span 400 samples per frame; half of them before the first sample centres frame 0 on time 0.
 _RECEPTIVE = 400
 _WINDOW_SECONDS, _OVERLAP_SECONDS, _FADE_SECONDS = 29, 5, 1
 
@@ -274,16 +274,16 @@ class SpeechEncoder(nn.Module):
     ) -> Tensor:
         """Hidden states of a recording on the mesh's clock: (L + 1, frames, C) float32, frame t at time ``late + t / fps`` seconds.
 
-        Training features and the pipeline both come from here. The encoder hears the samples as
-        :func:`emoface.hearing.condition` leaves them, so gain and offset (DC) of a recording change nothing.
+        Training features and the pipeline both come from here. Its samples are as
+        :func:`emoface.conditioning.condition` leaves them, so gain and offset (DC) of a recording change nothing.
 
         ``frames`` defaults to ``ceil(fps * seconds)``; ``position`` and ``layers`` as for :meth:`hidden_states`, which
         takes its samples as they are.
         """
         if samples.ndim != 1 or samples.numel() == 0:
             raise AudioError(f"The speech encoder needs one channel of samples, but got shape {tuple(samples.shape)}.")
-        heard = torch.from_numpy(condition(samples.detach().cpu().numpy()))
-        states = self.hidden_states(heard, position=position, layers=layers).float()
+        conditioned = torch.from_numpy(condition(samples.detach().cpu().numpy()))
+        states = self.hidden_states(conditioned, position=position, layers=layers).float()
         if frames is None:
             frames = frame_count(len(samples), fps)
         return resample_frames(states, frames, fps, rate=self.frame_rate, late=late)

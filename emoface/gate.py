@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .hearing import BLOCK, HighPass, block_levels
+from .conditioning import BLOCK, HighPass, block_levels
 
 _RATE = 16000
 _QUIETEST_DB = -50.0  # RMS of a 20 ms block below full scale that counts as speech in a silent room
 _ABOVE_DB = 12.0  # speech is louder than the room by this much
-_RISE_DB = 3.0 * BLOCK / _RATE  # the room's level is the lowest heard; it is forgotten at 3 dB a second
+_RISE_DB = 3.0 * BLOCK / _RATE  # the room's level is the lowest so far, which rises by 3 dB a second
 _HOLD = 0.3  # seconds that are no pause yet, between two words
 
 

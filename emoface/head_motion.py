@@ -1,4 +1,4 @@
-"""Movements of the head while somebody speaks, made up from how the speech is said; part of the idle layer (:mod:`emoface.idle`).
+"""Movements of the head while somebody speaks, made from the speech's prosody; part of the idle layer (:mod:`emoface.idle`).
 
 The head drifts a little, takes another pose at a new phrase and nods with stressed syllables (Hadar et al. 1983, *Kinematics of head movements accompanying
 speech during conversation*; Munhall et al. 2004, *Visual prosody and speech intelligibility*). No vertex of an :class:`Animation` moves: the angles are
@@ -31,21 +31,21 @@ WITH_PITCH = np.radians(0.8)  # the head rises with the voice
 LIMIT = np.radians([9.0, 7.0, 5.0])
 
 
-def head_angles(said: np.ndarray, fps: float = 30.0, *, seed: int = 0, amount: float = 1.0) -> np.ndarray:
+def head_angles(prosody: np.ndarray, fps: float = 30.0, *, seed: int = 0, amount: float = 1.0) -> np.ndarray:
     """(T, 3) float32 radians, the same for the same seed: yaw towards the person's left (+x), pitch down, roll towards the person's left shoulder.
 
-    ``said`` (T, 3) is :mod:`emoface.prosody` on the frames' clock: accent, energy, pitch. ``amount`` from 0 to ``MOST`` scales every movement. The clip begins
+    ``prosody`` (T, 3) is :mod:`emoface.prosody` on the frames' clock: accent, energy, pitch. ``amount`` from 0 to ``MOST`` scales every movement. The clip begins
     near the rest. Raises EmoFaceError for other shapes and amounts.
     """
-    said = np.asarray(said, float)
-    if said.ndim != 2 or said.shape[1] != 3 or not fps > 0:
-        raise EmoFaceError(f"Head motion needs (frames, 3) of prosody and a positive frame rate, not {said.shape} and {fps}.")
+    prosody = np.asarray(prosody, float)
+    if prosody.ndim != 2 or prosody.shape[1] != 3 or not fps > 0:
+        raise EmoFaceError(f"Head motion needs (frames, 3) of prosody and a positive frame rate, not {prosody.shape} and {fps}.")
     check_amount(amount)
-    if not len(said) or not amount:
-        return np.zeros((len(said), 3), np.float32)
+    if not len(prosody) or not amount:
+        return np.zeros((len(prosody), 3), np.float32)
     wander, poses, nods = (np.random.default_rng([seed, stream]) for stream in (2, 3, 4))
-    accent, energy, pitch = said.T
-    angles = drift(len(said), fps, wander) + _phrases(energy, fps, poses)
+    accent, energy, pitch = prosody.T
+    angles = drift(len(prosody), fps, wander) + _phrases(energy, fps, poses)
     angles[:, 1] += _nods(accent, energy, fps, nods) - WITH_PITCH * gaussian_filter1d(pitch, 0.2 * fps, mode="nearest")
     angles = gaussian_filter1d(angles, 0.05 * fps, axis=0, mode="nearest")
     return (LIMIT * np.tanh(amount * angles / LIMIT)).astype(np.float32)

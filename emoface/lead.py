@@ -1,7 +1,7 @@
-"""Digital silence before a recording's first sound. It says nothing, so nothing may depend on how long it is.
+"""Digital silence before a recording's first sound. It carries no speech, so no result may depend on its length.
 
-A speech encoder knows where in its window a sound lies, and attends to what comes before: half a second of zeros in front changed labels, and the jaw
-to a correlation of .95-.98 with the same speech without them. So the encoder hears a recording from its first sound on, and the frames before are added.
+A speech encoder has absolute positions, and attends to what comes before: half a second of zeros in front changed labels, and the jaw
+to a correlation of .95-.98 with the same speech without them. So a recording is encoded from its first sound on, and the frames before are added.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .clock import frame_count
 
 # Of the peak. Microphones and rooms are louder, also below speech that is 40 dB above them; zeros, and what codecs make of them, are not.
 _SOUND = 1e-4
-_EASE = 6  # frames before the first sound, in which what is heard of the silence goes over into the speech; a mouth's convolutions hear as far ahead
+_EASE = 6  # frames before the first sound, in which the features of the silence go over into those of the speech; the content's convolutions reach as far ahead
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@
     ...     if (piece := session.feed(block)) is not None:
     ...         show(piece)                                # an Animation of the next frames
     >>> session.feel({"speech": 0.5, "happy": 0.8})        # at any time
-    >>> session.finish(); take = session.take()            # all that was shown, with its sound
+    >>> session.finish(); take = session.take()            # all frames, with their sound
 
 The feeling is what a key of an emotion curve says (:mod:`emoface.curve`): weights of the voice's own emotion (``"speech"``) and of named ones.
 All emotions are decoded side by side from the start, so a change fades from one face to another that has spoken the same words:
@@ -26,9 +26,10 @@ from .animation import Animation
 from .audio import SAMPLE_RATE
 from .curve import EmotionCurve
 from .errors import EmoFaceError
+from .front_end import FrontEnd, StreamFeatures, Windows
 from .head_stream import HeadStream
-from .listening import Heard, Listener, Windows
-from .modeling import Generation
+from .modeling import Frames, Generation
+from .motion import Motion, Recognised
 from .pipeline import EmoFacePipeline, Sound
 from .streaming import join
 
@@ -36,7 +37,7 @@ LIVE = Windows(past=2.0, hop=0.08, ahead=0.04, held=3, fresh=0.4, tail=0.5)
 """Chosen by the table of delay x lip r in docs/streaming.md."""
 FADE = 0.3
 """Seconds in which one feeling goes over into another."""
-_MOOD = 0.7  # time constant of the voice's emotion, seconds of speech; what is heard is already a mean over about 2 s
+_MOOD = 0.7  # time constant of the voice's emotion, seconds of speech; F_e is already a mean over about 2 s
 _LEAD = 0.3  # by how much another emotion must be more likely than the one last named
 _WORDS_IN, _WORDS_OUT = 0.06, 0.25  # seconds in which the mouth leaves and reaches its rest
 _FEELING_IN, _FEELING_OUT = 0.3, 1.5
@@ -44,14 +45,14 @@ _IDLE_SECONDS = 600
 
 
 class Mood:
-    """The emotion of a voice over time, without flicker: F_e that follows what is heard slowly, and only while somebody speaks."""
+    """The emotion of a voice over time, without flicker: a slow mean of F_e, updated only while somebody speaks."""
 
     def __init__(self, rest: Tensor, fps: int):
         """``rest`` (1, 1, C): the neutral emotion, where it starts."""
         self._now, self._share = rest[0, 0], 1 - float(np.exp(-1 / (_MOOD * fps)))
 
     def feed(self, own: Tensor, talking: np.ndarray) -> Tensor:
-        """(1, n, C) as heard, (n,) -> (1, n, C)."""
+        """F_e (1, n, C), whether somebody speaks (n,) -> (1, n, C)."""
         out = torch.empty_like(own)
         for i, talks in enumerate(talking):
             if talks:
@@ -138,14 +139,20 @@ class LiveSession:
         pipe: a loaded pipeline that knows a neutral face.
         sample_rate: of the samples that will be fed, Hz.
         feeling: weights from 0 that add up to 1.5 at most; default ``{"speech": 1.0}``.
-        level, style, head, reference: as for calling the pipeline. idle: add blinks and gaze.
+        level: as for calling the pipeline, like the three options that follow.
+        style: as there.
+        head: as there.
+        reference: as there.
+        idle: add blinks and gaze.
         head_motion: how much the head turns and nods (``Animation.head_angles``), as for calling the pipeline.
-        windows: what the encoder hears at a time. keep: remember what was shown, for :meth:`take`.
+        windows: of samples, for the encoder.
+        keep: keep all frames, for :meth:`take`.
 
     Attributes:
-        look_ahead, delay: as of :class:`Listener`.
-        names: what :meth:`feel` may weigh.
-        shown: how much of each emotion the newest frame shows, the voice's own shared out by what was heard.
+        look_ahead: as of :class:`FrontEnd`.
+        delay: as of :class:`FrontEnd`.
+        names: of the weights that :meth:`feel` takes.
+        shown: how much of each emotion is in the newest frame; the voice's own is divided by its probabilities.
 
     Raises:
         EmoFaceError: as for the pipeline.
@@ -173,10 +180,10 @@ class LiveSession:
         neutral = pipe.load_reference(reference)
         self.names = ("speech", *(name for name in pipe.emotions if name != "neutral"))
         self._course = Course(self.names, feeling if feeling is not None else {"speech": 1.0})
-        self._pipe, self._head = pipe, pipe.shown_head(head)
+        self._pipe, self._head = pipe, pipe.head_at(head)
         self._wants_idle = idle and self._head is not None
         self._turning = HeadStream(fps, amount=head_motion) if head_motion and self._head is not None else None
-        self._listener = Listener(
+        self._front_end = FrontEnd(
             pipe,
             sample_rate=sample_rate,
             windows=windows,
@@ -185,7 +192,7 @@ class LiveSession:
             quality="LQ",
             prosody=self._turning is not None,
         )
-        self.look_ahead, self.delay = self._listener.look_ahead, self._listener.delay
+        self.look_ahead, self.delay = self._front_end.look_ahead, self._front_end.delay
         # One row per face: neutral, the voice's own emotion, and every named one, whose features do not change.
         rows = ("neutral", *self.names)
         levels = [pipe.level_condition(name, level) for name in rows]
@@ -216,12 +223,12 @@ class LiveSession:
 
     @property
     def seconds(self) -> float:
-        """How much was heard so far."""
-        return self._listener.seconds
+        """Length of the speech so far."""
+        return self._front_end.seconds
 
     @property
-    def heard(self) -> str:
-        """The emotion that the voice has; "neutral" until something else is clear."""
+    def recognised(self) -> str:
+        """The voice's emotion; "neutral" until another one is clear."""
         return self._pipe.model.config.emotion_names[self._label.index]
 
     def feel(self, weights: Mapping[str, float]) -> None:
@@ -232,17 +239,17 @@ class LiveSession:
         """Take (n,) mono samples in [-1, 1]; return the frames that became known, or None. ``settings["start"]`` is the first of them.
 
         Args:
-            hurry: the samples came late: several hops are heard and decoded as one longer one, so that a session that has fallen behind catches
+            hurry: the samples came late: several hops are encoded and decoded as one longer one, so that a session that has fallen behind catches
                 up. Without it the frames do not depend on how the samples are cut.
 
         Raises:
             AudioError: not one channel of finite numbers. EmoFaceError: the session is finished.
         """
-        return self._shown(self._listener.feed(samples, hurry=hurry))
+        return self._joined(self._front_end.feed(samples, hurry=hurry))
 
     def finish(self) -> Animation | None:
         """The remaining frames. The session is then closed."""
-        return self._shown(self._listener.finish())
+        return self._joined(self._front_end.finish())
 
     def take(self) -> Animation:
         """All frames so far with their sound; ``settings["emotion"]`` are the keys of the feeling. Raises EmoFaceError when there are none."""
@@ -254,51 +261,51 @@ class LiveSession:
         whole.settings.pop("start", None)
         return whole
 
-    def _shown(self, hops: Iterable[Heard]) -> Animation | None:
-        pieces = [self._animate(heard) for heard in hops]
+    def _joined(self, hops: Iterable[StreamFeatures]) -> Animation | None:
+        pieces = [self._animate(features) for features in hops]
         if self._pieces is not None:
             self._pieces += pieces
         return join(pieces) if pieces else None
 
     @torch.inference_mode()
-    def _animate(self, heard: Heard) -> Animation:
-        model, count = self._pipe.model, heard.content.shape[1]
-        own = self._mood.feed(heard.own, heard.talking)
+    def _animate(self, features: StreamFeatures) -> Animation:
+        model, start, count = self._pipe.model, features.start, features.content.shape[1]
+        own = self._mood.feed(features.own_emotion, features.talking)
         rows = [self._named[0], model.committed(own, self._level), *self._named[1:]]
-        emotion = model.with_prosody(torch.cat([row.expand(-1, count, -1) for row in rows]), heard.said)
-        weights = self._course.at((heard.start + np.arange(count)) / model.config.fps).astype(np.float32)
-        weights *= self._feeling.feed(heard.talking)[:, None]
+        emotion = model.with_prosody(torch.cat([row.expand(-1, count, -1) for row in rows]), features.prosody)
+        weights = self._course.at((start + np.arange(count)) / model.config.fps).astype(np.float32)
+        weights *= self._feeling.feed(features.talking)[:, None]
         used = np.flatnonzero(weights.any(axis=0))
-        part = self._generation.feed(heard.content.expand(len(rows), -1, -1), emotion, rows=[0, *(used + 1)])
-        motion = self._blended(part, weights[:, used], self._words.feed(heard.talking))
+        part = self._generation.feed(features.content.expand(len(rows), -1, -1), emotion, rows=[0, *(used + 1)])
+        motion = self._blended(part, weights[:, used], self._words.feed(features.talking))
         track = model.classifier(own)[0].softmax(-1)
         self._label.feed(track.cpu().numpy())
         now = dict(zip(self.names, map(float, weights[-1])))
         own_share = now.pop("speech")
-        heard_now = zip(model.config.emotion_names, track[-1].tolist())
-        self.shown = {name: now.get(name, 0.0) + own_share * share for name, share in heard_now if name != "neutral"}
-        self._frame = heard.start + count
+        probabilities = zip(model.config.emotion_names, track[-1].tolist())
+        self.shown = {name: now.get(name, 0.0) + own_share * share for name, share in probabilities if name != "neutral"}
+        self._frame = start + count
         animation = self._pipe.assemble(
-            heard.audio,
+            features.audio,
             motion,
-            {"track": track, "probabilities": track[-1]},
+            Recognised(track[-1], track),
             self._head,
-            idle=self._idle_of(heard.start, count),
-            settings={**self._settings, "start": heard.start},
+            idle=self._idle_of(start, count),
+            settings={**self._settings, "start": start},
         )
         if self._turning is None:
             return animation
-        return replace(animation, head_angles=self._turning.feed(heard.said[0].cpu().numpy(), heard.talking))
+        return replace(animation, head_angles=self._turning.feed(features.prosody[0].cpu().numpy(), features.talking))
 
-    def _blended(self, part, weights: np.ndarray, words: np.ndarray) -> dict:
+    def _blended(self, part: Frames, weights: np.ndarray, words: np.ndarray) -> Motion:
         """Row 0 of ``part`` is the neutral face, the others are weighed by ``weights`` (n, N); ``words`` (n,)."""
-        share = torch.from_numpy(weights.T).to(part.fused.device)
-        neutral, felt = part.fused[0], part.fused[1:]
-        offsets = torch.from_numpy(words).to(neutral.device)[:, None, None] * neutral + (share[:, :, None, None] * (felt - neutral)).sum(0)
+        neutral, expressive = part.fused_offsets[0], part.fused_offsets[1:]
+        share = torch.from_numpy(weights.T).to(neutral.device)
+        offsets = torch.from_numpy(words).to(neutral.device)[:, None, None] * neutral + (share[:, :, None, None] * (expressive - neutral)).sum(0)
         effect = (share[:, :, None] * self._pipe.effect_mm(part)[1:]).sum(0)
         total = share.sum(0)[:, None] + 1e-6
         attention = ((share[:, :, None] * part.weight[1:]).sum(0) + 1e-6 * part.weight[0]) / total
-        return {key: value.float().cpu().numpy() for key, value in (("offsets", offsets), ("weight", attention), ("effect", effect))}
+        return Motion.of_tensors(offsets, attention, effect)
 
     def _idle_of(self, start: int, count: int) -> np.ndarray | None:
         """Blinks and gaze of these frames, made for ten minutes at a time."""

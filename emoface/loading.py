@@ -17,7 +17,7 @@ from .encoders import EMBEDDED_ENCODER, SpeechEncoder
 from .errors import ModelError
 from .hub import resolve_model
 from .model_files import EMOFACE_CHECKS, checks_of, known, one_sentence, read_config, read_weights, weights_of
-from .modeling import EmoFaceModel
+from .modeling import EmoFaceModel, present_name
 
 
 def load_components(name: str | Path | None = None, *, revision: str | None = None) -> tuple[EmoFaceModel, SpeechEncoder, SpeechEncoder | None]:
@@ -72,7 +72,7 @@ def load_model(folder: Path) -> EmoFaceModel:
         raise ModelError(f"{folder.name!r} has no model.safetensors, so it is not an EmoFace model: give another folder or Hub id.")
     what = f"The weights of {folder.name!r}"
     with one_sentence(f"{what} are damaged or not safetensors, or its config.json is; it"):
-        state = read_weights([weights], weights_of(lambda: EmoFaceModel(config)), what, exact=True)
+        state = read_weights([weights], weights_of(lambda: EmoFaceModel(config)), what, rename=present_name, exact=True)
         for name in ("faces", "spirals"):
             if state[name].numel() and not 0 <= int(state[name].min()) <= int(state[name].max()) < config.vertex_count:
                 raise ModelError(f"{what} name vertices that are not there ({name}): download the model again.")

@@ -21,7 +21,7 @@ class SpiralConv3D(nn.Module):
 
     ``forward`` takes any input; ``separable_*`` are the exact short cut for inputs of the form ``a(t) + e(v)``:
     the sum splits into a causal convolution over time plus a spiral convolution over vertices. Because of the zero
-    padding, the vertex term has D variants: frame ``t`` sees ``min(t + 1, D)`` existing frames.
+    padding, the vertex term has D variants: frame ``t`` has ``min(t + 1, D)`` existing frames in its window.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, length: int, window: int):
@@ -53,7 +53,7 @@ class SpiralConv3D(nn.Module):
     def separable_vertex(self, e: Tensor, spirals: Tensor) -> Tensor:
         """Vertex term of ``e(v)`` with the bias: (V, C), (N, K) -> (D, N, O).
 
-        Entry ``i`` holds for frames that see ``i + 1`` existing frames. ``spirals`` may be any N rows of the full table.
+        Entry ``i`` holds for frames with ``i + 1`` existing frames in their window. ``spirals`` may be any N rows of the full table.
         """
         per_lag = 0.0
         for j in range(self.length):
@@ -73,7 +73,7 @@ def add_terms(time: Tensor, vertex: Tensor, *, start: int = 0) -> Tensor:
         seen = torch.cat([vertex[start : start + count], vertex[-1:].expand(time.shape[1] - count, -1, -1)])
         return time.unsqueeze(2) + seen
     out = time.unsqueeze(2) + vertex[-1]
-    early = min(max(len(vertex) - 1 - start, 0), time.shape[1])  # frames that do not see D frames yet
+    early = min(max(len(vertex) - 1 - start, 0), time.shape[1])  # frames with fewer than D frames in their window
     if early:
         out[:, :early] = time[:, :early].unsqueeze(2) + vertex[start : start + early]
     return out

@@ -1,4 +1,4 @@
-"""The EmoFace network: two branches that hear the speech, and the attention that decides where each one speaks.
+"""The EmoFace network: a content branch, an emotion branch, and the attention that weighs them for each vertex and frame.
 
 The model starts at the speech encoders' frames (``emoface.encoders``) and ends at vertex offsets, so that encoders can be
 shared, frozen and cached. Shapes: B clips, T mesh frames, L encoder blocks, C feature width, d hidden size, S vertices.
@@ -6,8 +6,10 @@ shared, frozen and cached. Shapes: B clips, T mesh frames, L encoder blocks, C f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,12 +24,28 @@ from .mesh_attention import MeshAttention
 from .prosody import PROSODY
 from .spiral import spirals as build_spirals
 
+FORMER_NAMES = {"slow_track.": "statistics_pooling."}
+"""How the names of weights begin in older files, and what that is now."""
+
+
+def present_name(key: str) -> str:
+    """Today's name of a weight, whatever version wrote it."""
+    for former, present in FORMER_NAMES.items():
+        if key.startswith(former):
+            return present + key.removeprefix(former)
+    return key
+
+
+def present_names(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state dict under today's names."""
+    return {present_name(key): value for key, value in state.items()}
+
 
 class FeatureMix(nn.Module):
     """A learned mix of the encoder's blocks, then two temporal convolutions around a residual.
 
-    Used where the encoder is frozen (mini). ``stacked``: the first convolution reads all blocks side by side instead of their mix; lips
-    need what different blocks know (docs/training.md). Frames beyond a clip's end are kept at zero, so padding a batch changes nothing.
+    Used where the encoder is frozen (mini). ``stacked``: the first convolution reads all blocks side by side instead of their mix, because
+    lips need information of several blocks (docs/training.md). Frames beyond a clip's end are kept at zero, so padding a batch changes nothing.
     """
 
     def __init__(
@@ -52,8 +70,8 @@ class FeatureMix(nn.Module):
 
         blocks = self.norm(hidden)
         mixed = channels_first(torch.einsum("btlc,l->btc", blocks, self.layer_logits.softmax(0)))
-        heard = channels_first(blocks.flatten(2)) if self.stacked else mixed
-        inner = F.gelu(self.spread(heard)) * inside
+        taken = channels_first(blocks.flatten(2)) if self.stacked else mixed
+        inner = F.gelu(self.spread(taken)) * inside
         return ((mixed + self.gather(F.dropout(inner, self.dropout, self.training))) * inside).transpose(1, 2)
 
 
@@ -66,11 +84,11 @@ def stretch(track: Tensor, frames: int) -> Tensor:
     return F.interpolate(track.transpose(1, 2), size=frames, mode="linear", align_corners=True).transpose(1, 2)
 
 
-class SlowTrack(nn.Module):
-    """What the emotion branch hears: attention-weighted mean and spread of the features over about two seconds.
+class AttentiveStatisticsPooling(nn.Module):
+    """Attentive statistics pooling (Okabe et al. 2018) in a moving window: weighted mean and standard deviation of the features.
 
-    Words pass too quickly to survive this, so a recording that only lends its emotion cannot move the lips. Computed at
-    every ``hop``-th frame (the track holds nothing faster) and interpolated.
+    The window is a Gaussian of about two seconds. Words are shorter, so the words of an emotion source cannot move the lips. Computed at
+    every ``hop``-th frame (the statistics change no faster) and interpolated.
     """
 
     hop = 10
@@ -80,7 +98,7 @@ class SlowTrack(nn.Module):
         self.sigma = sigma
         self.score = nn.Linear(size, 1)
         self.out = nn.Linear(2 * size, size)
-        # How voices at rest sound on average, and how far (logit per channel) a given voice's own rest replaces that.
+        # Statistics of the average voice at rest, and how far (logit per channel) a given voice's own rest replaces them.
         self.rest = nn.Parameter(torch.zeros(2 * size)) if voice_rest else None
         self.rest_logit = nn.Parameter(torch.zeros(2 * size)) if voice_rest else None
 
@@ -92,7 +110,7 @@ class SlowTrack(nn.Module):
         return torch.cat([mean, spread], dim=-1)
 
     def _relative(self, statistics: Tensor, rest: Tensor | None) -> Tensor:
-        """(B, A, 2C) heard as deviation from a voice's own rest (B or 1, 1, 2C) instead of the average voice's -> (B, A, C)."""
+        """(B, A, 2C) as deviation from a voice's own rest (B or 1, 1, 2C) instead of the average voice's -> (B, A, C)."""
         if rest is not None:
             statistics = statistics - self.rest_logit.sigmoid() * (rest - self.rest)
         return self.out(statistics)
@@ -106,7 +124,7 @@ class SlowTrack(nn.Module):
         return weight if mask is None else weight * mask.to(weight.dtype)
 
     def moments(self, kernel: Tensor, x: Tensor, *, rest: Tensor | None = None) -> Tensor:
-        """What is heard around A moments, each with its own ``kernel`` (A, T) over the frames: (B, T, C) -> (B, A, C)."""
+        """Pooled around A moments, each with its own ``kernel`` (A, T) over the frames: (B, T, C) -> (B, A, C)."""
         return self._relative(self._statistics(kernel * self._importance(x, None)[:, None], x), rest)
 
     def pooled(self, x: Tensor, mask: Tensor | None = None, *, rest: Tensor | None = None) -> Tensor:
@@ -139,14 +157,18 @@ class Frames:
     """A run of generated frames; offsets are metres from the template."""
 
     start: int
-    fused: Tensor
+    fused_offsets: Tensor
     """(R, t, S, 3)"""
-    content: Tensor
+    content_offsets: Tensor
     """(R, t, S, 3) content branch alone, ``dM_c``."""
-    emotion: Tensor
+    emotion_offsets: Tensor
     """(R, t, S, 3) emotion branch alone, ``dM_e``."""
     weight: Tensor
     """(R, t, S) ``w_e``; one half where fusion is plain addition."""
+
+    def offsets(self, output: str) -> Tensor:
+        """``"fused"``, ``"content"`` or ``"emotion"``."""
+        return {"fused": self.fused_offsets, "content": self.content_offsets, "emotion": self.emotion_offsets}[output]
 
 
 class EmoFaceModel(PreTrainedModel):
@@ -158,7 +180,7 @@ class EmoFaceModel(PreTrainedModel):
 
     config_class = EmoFaceConfig
     base_model_prefix = "emoface"
-    main_input_name = "content"
+    main_input_name = "content_features"
 
     def __init__(self, config: EmoFaceConfig):
         super().__init__(config)
@@ -167,8 +189,9 @@ class EmoFaceModel(PreTrainedModel):
         mix = dict(layers=config.feature_layers, size=c, dropout=config.dropout)
         self.content_mix = FeatureMix(start=config.content_layer, stacked=True, **mix) if learned else None
         self.emotion_mix = FeatureMix(start=config.emotion_layer, kernel=config.emotion_kernel, **mix) if learned else None
-        slow = config.emotion_pooling == "slow"
-        self.slow_track = SlowTrack(size=c, sigma=config.emotion_window * config.fps, voice_rest=config.voice_rest) if slow else None
+        self.statistics_pooling = None
+        if config.emotion_pooling == "statistics":
+            self.statistics_pooling = AttentiveStatisticsPooling(size=c, sigma=config.emotion_window * config.fps, voice_rest=config.voice_rest)
         self.classifier = nn.Linear(c, len(config.emotion_names))
         self.emotion_table: nn.Parameter | None = None
         if config.emotion_commitment:
@@ -208,6 +231,7 @@ class EmoFaceModel(PreTrainedModel):
         self.register_buffer("emotion_prototypes", torch.zeros(shape))
         self._vertex_term: tuple[tuple, Tensor] | None = None
         self._low_pass: LowPass | None = None
+        self.register_load_state_dict_pre_hook(_rename_former)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -223,6 +247,15 @@ class EmoFaceModel(PreTrainedModel):
         model.spirals.copy_(torch.from_numpy(table))
         return model
 
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> EmoFaceModel:
+        """``transformers``' own, which also reads weights under :data:`FORMER_NAMES`."""
+        return super().from_pretrained(*args, key_mapping={f"^{re.escape(old)}": new for old, new in FORMER_NAMES.items()}, **kwargs)
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """``transformers``' own, which by itself would give weights the names back under which they were read."""
+        super().save_pretrained(*args, **{"save_original_format": False, **kwargs})
+
     # ---- features -------------------------------------------------------------------------------------------------
 
     def content_features(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -230,21 +263,21 @@ class EmoFaceModel(PreTrainedModel):
         return self.content_mix(hidden, mask) if self.content_mix is not None else hidden[:, :, -1]
 
     def emotion_frames(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What F_e is made from, frame by frame: (B, T, L, C) -> (B, T, C)."""
+        """The frames that F_e is pooled from: (B, T, L, C) -> (B, T, C)."""
         return self.emotion_mix(hidden, mask) if self.emotion_mix is not None else hidden[:, :, -1]
 
     def voice_rest(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """How a voice sounds at rest, of a neutral recording's :meth:`emotion_frames`: (B, T, C) -> (B, 1, 2C)."""
-        return self.slow_track.statistics(x, mask)
+        """Statistics of a voice at rest, of a neutral recording's :meth:`emotion_frames`: (B, T, C) -> (B, 1, 2C)."""
+        return self.statistics_pooling.statistics(x, mask)
 
     def emotion_track(self, x: Tensor, mask: Tensor | None = None, *, rest: Tensor | None = None) -> Tensor:
         """F_e over time, of :meth:`emotion_frames`, and where known the voice's :meth:`voice_rest`: (B, T, C) -> (B, T, C)."""
-        return self.slow_track(x, mask, rest=rest) if self.slow_track is not None else x
+        return self.statistics_pooling(x, mask, rest=rest) if self.statistics_pooling is not None else x
 
     def emotion_vector(self, x: Tensor, mask: Tensor | None = None, *, rest: Tensor | None = None) -> Tensor:
         """F_e of the whole clip, of :meth:`emotion_frames`, and where known the voice's :meth:`voice_rest`: (B, T, C) -> (B, 1, C)."""
-        if self.slow_track is not None:
-            return self.slow_track.pooled(x, mask, rest=rest)
+        if self.statistics_pooling is not None:
+            return self.statistics_pooling.pooled(x, mask, rest=rest)
         weight = torch.ones_like(x[..., :1]) if mask is None else mask[..., None].to(x.dtype)
         return (x * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
 
@@ -254,10 +287,10 @@ class EmoFaceModel(PreTrainedModel):
         return self.emotion_vector(x, mask) if pooled else self.emotion_track(x, mask)
 
     def committed(self, features: Tensor, level: Tensor) -> Tensor:
-        """F_e nearer to what the emotion branch learned for the emotion that it most likely is: (B, T, C) -> (B, T, C).
+        """F_e moved towards the vector learned for its most likely emotion: (B, T, C) -> (B, T, C).
 
         ``(1 - k) F + k sum_e q_e m_{e,level}`` with ``k = emotion_commitment``, ``m`` a learned table over emotions and levels
-        and ``q`` the probabilities heard, sharpened: ``q_e ~ p_e ** 3``. Emotions that the training data did not hold have none.
+        and ``q`` the classifier's probabilities, sharpened: ``q_e ~ p_e ** 3``. Emotions that the training data did not hold have none.
 
         Args:
             level: (B, 2) one-hot.
@@ -271,13 +304,13 @@ class EmoFaceModel(PreTrainedModel):
         return torch.lerp(features, meant, self.config.emotion_commitment)
 
     def with_prosody(self, features: Tensor, prosody: Tensor | None) -> Tensor:
-        """What the emotion branch gets: F_e (B, T, C) and how this very speech is said (B, T, 3), see ``emoface.prosody``."""
+        """The emotion branch's input: F_e (B, T, C) with the speech's prosody (B, T, 3), see ``emoface.prosody``, added."""
         if self.prosody_in is None or prosody is None:
             return features
         return features + self.prosody_in(prosody.to(features.dtype))
 
     def named_emotions(self, level: int | None = None) -> list[str]:
-        """Emotions that the training data held (at a level, or at any): only these can be asked for by name."""
+        """Emotions that the training data held (at a level, or at any): only these can be named."""
         stored = self.emotion_prototypes.ne(0).any(-1)
         stored = stored.any(1) if level is None else stored[:, level]
         return [name for name, there in zip(self.config.emotion_names, stored.tolist()) if there]
@@ -340,17 +373,17 @@ class EmoFaceModel(PreTrainedModel):
             self._low_pass = LowPass(self.faces.cpu().numpy(), self.config.vertex_count, steps=self.config.attention_smoothing)
         return self._low_pass(weight)
 
-    def fuse(self, content: Tensor, emotion: Tensor, weight: Tensor | None) -> Tensor:
+    def fuse(self, content_offsets: Tensor, emotion_offsets: Tensor, weight: Tensor | None) -> Tensor:
         """``w_e dM_e + (1 - w_e) dM_c``; plain sum for ``fusion="add"``. Offsets (..., S, 3), weight (..., S)."""
         if weight is None:
-            return content + emotion
-        return torch.lerp(content, emotion, weight.unsqueeze(-1))
+            return content_offsets + emotion_offsets
+        return torch.lerp(content_offsets, emotion_offsets, weight.unsqueeze(-1))
 
     @torch.inference_mode()
     def generate(
         self,
-        content: Tensor,
-        emotion: Tensor,
+        content_features: Tensor,
+        emotion_features: Tensor,
         *,
         style: Tensor,
         level: Tensor,
@@ -361,21 +394,33 @@ class EmoFaceModel(PreTrainedModel):
         """Free-running animation of R rows, in chunks of frames so that long answers need no long buffers.
 
         Args:
-            content: F_c (R, T, C). emotion: F_e (R, T, C) or (R, 1, C).
-            style: (R, n) one-hot. level: (R, 2) one-hot. initial_offset: (S, 3) metres, the frame before the first.
-            chunk: frames per :class:`Frames`. cancel: asked now and then; true raises ``Cancelled``.
+            content_features: F_c (R, T, C).
+            emotion_features: F_e (R, T, C) or (R, 1, C).
+            style: (R, n) one-hot.
+            level: (R, 2) one-hot.
+            initial_offset: (S, 3) metres, the frame before the first.
+            chunk: frames per :class:`Frames`.
+            cancel: called now and then.
+
+        Raises:
+            Cancelled: when ``cancel()`` returned true.
         """
-        frames = content.shape[1]
-        emotion = emotion.expand(len(content), frames, -1)
+        frames = content_features.shape[1]
+        emotion_features = emotion_features.expand(len(content_features), frames, -1)
         generation = Generation(self, style=style, level=level, initial_offset=initial_offset)
         for start in range(0, frames, chunk):
-            yield generation.feed(content[:, start : start + chunk], emotion[:, start : start + chunk], cancel=cancel)
+            yield generation.feed(content_features[:, start : start + chunk], emotion_features[:, start : start + chunk], cancel=cancel)
+
+
+def _rename_former(module: nn.Module, state: dict[str, Any], *_: Any) -> None:
+    for key in [key for key in state if present_name(key) != key]:
+        state[present_name(key)] = state.pop(key)
 
 
 class Generation:
     """A free-running animation that is fed features piece by piece; any split into pieces gives the same frames.
 
-    What it remembers: the decoders' caches, and as many past features as Mesh Attention's window reaches back.
+    State: the decoders' caches, and as many past features as Mesh Attention's window reaches back.
     """
 
     def __init__(self, model: EmoFaceModel, *, style: Tensor, level: Tensor, initial_offset: Tensor | None = None):
@@ -390,35 +435,41 @@ class Generation:
         self._past: tuple[Tensor, Tensor] | None = None
 
     @torch.inference_mode()
-    def feed(self, content: Tensor, emotion: Tensor, *, rows: Sequence[int] | None = None, cancel: Callable[[], bool] | None = None) -> Frames:
+    def feed(
+        self,
+        content_features: Tensor,
+        emotion_features: Tensor,
+        *,
+        rows: Sequence[int] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Frames:
         """F_c and F_e of the next t frames, (R, t, C) each -> these frames, of all rows or only of ``rows``.
 
-        All rows go on in either case, so any may be asked for in the next piece.
+        All rows are decoded in either case, so the next piece may be of others.
         """
         model, start = self.model, self.frame
-        speech = [model.content_decoder.cross(content), model.emotion_decoder.cross(emotion)]
+        speech = [model.content_decoder.cross(content_features), model.emotion_decoder.cross(emotion_features)]
         hidden_c, hidden_e = self._loop.run(torch.stack(speech), cancel=cancel)
         if rows is not None:
             hidden_c, hidden_e = hidden_c[list(rows)], hidden_e[list(rows)]
-        offsets_c, offsets_e = model.content_decoder.offsets(hidden_c), model.emotion_decoder.offsets(hidden_e)
-        self.frame += content.shape[1]
+        content_offsets, emotion_offsets = model.content_decoder.offsets(hidden_c), model.emotion_decoder.offsets(hidden_e)
+        self.frame += content_features.shape[1]
         weight = None
         if model.mesh_attention is not None:
-            weight = self._weight(content, emotion, start, rows)
-        fused = model.fuse(offsets_c, offsets_e, weight)
-        shown = weight if weight is not None else torch.full_like(fused[..., 0], 0.5)
-        return Frames(start, fused, offsets_c, offsets_e, shown)
+            weight = self._weight(content_features, emotion_features, start, rows)
+        fused = model.fuse(content_offsets, emotion_offsets, weight)
+        return Frames(start, fused, content_offsets, emotion_offsets, torch.full_like(fused[..., 0], 0.5) if weight is None else weight)
 
-    def _weight(self, content: Tensor, emotion: Tensor, start: int, rows: Sequence[int] | None) -> Tensor:
-        """``w_e`` of the new frames, whose logits also see the frames before them."""
+    def _weight(self, content_features: Tensor, emotion_features: Tensor, start: int, rows: Sequence[int] | None) -> Tensor:
+        """``w_e`` of the new frames, whose logits also depend on the frames before them."""
         if self._past is not None:
-            content, emotion = (torch.cat(pair, dim=1) for pair in zip(self._past, (content, emotion)))
+            content_features, emotion_features = (torch.cat(pair, dim=1) for pair in zip(self._past, (content_features, emotion_features)))
         if self._kept:
-            self._past = content[:, -self._kept :], emotion[:, -self._kept :]
+            self._past = content_features[:, -self._kept :], emotion_features[:, -self._kept :]
         if rows is not None:
-            content, emotion = content[list(rows)], emotion[list(rows)]
-        begin = self.frame - content.shape[1]  # the clip's frame that the first row here stands for
+            content_features, emotion_features = content_features[list(rows)], emotion_features[list(rows)]
+        begin = self.frame - content_features.shape[1]  # the clip's frame that the first row here stands for
         first = max(start - self._lead, 0)
-        time = self.model.mesh_attention.time_term(emotion, content)[:, first - begin :]
+        time = self.model.mesh_attention.time_term(emotion_features, content_features)[:, first - begin :]
         weight = self.model.mesh_attention.weights(time, self._vertex, self.model.spirals, start=first)
         return self.model.smooth(weight[:, start - first :])

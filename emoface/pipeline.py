@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Union
 
@@ -23,12 +23,39 @@ from .head import Head, fit_blendshapes, load_head
 from .head_motion import check_amount, head_angles
 from .lead import Lead, approaching
 from .modeling import EmoFaceModel, Frames, stretch
+from .motion import Motion, Recognised, combined, to_numpy
 from .prosody import on_mesh_clock, prosody
 from .skin import skin_bound
 
 Sound = Union[str, Path, tuple, Audio]
 Progress = Callable[[str, float], None]
 OUTPUTS = ("fused", "content", "emotion")
+
+
+@dataclass(frozen=True)
+class BranchInputs:
+    """The inputs of both branches for one face of T frames, and the emotion recognised on the way."""
+
+    content_features: Tensor
+    """(1, T, C) F_c"""
+    emotion_features: Tensor
+    """(1, T, C) F_e, with prosody where the model takes it."""
+    level: Tensor
+    """(1, 2) weights of the levels."""
+    recognised: Recognised
+    silence: Tensor | None = None
+    """(1, k, C) F_c of the frames before the first sound, if there are any."""
+
+    def of_silence(self) -> BranchInputs:
+        """Those of a row of its own for the silence, in which the emotion is there already."""
+        assert self.silence is not None
+        emotion = self.emotion_features[:, :1].expand(-1, self.silence.shape[1], -1)
+        return replace(
+            self,
+            content_features=approaching(self.silence, self.content_features),
+            emotion_features=approaching(emotion, self.emotion_features),
+            silence=None,
+        )
 
 
 class EmoFacePipeline:
@@ -119,21 +146,25 @@ class EmoFacePipeline:
 
         Args:
             speech: path, ``(samples, rate)`` or :class:`emoface.audio.Audio`.
-            emotion: ``"speech"`` (the speech's own), another recording (path, samples, Audio: cross-reconstruction), the
+            emotion: the emotion source: ``"speech"`` (the speech itself), another recording (path, samples, Audio: cross-reconstruction), the
                 name of an emotion, or a list of keys ``[(seconds, {"happy": 0.7}), ...]`` that direct it over time (:mod:`emoface.curve`).
             mix: 0 the speech's own emotion ... 1 the chosen one.
-            level: ``"normal"`` or ``"strong"``. style: a training speaker's name; None for the default.
-            head: 0 ... 23, who speaks. output: ``"fused"``, or ``"content"`` / ``"emotion"`` for one branch alone.
+            level: ``"normal"`` or ``"strong"``.
+            style: a training speaker's name; None for the default.
+            head: 0 ... 23, whose face it is.
+            output: ``"fused"``, or ``"content"`` / ``"emotion"`` for one branch alone.
             idle: add blinks and small gaze shifts (never part of a measurement).
-            head_motion: how much the head turns and nods where it is shown, 0 none ... 1 as an ordinary speaker's, up to 1.5 (``Animation.head_angles``; no vertex moves).
-            intensity: how much of the expression is shown: 0 the same words without feeling, 1 as the level has it, up to 1.5.
+            head_motion: how much the head turns and nods, 0 none ... 1 as an ordinary speaker's, up to 1.5
+                (``Animation.head_angles``; no vertex moves).
+            intensity: 0 the same words without expression, 1 the expression of the level, up to 1.5.
             initial_offset: (S, 3) metres, the frame before the first, for clips that do not start at rest.
-            reference: a neutral recording of the person whose emotion is heard (who speaks, or who speaks in the recording given as
-                ``emotion``): that voice's own rest, from which its emotion is then told. A few seconds of any words will do.
-            progress: called with a stage's name and the fraction done. cancel: asked often; true stops the work.
+            reference: a neutral recording of the person who is the emotion source (the speaker, or the speaker of the recording given
+                as ``emotion``). The emotion is then measured against that voice's own rest. A few seconds of any words will do.
+            progress: called with a stage's name and the fraction done.
+            cancel: called often; the work stops when it returns true.
 
         Raises:
-            EmoFaceError: something about the input; AudioError for recordings, Cancelled when ``cancel`` said so.
+            EmoFaceError: something about the input; AudioError for recordings, Cancelled when ``cancel`` returned true.
         """
         return self.batch(
             [(speech, emotion)],
@@ -196,7 +227,7 @@ class EmoFacePipeline:
         for output in outputs:
             self.check_options(mix=mix, level=level, style=style, output=output, intensity=intensity)
         style = self.model.config.default_style if style is None else style
-        shown = self.shown_head(head)
+        shown = self.head_at(head)
         check_amount(head_motion)
         report = progress or (lambda stage, fraction: None)
 
@@ -210,29 +241,28 @@ class EmoFacePipeline:
         report("Listening", 0.05)
         # A clip that does not start at rest starts where it starts.
         leads = {id(sound): self.lead(sound) if initial_offset is None else Lead() for sound in speeches}
-        heard: dict[int, tuple[Tensor, Tensor]] = {}
+        features: dict[int, tuple[Tensor, Tensor]] = {}
         for sound in [*speeches, *(e for e in emotions if isinstance(e, Audio))]:
-            if id(sound) not in heard:
-                heard[id(sound)] = self._listen(*self.encode(sound, leads.get(id(sound))))
+            if id(sound) not in features:
+                features[id(sound)] = self._features(*self.encode(sound, leads.get(id(sound))))
                 _stop_if(cancel)
 
-        quiet = {id(sound): self._silence(sound, leads[id(sound)]) for sound in speeches}
+        silences = {id(sound): self._silence(sound, leads[id(sound)]) for sound in speeches}
         rest = None if neutral is None else self.rest_of(neutral)
 
         report("Feeling", 0.3)
-        feel = lambda sound, emotion, mix=mix, rest=rest: self._features(sound, emotion, heard, leads[id(sound)], mix=mix, level=level, rest=rest)
-        # What each answer tells of the voice; a directed one tells what was heard, whatever it shows.
-        rows = [feel(s, "speech" if isinstance(e, EmotionCurve) else e) for s, e in zip(speeches, emotions)]
-        decoded: list[dict] = []
+
+        def inputs(speech: Audio, emotion: Audio | str, mix: float = mix, rest: Tensor | None = rest) -> BranchInputs:
+            row = self._inputs(speech, emotion, features, leads[id(speech)], mix=mix, level=level, rest=rest)
+            return replace(row, silence=silences[id(speech)])
+
+        # The recognised emotion is the source's; an emotion that is directed over time does not change it.
+        rows = [inputs(s, "speech" if isinstance(e, EmotionCurve) else e) for s, e in zip(speeches, emotions)]
+        decoded: list[BranchInputs] = []
         for speech, emotion, row in zip(speeches, emotions, rows):
-            felt = [feel(speech, name) for name in emotion.names] if isinstance(emotion, EmotionCurve) else [row]
+            decoded += [inputs(speech, name) for name in emotion.names] if isinstance(emotion, EmotionCurve) else [row]
             if isinstance(emotion, EmotionCurve) or intensity != 1.0:
-                felt.append(feel(speech, "neutral", mix=1.0, rest=None))
-            before = quiet[id(speech)]
-            decoded += [
-                {**part, "silence": None if before is None else dict(content=before, emotion=part["emotion"][:, :1].expand(-1, before.shape[1], -1))}
-                for part in felt
-            ]
+                decoded.append(inputs(speech, "neutral", 1.0, None))
         options: dict[str, Any] = dict(mix=mix, level=level, style=style, head=head, idle=idle, intensity=intensity)
         if head_motion and shown is not None:
             options["head_motion"] = head_motion
@@ -249,19 +279,24 @@ class EmoFacePipeline:
         )
         animations: list[dict[str, Animation]] = [{} for _ in rows]
         for number, (output, motions) in enumerate(moved.items()):
-            motions = _combined(motions, emotions, intensity=intensity, fps=self.model.config.fps)
+            motions = combined(motions, emotions, intensity=intensity, fps=self.model.config.fps)
             for i, (speech, motion, row) in enumerate(zip(speeches, motions, rows)):
                 report("Finishing", 0.8 + 0.2 * (number * len(rows) + i) / (len(moved) * len(rows)))
                 _stop_if(cancel)
-                row = {**row, "track": held_before(row["track"], leads[id(speech)].frames)}
+                recognised = replace(row.recognised, track=held_before(row.recognised.track, leads[id(speech)].frames))
                 animation = self.assemble(
-                    speech, motion, row, shown, idle=self._idle(speech, motion, shown) if idle else None, settings={**settings[i], "output": output}
+                    speech,
+                    motion,
+                    recognised,
+                    shown,
+                    idle=self._idle(speech, motion, shown) if idle else None,
+                    settings={**settings[i], "output": output},
                 )
                 animations[i][output] = _with_head_motion(animation, speech.samples, head_motion) if head_motion and shown is not None else animation
         report("Done", 1.0)
         return animations
 
-    # ---- stages: those without an underscore are also what a stream is made of (emoface.listening, .streaming, .live) ---------------
+    # ---- stages: those without an underscore are also what a stream is made of (emoface.front_end, .streaming, .live) ---------------
 
     def _emotion(self, emotion, names: Sequence[str], loaded: dict[str | int, Audio]) -> str | Audio | EmotionCurve:
         """What an argument ``emotion`` stands for: a name, a recording, or a curve of what the model can show."""
@@ -302,8 +337,8 @@ class EmoFacePipeline:
             raise EmoFaceError("This model does not know a neutral face, so the intensity of its expressions cannot be changed: leave it at 1.")
         return style
 
-    def shown_head(self, index: int) -> Head | None:
-        """The head to show; None when the model brings a topology of its own."""
+    def head_at(self, index: int) -> Head | None:
+        """The head of a number; None when the model brings a topology of its own."""
         if self.model.config.head != "embedded":
             if index:
                 raise EmoFaceError("This model has one head of its own: leave --head at 0.")
@@ -330,27 +365,29 @@ class EmoFacePipeline:
         return content, content if self.emotion_encoder is None else run(self.emotion_encoder)
 
     @torch.inference_mode()
-    def _listen(self, content: Tensor, emotion: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder frames of a recording to its F_c and the frames its F_e is made from, (1, T, C) each."""
-        return self.model.content_features(content), self.model.emotion_frames(emotion)
+    def _features(self, content_hidden: Tensor, emotion_hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden states of the encoders to F_c and the frames that F_e is pooled from, (1, T, C) each."""
+        return self.model.content_features(content_hidden), self.model.emotion_frames(emotion_hidden)
 
     @torch.inference_mode()
-    def hear(self, sound: Sound, *, reference: Sound | None = None) -> np.ndarray:
-        """What a recording sounds like, without animating it: (8,) probabilities of the emotions in the configuration's order.
+    def recognise(self, sound: Sound, *, reference: Sound | None = None) -> np.ndarray:
+        """The emotion of a recording, without animating it: (8,) probabilities in the configuration's order.
 
-        ``reference``: a neutral recording of the same person, as for calling the pipeline.
+        Args:
+            sound: as for calling the pipeline.
+            reference: a neutral recording of the same person.
 
         Raises:
             AudioError: unusable recordings. EmoFaceError: the model was trained without references.
         """
         neutral = self.load_reference(reference)
         rest = None if neutral is None else self.rest_of(neutral)
-        heard = self.model.emotion_frames(self.encode(self.load(sound))[1])
-        return self.model.classifier(self.model.emotion_vector(heard, rest=rest))[0, 0].softmax(-1).cpu().numpy()
+        frames = self.model.emotion_frames(self.encode(self.load(sound))[1])
+        return self.model.classifier(self.model.emotion_vector(frames, rest=rest))[0, 0].softmax(-1).cpu().numpy()
 
     @torch.inference_mode()
     def rest_of(self, neutral: Audio) -> Tensor:
-        """How the voice of a neutral recording sounds at rest."""
+        """Statistics of a voice at rest, from a neutral recording (:meth:`EmoFaceModel.voice_rest`)."""
         return self.model.voice_rest(self.model.emotion_frames(self.encode(neutral)[1]))
 
     @torch.inference_mode()
@@ -358,34 +395,44 @@ class EmoFacePipeline:
         """F_c (1, t, C) of the frames before the first sound, if there are any."""
         if not lead.frames:
             return None
-        beginning = replace(speech, samples=speech.samples[: lead.samples + speech.sample_rate])  # mouths open before they are heard
+        beginning = replace(speech, samples=speech.samples[: lead.samples + speech.sample_rate])  # mouths open before the sound
         return self.model.content_features(self.encode(beginning, Lead())[0])[:, : lead.frames]
 
     @torch.inference_mode()
-    def _features(self, speech: Audio, emotion: Audio | str, heard: dict, lead: Lead, *, mix: float, level: str, rest: Tensor | None) -> dict:
-        """F_c, F_e and what the emotion sounds like, for one job. ``rest`` is that of the voice that the emotion comes from."""
+    def _inputs(
+        self,
+        speech: Audio,
+        emotion: Audio | str,
+        features: dict[int, tuple[Tensor, Tensor]],
+        lead: Lead,
+        *,
+        mix: float,
+        level: str,
+        rest: Tensor | None,
+    ) -> BranchInputs:
+        """Inputs of the branches for one job.
+
+        Args:
+            features: by the recording's id, see :meth:`_features`.
+            rest: of the voice that is the emotion source.
+        """
         model = self.model
-        content, own = heard[id(speech)]
-        own_rest, lent_rest = (rest, None) if isinstance(emotion, str) else (None, rest)
+        content, own = features[id(speech)]
+        own_rest, source_rest = (rest, None) if isinstance(emotion, str) else (None, rest)
         if isinstance(emotion, str) and emotion == "speech":
-            features, whole = model.emotion_track(own, rest=own_rest), model.emotion_vector(own, rest=own_rest)
+            track, vector = model.emotion_track(own, rest=own_rest), model.emotion_vector(own, rest=own_rest)
         else:
-            lent = None if isinstance(emotion, str) else heard[id(emotion)][1]
-            features = whole = self.chosen_emotion(emotion, lent, level=level, rest=lent_rest)
-            if model.config.emotion_pooling == "frame" and lent is not None:
-                features = stretch(lent, content.shape[1])
+            source = None if isinstance(emotion, str) else features[id(emotion)][1]
+            track = vector = self.chosen_emotion(emotion, source, level=level, rest=source_rest)
+            if model.config.emotion_pooling == "frame" and source is not None:
+                track = stretch(source, content.shape[1])
             if mix < 1.0:
-                features = torch.lerp(model.emotion_track(own, rest=own_rest), features, mix)
-                whole = torch.lerp(model.emotion_vector(own, rest=own_rest), whole, mix)
-        features = features.expand(-1, content.shape[1], -1)
-        shown_level = self.level_condition(emotion, level, mix=mix)
-        return dict(
-            content=content,
-            emotion=self._shown_emotion(features, speech, lead, level=shown_level),
-            level=shown_level,
-            probabilities=model.classifier(whole)[0, 0].softmax(-1),
-            track=model.classifier(features)[0].softmax(-1),
-        )
+                track = torch.lerp(model.emotion_track(own, rest=own_rest), track, mix)
+                vector = torch.lerp(model.emotion_vector(own, rest=own_rest), vector, mix)
+        track = track.expand(-1, content.shape[1], -1)
+        weights = self.level_condition(emotion, level, mix=mix)
+        recognised = Recognised(model.classifier(vector)[0, 0].softmax(-1), model.classifier(track)[0].softmax(-1))
+        return BranchInputs(content, self._emotion_input(track, speech, lead, level=weights), weights, recognised)
 
     def level_condition(self, emotion: Sound, level: str, *, mix: float = 1.0) -> Tensor:
         """(1, 2) one-hot level at which an emotion is shown; between two levels where ``mix`` is between the speech's own emotion and neutral."""
@@ -393,13 +440,13 @@ class EmoFacePipeline:
         own_row, chosen_row = (self.model.conditions(style=self.model.config.default_style, level=name)["level"] for name in (level, chosen))
         return torch.lerp(own_row, chosen_row, mix)
 
-    def _shown_emotion(self, features: Tensor, speech: Audio, lead: Lead, *, level: Tensor) -> Tensor:
-        """What the emotion branch gets: F_e (1, T, C) on the speech's clock, and how the speech is said. ``level`` (1, 2)."""
+    def _emotion_input(self, features: Tensor, speech: Audio, lead: Lead, *, level: Tensor) -> Tensor:
+        """F_e (1, T, C) on the speech's clock with the speech's prosody added. ``level`` (1, 2)."""
         features = self.model.committed(features, level)
         if self.model.prosody_in is None:
             return features
-        said = on_mesh_clock(prosody(speech.samples[lead.samples :]), features.shape[1], self.model.config.fps, late=lead.late)
-        return self.model.with_prosody(features, torch.from_numpy(said)[None].to(features.device))
+        track = on_mesh_clock(prosody(speech.samples[lead.samples :]), features.shape[1], self.model.config.fps, late=lead.late)
+        return self.model.with_prosody(features, torch.from_numpy(track)[None].to(features.device))
 
     def chosen_emotion(self, emotion: Audio | str, frames: Tensor | None, *, level: str, rest: Tensor | None = None) -> Tensor:
         """(1, 1, C) features of a named emotion, or of another recording whose emotion frames are given."""
@@ -437,62 +484,56 @@ class EmoFacePipeline:
             head_motion=float(head_motion),
         )
 
-    def _decode_whole(self, rows: list[dict], **options) -> dict[str, list[dict]]:
-        """:meth:`_decode` of every row with the silence before it, where there is some: a row of its own, in which the feeling is there already."""
-        late = [number for number, row in enumerate(rows) if row["silence"] is not None]
-        silent = [{**rows[i], **{key: approaching(quiet, rows[i][key]) for key, quiet in rows[i]["silence"].items()}} for i in late]
-        decoded = self._decode([*rows, *silent], **options)
+    def _decode_whole(self, rows: list[BranchInputs], **options) -> dict[str, list[Motion]]:
+        """:meth:`_decode` of every row, and before it of its silence, where there is some."""
+        late = {number: row.silence.shape[1] for number, row in enumerate(rows) if row.silence is not None}
+        decoded = self._decode([*rows, *(rows[number].of_silence() for number in late)], **options)
         for motions in decoded.values():
-            for i, before in zip(late, motions[len(rows) :]):
-                count = rows[i]["silence"]["content"].shape[1]
-                motions[i] = {key: np.concatenate([before[key][:count], values]) for key, values in motions[i].items()}
+            for (number, frames), before in zip(late.items(), motions[len(rows) :]):
+                motions[number] = motions[number].after(before, frames)
             del motions[len(rows) :]
         return decoded
 
-    def _decode(self, rows: list[dict], *, outputs: Sequence[str], style: str, initial_offset, progress, cancel) -> dict[str, list[dict]]:
-        """For every output the offsets and weights of every row, as numpy arrays cut to the row's own length."""
+    def _decode(self, rows: list[BranchInputs], *, outputs: Sequence[str], style: str, initial_offset, progress, cancel) -> dict[str, list[Motion]]:
+        """For every output the motion of every row, of the row's own length."""
         config, count = self.model.config, len(rows)
-        longest = max(row["content"].shape[1] for row in rows)
+        lengths = [row.content_features.shape[1] for row in rows]
 
-        def together(key: str) -> Tensor:
-            return torch.cat([torch.nn.functional.pad(r[key], (0, 0, 0, longest - r[key].shape[1])) for r in rows])
+        def together(features: list[Tensor]) -> Tensor:
+            return torch.cat([torch.nn.functional.pad(x, (0, 0, 0, max(lengths) - x.shape[1])) for x in features])
 
-        skin = config.vertex_count
-        results = [
-            {
-                **{output: np.empty((t, skin, 3), np.float32) for output in outputs},
-                "weight": np.empty((t, skin), np.float32),
-                "effect": np.empty((t, skin), np.float32),
-            }
-            for t in (row["content"].shape[1] for row in rows)
-        ]
+        motions = {output: [Motion.empty(length, config.vertex_count) for length in lengths] for output in outputs}
+        for others in zip(*motions.values()):  # weight and effect are the same in every output
+            for motion in others[1:]:
+                motion.weight, motion.effect = others[0].weight, others[0].effect
         start = None if initial_offset is None else self._initial(initial_offset)
         styles = self.model.conditions(style=style, level=config.level_names[0], rows=count)["style"]
         frames = self.model.generate(
-            together("content"),
-            together("emotion"),
+            together([row.content_features for row in rows]),
+            together([row.emotion_features for row in rows]),
             style=styles,
-            level=torch.cat([row["level"] for row in rows]),
+            level=torch.cat([row.level for row in rows]),
             initial_offset=start,
             chunk=max(64 // count, 16),
             cancel=cancel,
         )
         for part in frames:
-            known = {**{output: getattr(part, output) for output in outputs}, "weight": part.weight, "effect": self.effect_mm(part)}
-            for i, result in enumerate(results):
-                a = part.start
-                b = min(a + part.fused.shape[1], len(result["weight"]))
-                if b > a:
-                    for key, values in known.items():
-                        result[key][a:b] = values[i, : b - a].float().cpu().numpy()
-            progress(min((part.start + part.fused.shape[1]) / longest, 1.0))
-        return {output: [dict(offsets=r[output], weight=r["weight"], effect=r["effect"]) for r in results] for output in outputs}
+            end = part.start + part.fused_offsets.shape[1]
+            weight, effect = to_numpy(part.weight), to_numpy(self.effect_mm(part))
+            for output, of_rows in motions.items():
+                offsets = to_numpy(part.offsets(output))
+                for i, motion in enumerate(of_rows):
+                    count = max(min(end, lengths[i]) - part.start, 0)
+                    piece = slice(part.start, part.start + count)
+                    motion.offsets[piece], motion.weight[piece], motion.effect[piece] = offsets[i, :count], weight[i, :count], effect[i, :count]
+            progress(min(end / max(lengths), 1.0))
+        return motions
 
     def effect_mm(self, part: Frames) -> Tensor:
         """How far the emotion branch moves each vertex, (R, t, S) mm."""
         if self.model.mesh_attention is None:
-            return torch.linalg.vector_norm(part.emotion, dim=-1) * 1e3
-        return torch.linalg.vector_norm(part.emotion - part.content, dim=-1) * 1e3 * part.weight
+            return torch.linalg.vector_norm(part.emotion_offsets, dim=-1) * 1e3
+        return torch.linalg.vector_norm(part.emotion_offsets - part.content_offsets, dim=-1) * 1e3 * part.weight
 
     def _initial(self, offset: np.ndarray) -> Tensor:
         offset = np.asarray(offset, np.float32)
@@ -500,29 +541,34 @@ class EmoFacePipeline:
             raise EmoFaceError(f"initial_offset has shape {offset.shape}; this model needs {(self.model.config.vertex_count, 3)}.")
         return torch.from_numpy(offset).to(self.device)
 
-    def _idle(self, speech: Audio, motion: dict, head: Head | None) -> np.ndarray | None:
+    def _idle(self, speech: Audio, motion: Motion, head: Head | None) -> np.ndarray | None:
         """Blinks and gaze (T, 52) of a whole recording; None for heads that have no lids to shut."""
         if head is None:
             return None
         from .idle import idle_weights
 
-        return idle_weights(len(motion["offsets"]), self.model.config.fps, seed=len(speech.samples))
+        return idle_weights(len(motion.offsets), self.model.config.fps, seed=len(speech.samples))
 
-    def assemble(self, speech: Audio, motion: dict, row: dict, head: Head | None, *, idle: np.ndarray | None = None, settings: dict) -> Animation:
+    def assemble(
+        self, speech: Audio, motion: Motion, recognised: Recognised, head: Head | None, *, idle: np.ndarray | None = None, settings: dict
+    ) -> Animation:
         """Decoded frames as a head that moves.
 
         Args:
-            motion: ``offsets`` (T, S, 3) metres, ``weight`` and ``effect`` (T, S), see :class:`Animation`; may be changed in place.
-            row: ``probabilities`` (8,) and ``track`` (T, 8) of the emotions. head: of :meth:`shown_head`.
+            speech: the sound of these frames.
+            motion: may be changed in place.
+            recognised: of the emotion source.
+            head: of :meth:`head_at`.
             idle: (T, 52) ARKit weights of blinks and gaze that are added (:mod:`emoface.idle`).
+            settings: echoed in ``Animation.settings``.
         """
-        frames, config = len(motion["offsets"]), self.model.config
-        common = dict(
+        frames, config = len(motion.offsets), self.model.config
+        common: dict[str, Any] = dict(
             fps=float(config.fps),
-            emotion_importance=motion["weight"],
-            emotion_effect_mm=motion["effect"],
-            emotion_probabilities=row["probabilities"].cpu().numpy(),
-            emotion_track=row["track"].cpu().numpy(),
+            emotion_importance=motion.weight,
+            emotion_effect_mm=motion.effect,
+            emotion_probabilities=recognised.probabilities.cpu().numpy(),
+            emotion_track=recognised.track.cpu().numpy(),
             emotion_names=tuple(config.emotion_names),
             audio=speech.samples,
             sample_rate=speech.sample_rate,
@@ -530,7 +576,7 @@ class EmoFacePipeline:
         )
         if head is None:
             template, faces = self.model.template.cpu().numpy(), self.model.faces.cpu().numpy()
-            vertices = np.add(template, motion["offsets"], out=motion["offsets"])
+            vertices = np.add(template, motion.offsets, out=motion.offsets)
             return Animation(
                 vertices=vertices,
                 template=template,
@@ -541,7 +587,7 @@ class EmoFacePipeline:
                 blendshape_names=(),
                 **common,
             )
-        offsets = motion["offsets"]
+        offsets = motion.offsets
         weights = fit_blendshapes(offsets, head=load_head(0))
         offsets = skin_bound()(offsets, weights)
         if idle is not None:
@@ -572,41 +618,8 @@ def held_before(track: Tensor, frames: int) -> Tensor:
 
 def _with_head_motion(animation: Animation, samples: np.ndarray, amount: float) -> Animation:
     """The same face on a head that turns and nods with the speech."""
-    said = on_mesh_clock(prosody(samples), animation.frame_count, animation.fps)
-    return replace(animation, head_angles=head_angles(said, animation.fps, seed=len(samples), amount=amount))
-
-
-def _at_intensity(felt: dict, neutral: dict, intensity: float) -> dict:
-    """The line from the same words without feeling (0) through the expression (1), vertex by vertex: every part of an expression grows
-    evenly, and lips that are shut on both ends stay shut."""
-    offsets = neutral["offsets"] + np.float32(intensity) * (felt["offsets"] - neutral["offsets"])
-    return {**felt, "offsets": offsets, "effect": np.float32(intensity) * felt["effect"]}
-
-
-def _combined(motions: Sequence[dict], emotions: Sequence, *, intensity: float, fps: float) -> list[dict]:
-    """One motion per answer, from what was decoded for it: its expressions and, for a curve or another intensity, the neutral face."""
-    parts, combined = iter(motions), []
-    for emotion in emotions:
-        felt = [next(parts) for _ in range(len(emotion.names) if isinstance(emotion, EmotionCurve) else 1)]
-        if isinstance(emotion, EmotionCurve):
-            times = np.arange(len(felt[0]["offsets"])) / fps
-            combined.append(_blend(felt, next(parts), intensity * emotion.at(times)))
-        else:
-            combined.append(felt[0] if intensity == 1.0 else _at_intensity(felt[0], next(parts), intensity))
-    return combined
-
-
-def _blend(felt: list[dict], neutral: dict, weights: np.ndarray) -> dict:
-    """The same sum as :func:`_at_intensity` over several expressions, with (T, N) weights that change from frame to frame."""
-    weights = weights.astype(np.float32)[:, :, None]
-    total = weights.sum(1)
-    offsets = (1 - total)[..., None] * neutral["offsets"]
-    effect, attention = np.zeros_like(neutral["effect"]), 1e-6 * neutral["weight"]
-    for i, part in enumerate(felt):
-        offsets += weights[:, i, :, None] * part["offsets"]
-        effect += weights[:, i] * part["effect"]
-        attention += weights[:, i] * part["weight"]
-    return {"offsets": offsets, "effect": effect, "weight": attention / (total + 1e-6)}
+    track = on_mesh_clock(prosody(samples), animation.frame_count, animation.fps)
+    return replace(animation, head_angles=head_angles(track, animation.fps, seed=len(samples), amount=amount))
 
 
 def _echo(emotion: str | Audio | EmotionCurve):

@@ -1,7 +1,7 @@
-"""How the speech is said, frame by frame: loudness, pitch and accents, for the upper face.
+"""Prosody of the speech, frame by frame: loudness, pitch and accents, for the upper face.
 
-Brows, lids and nose follow the voice's stress. The emotion branch hears a slow track only (no words may reach the lips from it), so
-it is told this beside: three numbers a frame that hold no words. All of them look back, and 32 ms ahead, so a stream computes the same
+Brows, lids and nose follow the voice's stress. The emotion branch's features are pooled over two seconds (no words may reach the lips from it), so
+prosody is added: three numbers a frame that hold no words. All of them look back, and 32 ms ahead, so a stream computes the same
 numbers as a whole recording; none depends on the recording's gain.
 
 Frame ``j`` stands for time ``0.02 j`` s, as the speech encoders' frames do.
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .clock import interpolate
-from .hearing import HighPass
+from .conditioning import HighPass
 
 PROSODY = ("accent", "energy", "pitch")
 """What the columns are: stress in [0, 1], loudness in [0, 1], height above or below the voice's recent pitch in [-1, 1]."""

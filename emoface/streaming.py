@@ -1,6 +1,6 @@
-"""Speech as it comes in, face frames as soon as they are known (:mod:`emoface.listening` says what they are made from).
+"""Speech as it comes in, face frames as soon as they are known (from the features of :mod:`emoface.front_end`).
 
-With ``emotion="speech"`` the emotion is heard from the past only (the pipeline weighs about 2 s on both sides).
+With ``emotion="speech"`` the emotion is recognised from the past only (the pipeline weighs about 2 s on both sides).
 :mod:`emoface.live` is the stream for a person who speaks right now: less delay, and a feeling that may be changed meanwhile.
 """
 
@@ -15,8 +15,9 @@ from torch import Tensor
 
 from .animation import Animation
 from .audio import SAMPLE_RATE
-from .listening import Heard, Listener, Windows
+from .front_end import FrontEnd, StreamFeatures, Windows
 from .modeling import Generation
+from .motion import Motion, Recognised
 from .pipeline import EmoFacePipeline, Sound, is_name
 
 
@@ -31,12 +32,18 @@ class EmoFaceStreamer:
 
     Args:
         pipe: a loaded pipeline.
-        emotion, mix, level, style, head, output, reference: as for calling it. A recording as ``emotion`` is heard here, once.
+        emotion: the emotion source, as for calling the pipeline; a recording is encoded here, once.
+        mix: as for calling the pipeline, like the options that follow.
+        level: as there.
+        style: as there.
+        head: as there.
+        output: as there.
+        reference: as there.
         sample_rate: of the samples that will be fed, Hz.
-        windows: what the encoder hears at a time.
+        windows: of samples, for the encoder.
 
     Attributes:
-        look_ahead: seconds of speech after a frame that must have been heard before it is known.
+        look_ahead: seconds of speech after a frame that must have arrived before it is known.
         delay: the longest wait for a frame, ``look_ahead + hop``, without the computation.
 
     Raises:
@@ -58,19 +65,21 @@ class EmoFaceStreamer:
         windows: Windows | None = None,
     ):
         style = pipe.check_options(mix=mix, level=level, style=style, output=output)
-        self._pipe, self._output, self._head = pipe, output, pipe.shown_head(head)
+        self._pipe, self._output, self._head = pipe, output, pipe.head_at(head)
         neutral = pipe.load_reference(reference)
         rest = None if neutral is None else pipe.rest_of(neutral)
-        self._chosen, name = self._hear(emotion, level, rest)
-        lent = self._chosen is not None and not is_name(emotion, pipe.emotions)
+        self._chosen, name = self._chosen_emotion(emotion, level, rest)
+        other_voice = self._chosen is not None and not is_name(emotion, pipe.emotions)
         self._mix = 0.0 if self._chosen is None else float(mix)
         self._settings = pipe.describe("stream", name, mix=mix, level=level, style=style, head=head, output=output, idle=False)
         if neutral is not None:
             self._settings["reference"] = neutral.name
-        self._listener = Listener(pipe, sample_rate=sample_rate, windows=windows or Windows(), own=self._mix < 1.0, rest=None if lent else rest)
+        self._front_end = FrontEnd(
+            pipe, sample_rate=sample_rate, windows=windows or Windows(), own=self._mix < 1.0, rest=None if other_voice else rest
+        )
         self._level = pipe.level_condition(emotion, level, mix=self._mix)
         self._generation = Generation(pipe.model, style=pipe.model.conditions(style=style, level=level)["style"], level=self._level)
-        self.look_ahead, self.delay = self._listener.look_ahead, self._listener.delay
+        self.look_ahead, self.delay = self._front_end.look_ahead, self._front_end.delay
 
     def feed(self, samples: np.ndarray) -> Animation | None:
         """Take (n,) mono samples in [-1, 1]; return the frames that became known, or None.
@@ -80,13 +89,13 @@ class EmoFaceStreamer:
         Raises:
             AudioError: not one channel of finite numbers. EmoFaceError: the stream is finished.
         """
-        return self._shown(self._listener.feed(samples))
+        return self._joined(self._front_end.feed(samples))
 
     def finish(self) -> Animation | None:
         """The remaining frames: in total ``ceil(fps * seconds)``, as from the pipeline. The stream is then closed."""
-        return self._shown(self._listener.finish())
+        return self._joined(self._front_end.finish())
 
-    def _hear(self, emotion: Sound, level: str, rest: Tensor | None) -> tuple[Tensor | None, str]:
+    def _chosen_emotion(self, emotion: Sound, level: str, rest: Tensor | None) -> tuple[Tensor | None, str]:
         """Features of the chosen emotion (None: the speech's own) and its name."""
         pipe = self._pipe
         if isinstance(emotion, str) and emotion == "speech":
@@ -97,23 +106,22 @@ class EmoFaceStreamer:
             audio = pipe.load(emotion)
             return pipe.chosen_emotion(audio, pipe.model.emotion_frames(pipe.encode(audio)[1]), level=level, rest=rest), audio.name
 
-    def _shown(self, hops: Iterable[Heard]) -> Animation | None:
-        pieces = [self._animate(heard) for heard in hops]
+    def _joined(self, hops: Iterable[StreamFeatures]) -> Animation | None:
+        pieces = [self._animate(features) for features in hops]
         return join(pieces) if pieces else None
 
     @torch.inference_mode()
-    def _animate(self, heard: Heard) -> Animation:
-        if heard.own is None:
-            emotion = self._chosen.expand(-1, heard.content.shape[1], -1)
+    def _animate(self, features: StreamFeatures) -> Animation:
+        model = self._pipe.model
+        if features.own_emotion is None:
+            emotion = self._chosen.expand(-1, features.content.shape[1], -1)
         else:
-            emotion = heard.own if self._chosen is None else torch.lerp(heard.own, self._chosen, self._mix)
-        shown = self._pipe.model.with_prosody(self._pipe.model.committed(emotion, self._level), heard.said)
-        part = self._generation.feed(heard.content, shown)
-        offsets, effect = getattr(part, self._output), self._pipe.effect_mm(part)
-        track = self._pipe.model.classifier(emotion)[0].softmax(-1)
-        motion = {key: value[0].float().cpu().numpy() for key, value in (("offsets", offsets), ("weight", part.weight), ("effect", effect))}
-        row = {"track": track, "probabilities": track.mean(0)}
-        return self._pipe.assemble(heard.audio, motion, row, self._head, settings={**self._settings, "start": heard.start})
+            emotion = features.own_emotion if self._chosen is None else torch.lerp(features.own_emotion, self._chosen, self._mix)
+        part = self._generation.feed(features.content, model.with_prosody(model.committed(emotion, self._level), features.prosody))
+        motion = Motion.of_tensors(part.offsets(self._output)[0], part.weight[0], self._pipe.effect_mm(part)[0])
+        track = model.classifier(emotion)[0].softmax(-1)
+        settings = {**self._settings, "start": features.start}
+        return self._pipe.assemble(features.audio, motion, Recognised(track.mean(0), track), self._head, settings=settings)
 
 
 def join(pieces: list[Animation]) -> Animation:

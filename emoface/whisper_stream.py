@@ -18,11 +18,11 @@ from .encoders import SAMPLES_PER_FRAME, SpeechEncoder, log_mel, loudest
 # log10 mel power below which Whisper's loudness reference does not start (clean speech reaches 1.1 to 1.3).
 _FIRST_REFERENCE = 0.0
 LEAD = 2
-"""Frames before the first one computed that the spectrum and the convolutions hear."""
+"""Frames before the first one computed within reach of the spectrum and the convolutions."""
 
 
 class WhisperStream:
-    """Consecutive hops of one stream; the loudness reference is that of what was heard so far."""
+    """Consecutive hops of one stream; the loudness reference is that of the stream so far."""
 
     def __init__(self, encoder: SpeechEncoder, *, past: int, fresh: int | None, tail: int, layers: int):
         """past, fresh and tail (silence after the window) in frames; ``layers``: only so many of the last states are kept; 0: all."""
@@ -74,7 +74,7 @@ class WhisperStream:
 
 
 def block(layer: nn.Module, x: Tensor, rows: slice, past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
-    """A block of Whisper's encoder for some rows of x (1, n, C), which hear all rows and the ``past`` keys and values.
+    """A block of Whisper's encoder for some rows of x (1, n, C), which attend to all rows and the ``past`` keys and values.
 
     Returns:
         the block's output for these rows; keys and values (1, H, m + n, C/H) of the past and of all rows.
@@ -87,6 +87,6 @@ def block(layer: nn.Module, x: Tensor, rows: slice, past: tuple[Tensor, Tensor] 
     query, keys, values = heads(attention.q_proj(normed[:, rows])), heads(attention.k_proj(normed)), heads(attention.v_proj(normed))
     if past is not None:
         keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)
-    heard = F.scaled_dot_product_attention(query, keys, values).transpose(1, 2).flatten(2)
-    x = x[:, rows] + attention.out_proj(heard)
+    attended = F.scaled_dot_product_attention(query, keys, values).transpose(1, 2).flatten(2)
+    x = x[:, rows] + attention.out_proj(attended)
     return x + layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(x)))), keys, values

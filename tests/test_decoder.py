@@ -78,7 +78,7 @@ def test_three_forms_agree_over_1500_frames():
         ("emotion", model.emotion_decoder, emotion, model.emotion_decoder.condition(style, level)),
     ):
         cross = decoder.cross(features)
-        by_loop = torch.cat([getattr(part, name) for part in parts], 1).flatten(2)
+        by_loop = torch.cat([part.offsets(name) for part in parts], 1).flatten(2)
         by_step = free_run_by_step(decoder, condition, cross, torch.zeros_like(by_loop[:, 0]))
         history = torch.cat([torch.zeros_like(by_step[:, :1]), by_step[:, :-1]], 1)
         by_prefix = decoder.offsets(decoder(decoder.embed(history), condition, cross)).flatten(2)
@@ -128,10 +128,10 @@ def test_full_prefix_and_steps_have_the_same_gradients():
 @torch.no_grad()
 def test_rows_do_not_see_each_other():
     model, content, emotion, style, level = setting(20)
-    both = torch.cat([p.fused for p in model.generate(content, emotion, style=style, level=level)], 1)
+    both = torch.cat([p.fused_offsets for p in model.generate(content, emotion, style=style, level=level)], 1)
     for row in range(2):
         one = slice(row, row + 1)
-        alone = torch.cat([p.fused for p in model.generate(content[one], emotion[one], style=style[one], level=level[one])], 1)
+        alone = torch.cat([p.fused_offsets for p in model.generate(content[one], emotion[one], style=style[one], level=level[one])], 1)
         assert torch.allclose(both[one], alone, atol=1e-5)
 
 

@@ -51,7 +51,7 @@ def test_frames_are_those_of_the_recording_without_the_silence(pipe, options):
     np.testing.assert_allclose(shifted.vertices[15:], clean.vertices, atol=1e-6)
     np.testing.assert_allclose(shifted.emotion_track[15:], clean.emotion_track, atol=1e-5)
     np.testing.assert_allclose(shifted.emotion_probabilities, clean.emotion_probabilities, atol=1e-5)
-    np.testing.assert_allclose(pipe.hear((later, 16000)), pipe.hear((samples, 16000)), atol=1e-5)
+    np.testing.assert_allclose(pipe.recognise((later, 16000)), pipe.recognise((samples, 16000)), atol=1e-5)
 
 
 def test_a_shift_by_any_time_is_the_same_features_at_other_moments(pipe):

@@ -6,9 +6,9 @@ import torch
 
 from emoface import EmoFacePipeline
 from emoface.errors import EmoFaceError
+from emoface.front_end import Windows
 from emoface.gate import SpeechGate
 from emoface.head import load_head
-from emoface.listening import Windows
 from emoface.live import FADE, LIVE, Course, Label, LiveSession, Mood
 from emoface.whisper_stream import WhisperStream
 
@@ -216,7 +216,7 @@ def test_memory_stays_the_same(tmp_path):
     sizes = []
     for second in range(8):
         session.feed(speechlike(1.0, seed=second).numpy())
-        sizes.append(held_bytes(session, set(shared)) - session._listener._encoders[0]._level._levels.nbytes)
+        sizes.append(held_bytes(session, set(shared)) - session._front_end._encoders[0]._level._levels.nbytes)
     assert len(set(sizes[4:])) == 1, sizes
     with pytest.raises(EmoFaceError, match="speak first"):
         session.take()

@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from emoface.configuration import EmoFaceConfig
+from emoface.loading import load_model
 from emoface.modeling import EmoFaceModel, FeatureMix
 
 from .tiny import tiny_model
@@ -49,25 +52,25 @@ def test_content_hears_every_block_beside_the_others():
 
 
 @torch.no_grad()
-def test_slow_track_holds_no_words():
+def test_statistics_pooling_holds_no_words():
     """Fast changes are gone, slow ones stay: what lends an emotion cannot lend its lips."""
     model = tiny_model()
     t = torch.arange(600) / 30
     for hertz, low, high in ((5.0, 0.0, 0.02), (0.1, 0.3, 10.0)):
         x = torch.zeros(1, 600, 48)
         x[0, :, 0] = torch.sin(2 * torch.pi * hertz * t)
-        model.slow_track.score.weight.zero_()
-        track = model.slow_track(x)[0, 100:500]
+        model.statistics_pooling.score.weight.zero_()
+        track = model.statistics_pooling(x)[0, 100:500]
         mean_only = track - track.mean(0)
-        assert low <= mean_only.abs().max() / model.slow_track.out.weight[:, 0].abs().max() <= high, hertz
+        assert low <= mean_only.abs().max() / model.statistics_pooling.out.weight[:, 0].abs().max() <= high, hertz
 
 
 @torch.no_grad()
-def test_slow_track_in_blocks_is_the_whole():
+def test_statistics_pooling_in_blocks_is_the_whole():
     model = tiny_model()
     x = torch.randn(1, 2000, 48)
-    track = model.slow_track(x)
-    assert torch.allclose(track[:, :1200], model.slow_track(x[:, :1400])[:, :1200], atol=1e-5)
+    track = model.statistics_pooling(x)
+    assert torch.allclose(track[:, :1200], model.statistics_pooling(x[:, :1400])[:, :1200], atol=1e-5)
 
 
 @torch.no_grad()
@@ -76,7 +79,7 @@ def test_fusion_is_the_weighted_sum():
     features = torch.randn(1, 12, 48), torch.randn(1, 12, 48)
     for part in model.generate(*features, style=torch.eye(2)[:1], level=torch.eye(2)[:1], chunk=5):
         w = part.weight.unsqueeze(-1)
-        assert torch.allclose(part.fused, w * part.emotion + (1 - w) * part.content, atol=1e-6)
+        assert torch.allclose(part.fused_offsets, w * part.emotion_offsets + (1 - w) * part.content_offsets, atol=1e-6)
 
 
 @torch.no_grad()
@@ -85,8 +88,8 @@ def test_content_branch_does_not_hear_the_emotion_source():
     model = tiny_model()
     content = torch.randn(1, 30, 48).expand(2, -1, -1)
     parts = list(model.generate(content, torch.randn(2, 30, 48), style=torch.eye(2)[[0, 0]], level=torch.eye(2)))
-    assert torch.allclose(parts[0].content[0], parts[0].content[1], atol=1e-6)
-    assert not torch.allclose(parts[0].emotion[0], parts[0].emotion[1], atol=1e-3)
+    assert torch.allclose(parts[0].content_offsets[0], parts[0].content_offsets[1], atol=1e-6)
+    assert not torch.allclose(parts[0].emotion_offsets[0], parts[0].emotion_offsets[1], atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +112,12 @@ def test_every_switch_gives_a_model_that_runs_in_any_chunks(changes):
     hidden = torch.randn(1, 23, 2, 48)
     f_c, f_e = model.content_features(hidden), model.emotion_features(hidden)
     options = dict(style=torch.eye(2)[:1], level=torch.eye(2)[:1])
-    whole = torch.cat([p.fused for p in model.generate(f_c, f_e, **options)], 1)
-    pieces = torch.cat([p.fused for p in model.generate(f_c, f_e, chunk=7, **options)], 1)
+    whole = torch.cat([p.fused_offsets for p in model.generate(f_c, f_e, **options)], 1)
+    pieces = torch.cat([p.fused_offsets for p in model.generate(f_c, f_e, chunk=7, **options)], 1)
     assert whole.shape == (1, 23, model.config.vertex_count, 3) and torch.allclose(whole, pieces, atol=1e-5)
     if changes.get("fusion") == "add":
         part = next(model.generate(f_c, f_e, **options))
-        assert torch.allclose(part.fused, part.content + part.emotion)
+        assert torch.allclose(part.fused_offsets, part.content_offsets + part.emotion_offsets)
 
 
 def test_saved_and_loaded_is_the_same(tmp_path):
@@ -148,7 +151,7 @@ def test_a_voice_is_heard_against_its_own_rest():
     """The average voice's rest changes nothing; another rest moves what is heard by its share of the difference, over time and pooled."""
     model = tiny_model(voice_rest=True)
     torch.manual_seed(0)
-    track = model.slow_track
+    track = model.statistics_pooling
     track.rest.normal_()
     track.rest_logit.normal_()
     x, other = torch.randn(2, 50, 48), torch.randn(1, 1, 96)
@@ -168,15 +171,33 @@ def test_a_clip_at_the_average_rest_is_its_own_reference():
     x = torch.randn(1, 40, 48)
     rest = model.voice_rest(x)
     assert rest.shape == (1, 1, 96)
-    assert torch.allclose(model.slow_track.out(rest), model.emotion_vector(x), atol=1e-6)
-    model.slow_track.rest_logit.fill_(100.0)  # all of the voice is taken away: its neutral recording sounds like the average voice at rest
-    model.slow_track.rest.normal_()
-    assert torch.allclose(model.emotion_vector(x, rest=rest)[0, 0], model.slow_track.out(model.slow_track.rest), atol=1e-5)
+    assert torch.allclose(model.statistics_pooling.out(rest), model.emotion_vector(x), atol=1e-6)
+    model.statistics_pooling.rest_logit.fill_(100.0)  # all of the voice is taken away: its neutral recording sounds like the average voice at rest
+    model.statistics_pooling.rest.normal_()
+    assert torch.allclose(model.emotion_vector(x, rest=rest)[0, 0], model.statistics_pooling.out(model.statistics_pooling.rest), atol=1e-5)
+
+
+def test_older_files_are_read_under_the_present_names(tmp_path):
+    """``slow_track`` and ``"slow"`` are what ``statistics_pooling`` and ``"statistics"`` were called."""
+    model = tiny_model(emotion_pooling="slow", voice_rest=True)
+    assert model.config.emotion_pooling == "statistics"
+    former = {key.replace("statistics_pooling.", "slow_track."): value.contiguous() for key, value in model.state_dict().items()}
+    assert former.keys() != model.state_dict().keys()
+    save_file(former, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    model.config.to_json_file(tmp_path / "config.json", use_diff=False)
+    again = tiny_model(voice_rest=True)
+    again.load_state_dict(former)
+    for found in (again, load_model(tmp_path), EmoFaceModel.from_pretrained(tmp_path)):
+        assert found.state_dict().keys() == model.state_dict().keys()
+        assert torch.equal(found.statistics_pooling.score.weight, model.statistics_pooling.score.weight)
+    found.save_pretrained(tmp_path / "saved")
+    with safe_open(tmp_path / "saved" / "model.safetensors", framework="pt") as saved:
+        assert set(saved.keys()) == model.state_dict().keys()
 
 
 def test_models_without_rest_keep_their_weights():
     assert not any("rest" in key for key in tiny_model().state_dict())
-    with pytest.raises(ValueError, match="slow"):
+    with pytest.raises(ValueError, match="statistics"):
         tiny_model(voice_rest=True, emotion_pooling="frame")
 
 

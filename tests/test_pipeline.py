@@ -12,6 +12,7 @@ from emoface.animation import EMOTIONS
 from emoface.audio import Audio, load_audio
 from emoface.errors import Cancelled, EmoFaceError
 from emoface.head import lip_aperture_mm, load_head
+from emoface.motion import Motion, Recognised
 from emoface.streaming import EmoFaceStreamer
 from tests.tiny_model import save_tiny_model
 
@@ -218,10 +219,10 @@ def test_gpu_moves_the_same_face(animation):
 def test_a_long_answer_is_assembled_without_a_second_copy(pipe):
     frames, skin = 3000, pipe.model.config.vertex_count
     offsets = np.random.default_rng(0).normal(0, 1e-3, (frames, skin, 3)).astype(np.float32)
-    motion = dict(offsets=offsets, weight=np.zeros((frames, 1)), effect=np.zeros((frames, 1)))
-    row = dict(probabilities=torch.zeros(8), track=torch.zeros(frames, 8))
+    motion = Motion(offsets, weight=np.zeros((frames, 1)), effect=np.zeros((frames, 1)))
+    recognised = Recognised(torch.zeros(8), track=torch.zeros(frames, 8))
     tracemalloc.start()
-    animation = pipe.assemble(Audio(np.zeros(16000, np.float32), 16000, ""), motion, row, load_head(3), settings={})
+    animation = pipe.assemble(Audio(np.zeros(16000, np.float32), 16000, ""), motion, recognised, load_head(3), settings={})
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert animation.vertices.shape == (frames, len(load_head(3).template), 3)
@@ -249,7 +250,7 @@ def listener(tmp_path_factory):
     pipe = EmoFacePipeline.from_pretrained(save_tiny_model(tmp_path_factory.mktemp("rest") / "model", voice_rest=True), device="cpu")
     torch.manual_seed(1)
     with torch.no_grad():
-        pipe.model.slow_track.rest.normal_()
+        pipe.model.statistics_pooling.rest.normal_()
     return pipe
 
 

@@ -6,8 +6,8 @@ import torch
 
 from emoface import EmoFacePipeline
 from emoface.errors import AudioError, EmoFaceError
+from emoface.front_end import EncoderStream, MeshClock, Windows
 from emoface.head import load_head
-from emoface.listening import EncoderStream, MeshClock, Windows
 from emoface.modeling import Generation
 from emoface.streaming import EmoFaceStreamer
 
@@ -197,6 +197,6 @@ def test_generation_in_pieces_equals_all_at_once(second_layer):
     generation = Generation(model, **options)
     parts = [generation.feed(*pair) for pair in zip(content.split([1, 2, 30, 27], 1), emotion.split([1, 2, 30, 27], 1))]
     assert [part.start for part in parts] == [0, 1, 3, 33]
-    for name in ("fused", "content", "emotion", "weight"):
+    for name in ("fused_offsets", "content_offsets", "emotion_offsets", "weight"):
         joined = torch.cat([getattr(part, name) for part in parts], dim=1)
         torch.testing.assert_close(joined, getattr(whole, name), atol=1e-5, rtol=1e-5)

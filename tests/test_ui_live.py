@@ -274,5 +274,5 @@ def test_where_live_is_off_the_page_says_why(page, monkeypatch):
     assert why_off(context) == ""
     assert "neutral" in why_off(replace(context, emotions=["happy"]))
     assert "EMOFACE_LIVE" in why_off(replace(context, rooms=Rooms(0)))
-    monkeypatch.setattr(context.engine, "_lent", lambda *_: None)
+    monkeypatch.setattr(context.engine, "_on_zero_gpu", lambda *_: None)
     assert why_off(context) == ZERO_GPU

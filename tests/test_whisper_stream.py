@@ -5,7 +5,7 @@ import torch
 
 from emoface.encoders import SAMPLES_PER_FRAME, SpeechEncoder
 from emoface.errors import EmoFaceError
-from emoface.listening import EncoderStream, Windows
+from emoface.front_end import EncoderStream, Windows
 from emoface.whisper_stream import LEAD, WhisperStream, block
 
 from .test_encoders import speechlike

@@ -65,7 +65,8 @@ class AblationTask(CorpusTask):
             for k, clip in enumerate(self._some(source=data, split="val")):
                 parts = self.generate(model, clip, style=self.styles[k % len(self.styles)] if data == "ravdess" else None)
                 fused, content, emotion, weight = (
-                    torch.cat([getattr(part, name) for part in parts], dim=1)[0].numpy() for name in ("fused", "content", "emotion", "weight")
+                    torch.cat([getattr(part, name) for part in parts], dim=1)[0].numpy()
+                    for name in ("fused_offsets", "content_offsets", "emotion_offsets", "weight")
                 )
                 clips[data].append(self._errors(fused, clip))
                 if data == "ravdess" and model.mesh_attention is not None:
@@ -115,7 +116,7 @@ class SingleBranchTask(AblationTask):
         super().__init__(config)
         self.sampler.kinds.pop("grid_cross", None)  # their targets hold an emotion that the speech does not
         model = self.model
-        for unused in (model.emotion_mix, model.slow_track, model.classifier, model.emotion_decoder):
+        for unused in (model.emotion_mix, model.statistics_pooling, model.classifier, model.emotion_decoder):
             unused.requires_grad_(False)
 
 
@@ -158,7 +159,7 @@ VARIANTS = {
         model=dict(fusion="add"),
         task=SingleBranchTask,
     ),
-    "blind": Variant("70 % blind items (a departure of emoface-mini, not the paper's)", training=dict(blind_rows=0.7)),
+    "blind": Variant("70 % blind items (a departure of emoface-mini, not the paper's)", training=dict(masked_history=0.7)),
 }
 
 CLAIMS = (

@@ -1,4 +1,4 @@
-"""What both trainers (the face's and hearing's) share: resumable checkpoints, the schedule of the learning rate, averaged weights."""
+"""What both trainers (of the face and of emotion recognition) share: resumable checkpoints, the schedule of the learning rate, EMA weights."""
 
 from __future__ import annotations
 
@@ -14,6 +14,25 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from emoface.files import atomic_path
+from emoface.modeling import present_names
+
+FORMER_SETTINGS = {"averaging": "ema_decay", "fresh": "reinitialise", "blind_rows": "masked_history", "hearing": "recognition"}
+"""Settings in older checkpoints, and what they are called now."""
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The state in a file, on the CPU, under today's names."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    for former, present in (("averaged", "ema"), ("heard", "parts")):
+        if former in state:
+            state[present] = state.pop(former)
+    for key in ("ema", "parts"):
+        if state.get(key) is not None:
+            state[key] = present_names(state[key])
+    state["config"] = {FORMER_SETTINGS.get(key, key): value for key, value in state.get("config", {}).items()}
+    if state["config"].get("model", {}).get("emotion_pooling") == "slow":
+        state["config"]["model"]["emotion_pooling"] = "statistics"
+    return state
 
 
 def write_checkpoint(path: Path, config: Any, **state: Any) -> None:
@@ -30,7 +49,7 @@ def read_checkpoint(path: Path, config: Any) -> dict | None:
     """
     if not path.exists():
         return None
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = load_checkpoint(path)
     plain = [json.loads(json.dumps(settings)) for settings in (state["config"], asdict(config))]  # tuples and lists are the same setting
     if plain[0] != plain[1]:
         raise SystemExit(f"{path} was made with other settings; choose another --out or delete it.")
@@ -46,8 +65,15 @@ def warm_cosine(step: int, *, warm: int, total: int) -> float:
 
 
 @torch.no_grad()
-def average_weights(mean: Iterable[Tensor], latest: Iterable[Tensor], *, decay: float, step: int) -> None:
-    """Exponential moving average, in place. The first steps count more, or the start would be remembered for ever; whole numbers are copied."""
+def update_ema(mean: Iterable[Tensor], latest: Iterable[Tensor], *, decay: float, step: int) -> None:
+    """Exponential moving average of weights, in place.
+
+    Args:
+        mean: the averaged tensors; tensors of whole numbers are copied.
+        latest: the trained tensors, in the same order.
+        decay: of the mean per step; less in the first steps, in which the mean would otherwise keep the random start for long.
+        step: counted from 0.
+    """
     pairs = list(zip(mean, latest, strict=True))
     numbers = [(a, b) for a, b in pairs if a.is_floating_point()]
     get_ema_multi_avg_fn(min(decay, (step + 1) / (step + 10)))([a for a, _ in numbers], [b for _, b in numbers], step + 1)

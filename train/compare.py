@@ -177,7 +177,7 @@ class Harness:
     def animated(self, network: Baseline, sampler: OwnMotion, clip: int) -> np.ndarray:
         """Free-running; speakers that were never heard are asked for in the first style, which other people's words were trained in too."""
         info = self.corpus.clips[clip]
-        content = torch.from_numpy(np.asarray(sampler.heard(clip)[:LONGEST], np.float32))[None]
+        content = torch.from_numpy(np.asarray(sampler.hidden(clip)[:LONGEST], np.float32))[None]
         style = self.styles.index(info["style"]) if info["style"] in self.styles else 0
         one_hot = torch.nn.functional.one_hot
         return network.animate(

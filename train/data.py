@@ -23,19 +23,19 @@ from .motion import BasisMotion, Motion
 
 @dataclass
 class Batch:
-    """B items padded to T frames (contents) and U frames (the recordings that lend the emotion)."""
+    """B items padded to T frames (contents) and U frames (the emotion sources)."""
 
-    content: Tensor
+    content_hidden: Tensor
     """(B, T, L, C) encoder frames of the speech."""
     mask: Tensor
     """(B, T) true inside the clip."""
-    sources: tuple[Tensor, Tensor]
+    source_hidden: tuple[Tensor, Tensor]
     """(B, U, L, C) encoder frames of the emotion sources e1 and e2."""
     source_masks: tuple[Tensor, Tensor]
     pooled: tuple[Tensor, Tensor]
-    """(B,) true where the source lends one vector for the whole clip (another recording), false where it is the speech itself."""
+    """(B,) true where the source gives one vector for the whole clip (another recording), false where it is the speech itself."""
     emotions: tuple[Tensor, Tensor]
-    """(B,) labels; -1 where the classifier is not asked."""
+    """(B,) labels; -1 where the classifier's loss leaves the row out."""
     levels: tuple[Tensor, Tensor]
     """(B,)"""
     style: Tensor
@@ -44,8 +44,8 @@ class Batch:
     """(B,) true where the speech motion was measured, not modelled."""
     motions: tuple[Motion, Motion]
     """Targets M_{c,e1} and M_{c,e2}."""
-    heard: tuple[Tensor, Tensor] | None = None
-    """(B, T, C) F_e of both sources on the content's clock, where hearing is frozen and was done before; ``sources`` are empty then."""
+    emotion_features: tuple[Tensor, Tensor] | None = None
+    """(B, T, C) F_e of both sources on the content's clock, where recognition is frozen and F_e was computed before; ``source_hidden`` is empty then."""
     plain: Tensor | None = None
     """(B,) true where e1 is neutral."""
     prosody: Tensor | None = None
@@ -83,15 +83,15 @@ DEFAULT_STYLE = 0.4
 
 
 @dataclass(frozen=True)
-class Heard:
-    """F_e of every clip of a corpus, heard once because what hears it is frozen."""
+class EmotionFeatures:
+    """F_e of every clip of a corpus, computed once because the parts that compute it are frozen."""
 
     track: np.ndarray
     """(F, C) frame by frame, clips as in the corpus."""
     vector: np.ndarray
     """(N, C) of whole clips."""
     named: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
-    """(C,) of an emotion and level asked for by name."""
+    """(C,) of a named emotion and level."""
 
 
 class Sampler:
@@ -111,8 +111,8 @@ class Sampler:
         named: float = 0.0,
     ):
         """``styles``: names in one-hot order; ``basis`` (52, S, 3) metres; ``frames``: mesh frames per batch, about; ``longest``:
-        frames of the longest item (None: 16 s); ``kinds``: as :data:`KINDS`; ``named``: share of the lent emotions that are a name's, not a
-        recording's: features :attr:`Heard.named`, target the full prototype at the level."""
+        frames of the longest item (None: 16 s); ``kinds``: as :data:`KINDS`; ``named``: share of the emotion sources that are a name, not a
+        recording's: features :attr:`EmotionFeatures.named`, target the full prototype at the level."""
         if kinds.keys() - KINDS.keys():
             raise ValueError(f"kinds may hold {', '.join(KINDS)}, not {', '.join(sorted(kinds.keys() - KINDS.keys()))}.")
         self.corpus, self.styles, self.basis, self.budget, self.seed, self.longest = corpus, styles, basis, frames, seed, longest
@@ -120,8 +120,8 @@ class Sampler:
         self.features = np.load(corpus.folder / "features.npy", mmap_mode="r")
         prosody = corpus.folder / "prosody.npy"
         self.prosody = np.load(prosody, mmap_mode="r") if prosody.exists() else None
-        self.emotion_heard: Heard | None = None
-        """Set where hearing is frozen: batches then hold F_e instead of what it is made from."""
+        self.emotion_features: EmotionFeatures | None = None
+        """Set where recognition is frozen: batches then hold F_e instead of the hidden states it is computed from."""
         clips = corpus.clips
         usable = [i for i, c in enumerate(clips) if c["split"] == split]
         # The recordings as they were count as much as their two altered copies together.
@@ -150,7 +150,7 @@ class Sampler:
     def _pool(self, kind: str) -> list[int]:
         return {"grid": self.grid, "grid_cross": self.grid, "ravdess": self.ravdess, "read": self.read}[kind]
 
-    def heard(self, clip: int) -> np.ndarray:
+    def hidden(self, clip: int) -> np.ndarray:
         """Encoder frames (T, L, C) of a clip."""
         return self.features[self.corpus.offset[clip] : self.corpus.offset[clip + 1]]
 
@@ -160,13 +160,13 @@ class Sampler:
         return int(rng.choice(self.by_emotion[keys[rng.integers(len(keys))]]))
 
     def _neutral(self, rng: np.random.Generator) -> int | None:
-        """Who lends a neutral emotion to neutral speech: mostly a neutral RAVDESS clip, seldom (None) the speech itself.
+        """The emotion source of neutral speech: mostly a neutral RAVDESS clip, seldom (None) the speech itself.
 
         If every GRID and read clip were its own neutral source, the branch would learn that anything that does not sound
-        like RAVDESS's studio is neutral, and hear no emotion in anybody's microphone.
+        like RAVDESS's studio is neutral, and find no emotion in other recordings.
         """
-        lenders = self.by_emotion.get(("neutral", 0), [])
-        return int(rng.choice(lenders)) if lenders and rng.random() > OWN_NEUTRAL else None
+        neutrals = self.by_emotion.get(("neutral", 0), [])
+        return int(rng.choice(neutrals)) if neutrals and rng.random() > OWN_NEUTRAL else None
 
     def _fill(self, rng: np.random.Generator, first: int, pool: list[int], frames: int) -> list[int]:
         """Clips of ``pool`` after ``first`` until ``frames`` are reached."""
@@ -203,8 +203,8 @@ class Sampler:
             style = self.styles[0]
         # Neutral is the first emotion of half of all items; the classifier must not take that for its frequency.
         counts = (kind in ("ravdess", "grid_cross") or rng.random() < 0.15, True)
-        named = tuple(lender is not None and self.named > 0 and rng.random() < self.named for lender in (e1, e2))
-        return dict(speech=speech, lenders=(e1, e2), named=named, style=self.styles.index(style), counts=counts)
+        named = tuple(source is not None and self.named > 0 and rng.random() < self.named for source in (e1, e2))
+        return dict(speech=speech, sources=(e1, e2), named=named, style=self.styles.index(style), counts=counts)
 
     def batch(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, step])
@@ -214,32 +214,32 @@ class Sampler:
         size = max(self.budget // frames, 2)
         items = [self._item(rng, frames) for _ in range(size)]
         corpus, clips = self.corpus, self.corpus.clips
-        content = [np.concatenate([self.heard(i) for i in item["speech"]])[:frames] for item in items]
+        content = [np.concatenate([self.hidden(i) for i in item["speech"]])[:frames] for item in items]
         sources, masks, pooled, emotions, levels, motions, features = [], [], [], [], [], [], []
         for which in range(2):
-            heard, own, weights, chosen_levels = [], [], [], []
-            label = [item["lenders"][which] if item["lenders"][which] is not None else item["speech"][0] for item in items]
-            for item, speech, lent in zip(items, content, label):
-                lender = item["lenders"][which]
-                own.append(lender is None)
-                heard.append(speech if lender is None else self.heard(lender))
-                level = self._level(rng, lent)
+            hidden, own, weights, chosen_levels = [], [], [], []
+            label = [item["sources"][which] if item["sources"][which] is not None else item["speech"][0] for item in items]
+            for item, speech, source_clip in zip(items, content, label):
+                source = item["sources"][which]
+                own.append(source is None)
+                hidden.append(speech if source is None else self.hidden(source))
+                level = self._level(rng, source_clip)
                 chosen_levels.append(level)
-                target = vector(PROTOTYPES[clips[lent]["emotion"]]) * INTENSITY[level] if item["named"][which] else None
-                weights.append(np.concatenate([corpus.weights(i, lender, level=level, target=target) for i in item["speech"]])[:frames])
-            # A quarter of the self items also hear one vector, so both ways of listening learn from every recording.
+                target = vector(PROTOTYPES[clips[source_clip]["emotion"]]) * INTENSITY[level] if item["named"][which] else None
+                weights.append(np.concatenate([corpus.weights(i, source, level=level, target=target) for i in item["speech"]])[:frames])
+            # A quarter of the self items get one vector, too, so that both kinds of input are trained on every recording.
             pooled.append(torch.tensor([not o or rng.random() < 0.25 for o in own]))
-            if self.emotion_heard is None:
-                sources.append(pad(heard))
-                masks.append(mask_of(heard))
+            if self.emotion_features is None:
+                sources.append(pad(hidden))
+                masks.append(mask_of(hidden))
             else:
                 features.append(
                     pad(
                         [
                             self._emotion_features(
-                                item, lent, whole, len(speech), name=(clips[lent]["emotion"], level) if item["named"][which] else None
+                                item, source_clip, whole, len(speech), name=(clips[source_clip]["emotion"], level) if item["named"][which] else None
                             )
-                            for item, lent, whole, speech, level in zip(items, label, pooled[-1].tolist(), content, chosen_levels)
+                            for item, source_clip, whole, speech, level in zip(items, label, pooled[-1].tolist(), content, chosen_levels)
                         ]
                     )
                 )
@@ -248,9 +248,9 @@ class Sampler:
             levels.append(torch.tensor(chosen_levels))
             motions.append(BasisMotion(pad(weights), self.basis))
         return Batch(
-            content=pad(content),
+            content_hidden=pad(content),
             mask=mask_of(content),
-            sources=tuple(sources),
+            source_hidden=tuple(sources),
             source_masks=tuple(masks),
             pooled=tuple(pooled),
             emotions=tuple(emotions),
@@ -258,9 +258,9 @@ class Sampler:
             style=torch.tensor([item["style"] for item in items]),
             real=torch.tensor([clips[item["speech"][0]]["motion"] == "real" for item in items]),
             motions=tuple(motions),
-            heard=tuple(features) or None,
+            emotion_features=tuple(features) or None,
             plain=torch.tensor(
-                [clips[item["speech"][0] if item["lenders"][0] is None else item["lenders"][0]]["emotion"] == "neutral" for item in items]
+                [clips[item["speech"][0] if item["sources"][0] is None else item["sources"][0]]["emotion"] == "neutral" for item in items]
             ),
             prosody=None if self.prosody is None else pad([self._rows(self.prosody, item["speech"])[:frames] for item in items]),
             spoken=pad([np.array(item["speech"]) + 1 for item in items], np.int64) - 1,
@@ -270,15 +270,15 @@ class Sampler:
         """Frames of several clips one after the other."""
         return np.concatenate([array[self.corpus.offset[i] : self.corpus.offset[i + 1]] for i in speech])
 
-    def _emotion_features(self, item: dict, lender: int, whole: bool, frames: int, *, name: tuple[str, int] | None) -> np.ndarray:
-        """(frames, C): the track of the speech itself, or one vector, of the recording that lends its emotion or of a name."""
+    def _emotion_features(self, item: dict, source: int, whole: bool, frames: int, *, name: tuple[str, int] | None) -> np.ndarray:
+        """(frames, C): the track of the speech itself, or one vector, of the emotion source or of a name."""
         if name is not None:
-            return np.repeat(self.emotion_heard.named[name][None], frames, axis=0)
+            return np.repeat(self.emotion_features.named[name][None], frames, axis=0)
         if whole:
-            return np.repeat(self.emotion_heard.vector[lender][None], frames, axis=0)
-        return self._rows(self.emotion_heard.track, item["speech"])[:frames]
+            return np.repeat(self.emotion_features.vector[source][None], frames, axis=0)
+        return self._rows(self.emotion_features.track, item["speech"])[:frames]
 
-    def _level(self, rng: np.random.Generator, lender: int) -> int:
-        """Half of the time the clip's own level, half of the time any: the level asked for must count, whatever the voice sounds like."""
-        own = self.corpus.clips[lender]["level"]
-        return own if rng.random() < 0.5 or self.corpus.clips[lender]["emotion"] == "neutral" else int(rng.integers(2))
+    def _level(self, rng: np.random.Generator, source: int) -> int:
+        """Half of the time the clip's own level, half of the time any: the given level must count, whatever the voice sounds like."""
+        own = self.corpus.clips[source]["level"]
+        return own if rng.random() < 0.5 or self.corpus.clips[source]["emotion"] == "neutral" else int(rng.integers(2))

@@ -1,7 +1,7 @@
 """Measure a model: ``python -m train.evaluate MODEL --corpus data/corpus --out docs/results.json``.
 
 Prints one table per measure and writes ``OUT`` and, beside it, the same as Markdown. Definitions: ``train/evaluation``
-and ``emoface.metrics``. ``--quick`` measures a fifth of the clips, ``--hearing`` only how emotions are
+and ``emoface.metrics``. ``--quick`` measures a fifth of the clips, ``--recognition`` only how well emotions are
 heard. With ``--dense DIR`` a model is measured on a data set
 of ``train.prepare`` instead: VOCASET or 3D-RAVDESS (with ``--mask FLAME_masks.pkl``), or videos.
 """
@@ -24,7 +24,7 @@ from emoface.errors import EmoFaceError
 from emoface.files import atomic_path
 from emoface.metrics.files import read_masks
 from train.corpus.reader import Corpus
-from train.evaluation import bounds, dense, drift, emotion, hearing, lips, report, showing
+from train.evaluation import bounds, dense, drift, emotion, lips, recognition, report, showing
 from train.evaluation import clips as sets
 from train.evaluation.clips import EvalClip
 from train.evaluation.face import Face
@@ -279,13 +279,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="default: docs/results.json; --quick and --dense only print")
     parser.add_argument("--quick", action="store_true", help="a fifth of the clips, a minute or two")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--hearing", action="store_true", help="only how emotions are heard: recordings alone, no corpus, no face")
+    parser.add_argument("--recognition", action="store_true", help="only how well emotions are recognised: recordings alone, no corpus, no face")
     parser.add_argument("--dense", type=Path, help="a folder of train.prepare: measure on it instead")
     parser.add_argument("--mask", type=Path, help="for --dense, but not videos: your FLAME_masks.pkl, or an .npz with 'lips' and 'upper'")
     parser.add_argument("--split", default="test", help="for --dense: which clips")
     parser.add_argument("--all-styles", action="store_true", help="for --dense: average over all speaking styles")
     options = parser.parse_args(arguments)
-    if not (options.out or options.quick or options.dense or options.hearing):
+    if not (options.out or options.quick or options.dense or options.recognition):
         options.out = Path("docs/results.json")
     try:
         results = evaluate(options, sys.argv[1:] if arguments is None else arguments)
@@ -316,8 +316,8 @@ def evaluate(options: argparse.Namespace, arguments: list[str]) -> dict:
             every=5 if options.quick else 1,
         )
         clips, extra, conditions = {str(options.dense): rows[0].estimate.n}, {}, DENSE_CONDITIONS["head" if on_head else "flame"]
-    elif options.hearing:
-        rows, extra = hearing.hearing_rows(pipeline, options.data, references=pipeline.model.config.voice_rest, quick=options.quick)
+    elif options.recognition:
+        rows, extra = recognition.recognition_rows(pipeline, options.data, references=pipeline.model.config.voice_rest, quick=options.quick)
         clips, conditions = {row.data: row.estimate.n for row in rows if row.measure == "emotion_recall"}, HEARING_CONDITIONS
     else:
         evaluation = Evaluation(
@@ -327,7 +327,7 @@ def evaluate(options: argparse.Namespace, arguments: list[str]) -> dict:
             action_units=sets.read_action_units(options.data),
             quick=options.quick,
         ).run()
-        heard, details = hearing.hearing_rows(pipeline, options.data, references=pipeline.model.config.voice_rest, quick=options.quick)
+        heard, details = recognition.recognition_rows(pipeline, options.data, references=pipeline.model.config.voice_rest, quick=options.quick)
         rows, extra, conditions = evaluation.rows + heard, {**evaluation.extra, **details}, CONDITIONS
         clips = {data: len(of) for data, of in evaluation.own.items()}
     print("\n" + report.text(rows))

@@ -232,28 +232,28 @@ class MeshTask:
     def batch(self, step: int) -> SoundBatch:
         rng = np.random.default_rng([self.seed, step])
         contents = self._drawn(step)
-        lenders = [int(rng.choice(self.partners[i])) if i in self.partners else i for i in contents]
+        sources = [int(rng.choice(self.partners[i])) if i in self.partners else i for i in contents]
         clips = self.data.clips
         truth, frames = [], []
-        for which in (contents, lenders):
+        for which in (contents, sources):
             rows = []
             for c, e in zip(contents, which):
                 rows.append(self.data.offsets(c) if c == e else self.data.warped(e, c, self._time_map(c, e)))
             truth.append(rows)
             frames.append([clips[i]["frames"] for i in which])
-        sounds = [[torch.from_numpy(self.data.sound(i)) for i in which] for which in (contents, lenders)]
+        sounds = [[torch.from_numpy(self.data.sound(i)) for i in which] for which in (contents, sources)]
         styles = self.model.config.style_names
         label = lambda which: torch.tensor([EMOTIONS.index(clips[i]["emotion"]) for i in which])
         level = lambda which: torch.tensor([clips[i]["level"] for i in which])
         never = torch.zeros(self.size, dtype=torch.bool)
         rest = Batch(
-            content=torch.empty(0),
+            content_hidden=torch.empty(0),
             mask=mask_of(truth[0]),
-            sources=(torch.empty(0), torch.empty(0)),
+            source_hidden=(torch.empty(0), torch.empty(0)),
             source_masks=tuple(mask_of([np.empty(n) for n in f]) for f in frames),
             pooled=(never, never),
-            emotions=(label(contents), label(lenders)),
-            levels=(level(contents), level(lenders)),
+            emotions=(label(contents), label(sources)),
+            levels=(level(contents), level(sources)),
             style=torch.tensor([styles.index(clips[i]["style"]) for i in contents]),
             real=torch.tensor([clips[i]["motion"] == "real" for i in contents]),
             motions=tuple(DenseMotion(pad(rows)) for rows in truth),
@@ -281,8 +281,10 @@ class MeshTask:
     def prepare(self, batch: SoundBatch) -> Batch:
         """Run the encoders of this step."""
         ready = batch.rest
-        ready.content = self._features(self.content_encoder, batch.content, batch.frames)
-        ready.sources = tuple(self._features(self.emotion_encoder, sounds, frames) for sounds, frames in zip(batch.sources, batch.source_frames))
+        ready.content_hidden = self._features(self.content_encoder, batch.content, batch.frames)
+        ready.source_hidden = tuple(
+            self._features(self.emotion_encoder, sounds, frames) for sounds, frames in zip(batch.sources, batch.source_frames)
+        )
         return ready
 
     def modules(self) -> list[nn.Module]:
@@ -318,7 +320,7 @@ class MeshTask:
             first = torch.from_numpy(truth[0]) if self.first_frame else None
             parts = model.generate(f_c.expand(len(asked), -1, -1), f_e, **conditions, initial_offset=first, chunk=max(128 // len(asked), 16))
             static = lve(np.zeros_like(truth), truth, self.lips)
-            for predicted in torch.cat([p.fused for p in parts], 1).cpu().numpy():
+            for predicted in torch.cat([p.fused_offsets for p in parts], 1).cpu().numpy():
                 rows.append([lve(predicted, truth, self.lips), eve(predicted, truth, self.upper), static])
         for encoder in self.modules():
             encoder.train()

@@ -41,7 +41,7 @@ def decode(
     *,
     probability: float,
     passes: int = 2,
-    blind: Tensor | None = None,
+    masked: Tensor | None = None,
     free_running: bool = False,
     first_frame: bool = False,
 ) -> Tensor:
@@ -52,9 +52,9 @@ def decode(
         probability: share of ground-truth frames in the history, see :func:`ground_truth_probability`.
         passes: 2 as in the paper; each further pass re-reads the prediction of the one before, which brings the history
             closer to what free running will see.
-        blind: (B,) rows whose stage 1 starts from the template and that never see ground truth. An expression is slow: a
+        masked: (B,) rows whose stage 1 starts from the template and that never see ground truth. An expression is slow: a
             decoder that finds it in any frame of its history copies it and never learns to hear it. The paper has none.
-        free_running: the history of blind rows is what the decoder really says when it runs freely, frame after frame, instead of
+        free_running: the history of masked rows is what the decoder really says when it runs freely, frame after frame, instead of
             a few parallel passes. Cheap in ``d`` dimensions, and the only way to meet the slow drift of its own feedback.
         first_frame: the motion before the first frame is the clip's own first frame (the paper's condition for clips that do not start
             at rest; ``initial_offset`` at inference), not the template.
@@ -63,10 +63,10 @@ def decode(
     start = truth[:, :1] if first_frame else decoder.motion_in.bias[None, None]  # the template: W_in 0 + b_in
     keep = torch.rand(truth.shape[:2], device=truth.device).unsqueeze(-1) < probability
     history = decoder.history(truth, start)
-    if blind is not None:
-        sighted = ~blind[:, None, None]
-        keep &= sighted
-        history = torch.where(sighted, history, start)
+    if masked is not None:
+        unmasked = ~masked[:, None, None]
+        keep &= unmasked
+        history = torch.where(unmasked, history, start)
     if keep.all():
         return decoder(history, condition, cross)
     for _ in range(passes - 1):
@@ -77,10 +77,10 @@ def decode(
         bias = decoder.motion_in.weight @ decoder.motion_out.bias.detach() + decoder.motion_in.bias
         predicted = hidden @ weight.T + bias
         history = decoder.history(torch.where(keep, truth, predicted), start)
-    if free_running and blind is not None and blind.any():
+    if free_running and masked is not None and masked.any():
         history = history.clone()
-        begin = start.expand(len(truth), -1, -1)[blind]
-        history[blind] = decoder.history(_free_run(decoder, condition[blind], cross[blind], begin) @ weight.T + bias, begin)
+        begin = start.expand(len(truth), -1, -1)[masked]
+        history[masked] = decoder.history(_free_run(decoder, condition[masked], cross[masked], begin) @ weight.T + bias, begin)
     return decoder(history, condition, cross)
 
 

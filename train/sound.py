@@ -1,7 +1,7 @@
 """What happens to a voice between a mouth and a file: other people, music, noise, rooms, microphones, telephones, codecs, other voices.
 
 Each function takes (n,) float samples and gives samples of the same length and rate (:func:`revoiced` another length), so that training
-copies (``train.hearing``) and robustness rows (``train.evaluation.hearing``) are made by the same code. Randomness comes from ``rng`` alone.
+copies (``train.recognition``) and robustness rows (``train.evaluation.recognition``) are made by the same code. Randomness comes from ``rng`` alone.
 """
 
 from __future__ import annotations

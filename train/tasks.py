@@ -19,12 +19,13 @@ from emoface.metrics import lve, root_mm
 from emoface.modeling import EmoFaceModel, Frames
 
 from .basis_head import learn_in_basis, merged, put_in
+from .checkpoint import load_checkpoint
 from .corpus.reader import Corpus
-from .data import KINDS, Batch, Heard, Sampler
+from .data import KINDS, Batch, EmotionFeatures, Sampler
 from .drawing import VertexSampler
-from .hearing.trainer import PARTS as HEARING
 from .losses import LipPairs
 from .named_emotions import set_named_emotions
+from .recognition.trainer import PARTS as RECOGNISER
 
 
 class Task(Protocol):
@@ -74,16 +75,16 @@ def make_task(config) -> Task:
     raise SystemExit(f"data.kind must be {' or '.join(DATA_SETTINGS)}, not {kind!r}.")
 
 
-def load_hearing(model: EmoFaceModel, path: Path) -> None:
-    """Put in what ``python -m train.hearing`` learned.
+def load_recogniser(model: EmoFaceModel, path: Path) -> None:
+    """Load the weights that ``python -m train.recognition`` trained.
 
     Raises:
         SystemExit: the file is missing or made for another model.
     """
     if not path.exists():
-        raise SystemExit(f"There is no {path}: train it first with python -m train.hearing (see docs/training.md).")
-    given = torch.load(path, map_location="cpu", weights_only=True)["averaged"]
-    own = {key: value for key, value in model.state_dict().items() if key.split(".")[0] in HEARING}
+        raise SystemExit(f"There is no {path}: train it first with python -m train.recognition (see docs/training.md).")
+    given = load_checkpoint(path)["ema"]
+    own = {key: value for key, value in model.state_dict().items() if key.split(".")[0] in RECOGNISER}
     if {k: v.shape for k, v in given.items()} != {k: v.shape for k, v in own.items()}:
         raise SystemExit(f"{path} was trained for a model of another shape: train it again.")
     model.load_state_dict(given, strict=False)
@@ -145,34 +146,36 @@ class CorpusTask:
         put_in(self.model, published)
 
     def begin(self, model: EmoFaceModel, *, frozen: list[str], folder: Path) -> None:
-        """Where hearing is frozen every clip is heard once, here, and named emotions are known from the start."""
-        if not set(HEARING) <= set(frozen):
+        """Where recognition is frozen F_e of every clip is computed once, here, and named emotions are known from the start."""
+        if not set(RECOGNISER) <= set(frozen):
             if self.sampler.named:
-                raise SystemExit("data.named needs hearing that is frozen: a name's features are known only then. Set hearing, or leave named out.")
+                raise SystemExit(
+                    "data.named needs emotion recognition that is frozen: a name's features are known only then. Set recognition, or leave named out."
+                )
             return
-        heard = self._hear(merged(model).eval(), folder / "heard.npz")
+        features = self._recognise(merged(model).eval(), folder / "emotion_features.npz")
         self.store_named_emotions(model)
         vectors = model.emotion_prototypes.detach().float().numpy()
         named = {(emotion, level): vectors[e, level] for e, emotion in enumerate(EMOTIONS) for level in range(vectors.shape[1])}
-        self.sampler.emotion_heard = replace(heard, named=named)
+        self.sampler.emotion_features = replace(features, named=named)
 
     @torch.inference_mode()
-    def _hear(self, model: EmoFaceModel, path: Path) -> Heard:
-        """F_e of all clips, kept in a file beside the weights of what heard them."""
-        weights = np.concatenate([p.detach().flatten().numpy() for name in HEARING for p in model.get_submodule(name).parameters()])
+    def _recognise(self, model: EmoFaceModel, path: Path) -> EmotionFeatures:
+        """F_e of all clips, kept in a file beside the weights that computed them."""
+        weights = np.concatenate([p.detach().flatten().numpy() for name in RECOGNISER for p in model.get_submodule(name).parameters()])
         if path.exists():
             with np.load(path, allow_pickle=False) as file:
                 if np.array_equal(file["weights"], weights):
-                    return Heard(file["track"], file["vector"])
+                    return EmotionFeatures(file["track"], file["vector"])
         track = np.zeros((len(self.sampler.features), model.config.feature_size), np.float16)
         vector = np.zeros((len(self.corpus), model.config.feature_size), np.float32)
-        for i in tqdm(range(len(self.corpus)), desc="hearing", unit="clip", mininterval=10):
-            frames = model.emotion_frames(torch.from_numpy(np.asarray(self.sampler.heard(i), np.float32))[None])
+        for i in tqdm(range(len(self.corpus)), desc="emotion features", unit="clip", mininterval=10):
+            frames = model.emotion_frames(torch.from_numpy(np.asarray(self.sampler.hidden(i), np.float32))[None])
             track[self.corpus.offset[i] : self.corpus.offset[i + 1]] = model.emotion_track(frames)[0].half().numpy()
             vector[i] = model.emotion_vector(frames)[0, 0].numpy()
         with atomic_path(path) as temporary:
             np.savez(temporary, weights=weights, track=track, vector=vector)
-        return Heard(track, vector)
+        return EmotionFeatures(track, vector)
 
     def _markers(self) -> np.ndarray:
         """Vertices from which every shape's weight can be read: every second of the brows, every tenth of the rest of the face."""
@@ -236,13 +239,13 @@ class CorpusTask:
 
     def free_run(self, model: EmoFaceModel, clip: int, *, style: str | None = None) -> np.ndarray:
         """Fused offsets (T, S, 3) of a clip with its own emotion."""
-        return torch.cat([part.fused for part in self.generate(model, clip, style=style)], dim=1)[0].numpy()
+        return torch.cat([part.fused_offsets for part in self.generate(model, clip, style=style)], dim=1)[0].numpy()
 
     @torch.inference_mode()
     def generate(self, model: EmoFaceModel, clip: int, *, style: str | None = None) -> list[Frames]:
         """A clip with its own emotion, free-running, in one row; by default in its own speaker's style."""
         info = self.corpus.clips[clip]
-        hidden = torch.from_numpy(np.asarray(self.sampler.heard(clip), np.float32))[None]
+        hidden = torch.from_numpy(np.asarray(self.sampler.hidden(clip), np.float32))[None]
         names = model.config.style_names
         style = style or (info["style"] if info["style"] in names else names[0])
         prosody = (
@@ -285,7 +288,7 @@ class CorpusTask:
                 add(f"{name}_aperture_r", np.corrcoef(a, b)[0, 1])
                 add(f"{name}_aperture_mm", np.abs(a - b).mean())
         for clip in self.corpus.select(source="ravdess", split="val"):
-            hidden = torch.from_numpy(np.asarray(self.sampler.heard(clip), np.float32))[None]
+            hidden = torch.from_numpy(np.asarray(self.sampler.hidden(clip), np.float32))[None]
             logits = model.classifier(model.emotion_features(hidden, pooled=True))[0, 0]
             add("emotion_accuracy", EMOTIONS[int(logits.argmax())] == self.corpus.clips[clip]["emotion"])
         result = {name: float(np.mean(values)) for name, values in scores.items()}
@@ -300,7 +303,7 @@ class CorpusTask:
             info = self.corpus.clips[clip]
             if info["copy_of"]:
                 continue
-            hidden = torch.from_numpy(np.asarray(self.sampler.heard(clip), np.float32))[None]
+            hidden = torch.from_numpy(np.asarray(self.sampler.hidden(clip), np.float32))[None]
             vector = model.emotion_features(hidden, pooled=True)[0, 0]
             sums.setdefault((EMOTIONS.index(info["emotion"]), info["level"]), []).append(vector)
         set_named_emotions(model, sums)

@@ -31,12 +31,12 @@ from emoface.configuration import EmoFaceConfig
 from emoface.modeling import EmoFaceModel, stretch
 
 from . import losses
-from .checkpoint import average_weights, read_checkpoint, warm_cosine, write_checkpoint
+from .checkpoint import load_checkpoint, read_checkpoint, update_ema, warm_cosine, write_checkpoint
 from .data import Batch
 from .drawing import Drawn
 from .losses import LossWeights
 from .self_growing import SCHEMES, decode, ground_truth_probability
-from .tasks import DATA_SETTINGS, HEARING, Task, load_hearing, make_task
+from .tasks import DATA_SETTINGS, RECOGNISER, Task, load_recogniser, make_task
 
 TERMS = (
     "self",
@@ -71,29 +71,29 @@ class TrainingConfig:
     """theta of the self-growing scheme."""
     scheme: str = "self_growing"
     passes: int = 2
-    blind_rows: float = 0.0
-    """Share of items that never see ground-truth history, see ``train.self_growing.decode``."""
+    masked_history: float = 0.0
+    """Share of items without ground-truth history, see ``train.self_growing.decode``."""
     free_running: float = 0.0
-    """Share of steps in which blind items learn on their own free-running past."""
+    """Share of steps in which items with masked history are trained on their own free-running past."""
     first_frame: bool = False
-    """Every clip is given its own first frame as the motion before it: the paper's condition for clips that do not start at rest."""
+    """Every clip starts from its own first frame as the motion before it: the paper's condition for clips that do not start at rest."""
     start_from: str | None = None
     """A checkpoint, or the folder of an exported model, whose weights (nothing else) this run starts with."""
-    hearing: str | None = None
-    """Weights of ``train.hearing``: what hears the emotion; it starts from there and is frozen."""
-    fresh: list[str] = field(default_factory=list)
-    """Parts of the model that do not start from there but anew, by name."""
+    recognition: str | None = None
+    """Weights of ``train.recognition`` for the parts that recognise the emotion: they start from there and are frozen."""
+    reinitialise: list[str] = field(default_factory=list)
+    """Parts of the model that do not start from there but are reinitialised, by name."""
     frozen: list[str] = field(default_factory=list)
     """Parts of the model that stay as they are, by name (``emotion_mix``, ``classifier``, ...)."""
     learning_rate: float = 1e-4
     schedule: str = "constant"
     """``constant`` (the paper) or ``cosine``: linear warm-up over 2 % of the steps, then down to 2 % of the rate."""
     attention_rate: float = 1.0
-    """Mesh Attention learns this many times as fast: where vertices are drawn, it sees each of them seldom."""
+    """Factor on Mesh Attention's learning rate: where vertices are drawn, each of its embeddings is in few steps."""
     weight_decay: float = 0.0
     gradient_clip: float = 1.0
-    averaging: float = 0.0
-    """Decay per step of a moving average of the weights; it is what is validated, exported and started from (0: the weights themselves).
+    ema_decay: float = 0.0
+    """Of an exponential moving average of the weights (EMA), which is what is validated, exported and started from (0: the weights themselves).
     Only where the speech encoders are frozen."""
     vertices: int | None = None
     """Draw this many vertices per step for the losses (None: all). Cheaper, and the regions that move count for more."""
@@ -127,19 +127,19 @@ def read_config(path: Path) -> TrainingConfig:
     return config
 
 
-def heard_emotion(model: EmoFaceModel, batch: Batch, which: int) -> tuple[Tensor, Tensor | None]:
+def emotion_features_of(model: EmoFaceModel, batch: Batch, which: int) -> tuple[Tensor, Tensor | None]:
     """F_e of source ``which`` on the content's clock (B, T, C), and the clip's vector (B, C) for the classifier.
 
-    Where hearing is frozen the batch holds F_e itself, and there is nothing to classify.
+    Where recognition is frozen the batch holds F_e itself, and there is nothing to classify.
     """
-    if batch.heard is not None:
-        return batch.heard[which], None
-    hidden, mask = batch.sources[which], batch.source_masks[which]
+    if batch.emotion_features is not None:
+        return batch.emotion_features[which], None
+    hidden, mask = batch.source_hidden[which], batch.source_masks[which]
     mixed = model.emotion_frames(hidden, mask)
     whole = model.emotion_vector(mixed, mask)
-    if model.slow_track is None:
+    if model.statistics_pooling is None:
         return fit_length(mixed, mask, batch.mask), whole.squeeze(1)
-    features = whole.expand(-1, batch.content.shape[1], -1)
+    features = whole.expand(-1, batch.content_hidden.shape[1], -1)
     own = ~batch.pooled[which]
     if own.any():
         features = features.clone()
@@ -165,7 +165,7 @@ def compute_losses(
     probability: float,
     passes: int = 2,
     label_smoothing: float = 0.0,
-    blind_rows: float = 0.0,
+    masked_history: float = 0.0,
     free_running: bool = False,
     first_frame: bool = False,
     importance: Tensor | None = None,
@@ -176,11 +176,11 @@ def compute_losses(
     shapes' weights count for in the terms ``expression`` and ``contrast``.
     """
     vertices, pairs = drawn.vertices, drawn.pairs
-    content = model.content_features(batch.content, batch.mask)
+    content = model.content_features(batch.content_hidden, batch.mask)
     style = torch.nn.functional.one_hot(batch.style, len(model.config.style_names)).to(content.dtype)
     history = dict(probability=probability, passes=passes, first_frame=first_frame)
-    if blind_rows:
-        history["blind"] = torch.rand(len(content), device=content.device) < blind_rows
+    if masked_history:
+        history["masked"] = torch.rand(len(content), device=content.device) < masked_history
         history["free_running"] = free_running
     decoder = model.content_decoder
     hidden = decode(decoder, batch.motions[0], decoder.condition(style, None), decoder.cross(content), **history)
@@ -195,7 +195,7 @@ def compute_losses(
     terms = {name: content.new_zeros(()) for name in TERMS}
     errors = []
     for which, name in enumerate(names):
-        features, whole = heard_emotion(model, batch, which)
+        features, whole = emotion_features_of(model, batch, which)
         if whole is not None:
             terms["classification"] += losses.classification(model.classifier(whole), batch.emotions[which], smoothing=label_smoothing)
         level = torch.nn.functional.one_hot(batch.levels[which], len(model.config.level_names)).to(content.dtype)
@@ -272,16 +272,18 @@ class Trainer:
         self.steps_per_epoch = config.steps_per_epoch or max(self.task.steps_per_epoch // self.accelerator.num_processes, 1)
         self.total = config.epochs * self.steps_per_epoch
         model = self.task.model
-        frozen = [*config.frozen, *(HEARING if config.hearing else ())]
+        frozen = [*config.frozen, *(RECOGNISER if config.recognition else ())]
         for name in frozen:
             model.get_submodule(name).requires_grad_(False)
-        for name in config.fresh:
+        for name in config.reinitialise:
             if not hasattr(model, name.split(".")[0]):  # a misspelled one would start from the checkpoint, silently
-                raise AttributeError(f"fresh names {name!r}, which the model does not have.")
-        if config.fresh and not config.start_from:
-            raise SystemExit("fresh names what does not start from a checkpoint, but start_from names no checkpoint. Set both or neither.")
-        if config.fresh and Path(config.start_from).is_dir():
-            raise SystemExit("fresh names parts of a checkpoint, but start_from is an exported model, which is taken whole. Leave one of them out.")
+                raise AttributeError(f"reinitialise names {name!r}, which the model does not have.")
+        if config.reinitialise and not config.start_from:
+            raise SystemExit("reinitialise names what does not start from a checkpoint, but start_from names no checkpoint. Set both or neither.")
+        if config.reinitialise and Path(config.start_from).is_dir():
+            raise SystemExit(
+                "reinitialise names parts of a checkpoint, but start_from is an exported model, which is taken whole. Leave one of them out."
+            )
         attention = {id(p) for p in (model.mesh_attention.parameters() if model.mesh_attention is not None else ())}
         parameters = [p for p in self.task.parameters() if p.requires_grad]
         groups = [
@@ -298,26 +300,26 @@ class Trainer:
         if start is not None and start.is_dir():
             self.task.start_from(EmoFaceModel.from_pretrained(start))
         elif start is not None:
-            state = torch.load(start, map_location="cpu", weights_only=True)
+            state = load_checkpoint(start)
 
             def anew(key: str) -> bool:
-                return any(key == name or key.startswith(f"{name}.") for name in config.fresh)
+                return any(key == name or key.startswith(f"{name}.") for name in config.reinitialise)
 
-            given, own = state["averaged"] or state["model"], model.state_dict()
+            given, own = state["ema"] or state["model"], model.state_dict()
             kept = {key: value for key, value in given.items() if not anew(key)}
             model.load_state_dict({**kept, **{key: value for key, value in own.items() if anew(key)}})
             self.task.load_state(state["task"])
-        if config.hearing:
-            load_hearing(model, Path(config.hearing))
+        if config.recognition:
+            load_recogniser(model, Path(config.recognition))
         for module in (model, *self.task.modules()):
             module.to(self.accelerator.device)
         self.model = model
         self.objective, self.optimizer = self.accelerator.prepare(Objective(self.task), self.optimizer)
         self.task.begin(model, frozen=frozen, folder=out)
         self.sampler = self.task.vertex_sampler(sample=config.vertices, seed=config.seed)
-        if config.averaging and self.task.modules():
-            raise SystemExit("averaging is only for frozen speech encoders: those that learn would not be averaged. Leave it out.")
-        self.averaged = copy.deepcopy(model).requires_grad_(False) if config.averaging else None
+        if config.ema_decay and self.task.modules():
+            raise SystemExit("ema_decay is only for frozen speech encoders: those that learn would not be averaged. Leave it out.")
+        self.ema = copy.deepcopy(model).requires_grad_(False) if config.ema_decay else None
         self.step, self.best = 0, math.inf
         self._stop = False
 
@@ -329,16 +331,16 @@ class Trainer:
 
     @property
     def kept(self) -> EmoFaceModel:
-        """What is validated and exported: the averaged model, where there is one."""
-        return self.model if self.averaged is None else self.averaged
+        """What is validated and exported: the EMA of the weights, where there is one."""
+        return self.model if self.ema is None else self.ema
 
     def save(self) -> None:
-        averaged = None if self.averaged is None else self.averaged.state_dict()
+        ema = None if self.ema is None else self.ema.state_dict()
         write_checkpoint(
             self.checkpoint,
             self.config,
             model=self.model.state_dict(),
-            averaged=averaged,
+            ema=ema,
             optimizer=self.optimizer.state_dict(),
             step=self.step,
             best=self.best,
@@ -355,8 +357,8 @@ class Trainer:
         if state["processes"] != self.accelerator.num_processes:
             raise SystemExit(f"{self.checkpoint} was made by {state['processes']} processes: go on with as many, or choose another --out.")
         self.model.load_state_dict(state["model"])
-        if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
@@ -393,7 +395,7 @@ class Trainer:
                 probability=probability,
                 passes=self.config.passes,
                 label_smoothing=self.config.label_smoothing,
-                blind_rows=self.config.blind_rows,
+                masked_history=self.config.masked_history,
                 free_running=bool(torch.rand(()) < self.config.free_running),
                 first_frame=self.config.first_frame,
                 importance=self.task.channel_importance,
@@ -406,8 +408,8 @@ class Trainer:
         if self.accelerator.scaler is None and not torch.isfinite(torch.as_tensor(norm)):
             raise FloatingPointError(f"A gradient is not finite at step {self.step}: lower the learning rate.")
         self.optimizer.step()
-        if self.averaged is not None:
-            average_weights(self.averaged.state_dict().values(), self.model.state_dict().values(), decay=self.config.averaging, step=self.step)
+        if self.ema is not None:
+            update_ema(self.ema.state_dict().values(), self.model.state_dict().values(), decay=self.config.ema_decay, step=self.step)
         return {"loss": total.item(), "gradient": float(norm), **{k: float(v.detach()) if isinstance(v, Tensor) else v for k, v in terms.items()}}
 
     def _stopped(self, overdue: bool) -> bool:

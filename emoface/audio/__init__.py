@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..conditioning import HighPass, block_levels, speech_level
 from ..errors import AudioError, EmoFaceError
-from ..hearing import HighPass, block_levels, speech_level
 from .decode import decode, to_float
 from .mix import to_mono
 from .source import opened, printable
@@ -31,7 +31,7 @@ _ADVICE = "use a sound file (wav, mp3, flac, ogg, opus, m4a) or a video with sou
 
 @dataclass(frozen=True)
 class Audio:
-    """Speech, as it is played back and stored. (:mod:`emoface.hearing` is what the encoder makes of it.)"""
+    """Speech, as it is played back and stored. (:mod:`emoface.conditioning` is what the encoder makes of it.)"""
 
     samples: np.ndarray
     """(n,) float32 mono in [-1, 1]."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..hearing import HighPass, block_levels, speech_level
+from ..conditioning import HighPass, block_levels, speech_level
 from .speech import speech_signs
 from .timeline import Segment
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import signal
 
-from ..hearing import BLOCK, condition
+from ..conditioning import BLOCK, condition
 from .timeline import SAMPLE_RATE
 
 _BANDS = np.geomspace(200, 4000, 13)

@@ -26,7 +26,7 @@ def add_parser(subparsers) -> None:
     add("--emotion", default="speech", metavar="speech|NAME|FILE", help="the voice's own, a name, or another recording")
     add("--emotion-curve", type=Path, metavar="FILE", help='the emotion over time, JSON: [[0, {"happy": 1}], [2, {"sad": 0.5}]] (seconds, weights)')
     add("--intensity", type=float, default=1.0, help="how much of the expression is shown: 0 none, 1 all (default), up to 1.5")
-    add("--reference", metavar="FILE", help="a neutral recording of the person whose emotion is heard: their own rest")
+    add("--reference", metavar="FILE", help="a neutral recording of the person who is the emotion source: their own rest")
     add("--mix", type=float, default=1.0, help="0: the speech's own emotion ... 1: the chosen one (default)")
     add("--level", default="normal", choices=("normal", "strong"))
     add("--style", metavar="NAME", help="speaking style; the info command lists them")

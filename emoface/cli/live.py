@@ -190,7 +190,7 @@ class Pacer:
 def _recording(path: str) -> tuple[int, Iterator[np.ndarray]]:
     """Its rate, and its blocks when they would have been spoken."""
     from ..audio import load_audio, longest_seconds
-    from ..listening import HURRY_SECONDS
+    from ..front_end import HURRY_SECONDS
 
     audio = load_audio(path, max_seconds=longest_seconds())
     size = round(BLOCK_SECONDS * audio.sample_rate)
@@ -225,7 +225,7 @@ def _microphone(device: str) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
         raise EmoFaceError('The microphone needs the package sounddevice: pip install "emoface[live]".') from None
     except OSError:  # it is there, the system's PortAudio is not
         raise EmoFaceError("The microphone needs the system's PortAudio: install libportaudio2 (Debian), portaudio (brew, dnf).") from None
-    from ..listening import HURRY_SECONDS
+    from ..front_end import HURRY_SECONDS
 
     heard: queue.Queue[np.ndarray] = queue.Queue()
     try:

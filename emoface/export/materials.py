@@ -71,7 +71,9 @@ def two_sided(count: int, faces: np.ndarray) -> np.ndarray:
     return (is_open & (label != names[sizes.argmax()]))[faces[:, 0]]
 
 
-def openness(vertices: np.ndarray, faces: np.ndarray, regions: np.ndarray | None, raster, *, directions: int = 64, size: int = 160) -> np.ndarray:
+def ambient_visibility(
+    vertices: np.ndarray, faces: np.ndarray, regions: np.ndarray | None, raster, *, directions: int = 64, size: int = 160
+) -> np.ndarray:
     """(V,) in [0, 1]: 1 - ambient occlusion of the head at rest.
 
     Each direction draws a depth map of the head and asks which vertices it reaches; the answer is the cosine-weighted

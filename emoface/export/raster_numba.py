@@ -58,13 +58,13 @@ def _shoulder(value):
 
 
 @_jit
-def _light(channel, lights, key, fill, up, direct, openness, edge):
+def _light(channel, lights, key, fill, up, direct, ambient_visibility, edge):
     """Light of one colour channel on a point; the rows of ``lights`` are those of ``shading.LIGHTS``."""
     wrap = lights[_WRAP, channel]
     studio = _lambert(key, wrap) * lights[_KEY + 1, channel] + _lambert(fill, wrap) * lights[_FILL + 1, channel]
     ground = lights[_GROUND, channel]
     around = ground + up * (lights[_SKY, channel] - ground)
-    return direct * studio + openness * around + edge * lights[_RIM + 1, channel]
+    return direct * studio + ambient_visibility * around + edge * lights[_RIM + 1, channel]
 
 
 @_jit
@@ -73,25 +73,25 @@ def _toward(lights, row, x, y, z):
 
 
 @_jit
-def _shade(x, y, z, r, g, b, gloss, openness, lights):
+def _shade(x, y, z, r, g, b, gloss, ambient_visibility, lights):
     """``shading.shade`` for one point with unit normal (x, y, z)."""
     key, fill = _toward(lights, _KEY, x, y, z), _toward(lights, _FILL, x, y, z)
     if gloss < F32(0):
         white = F32(FLAT[0]) + F32(FLAT[1]) * max((key + F32(0.5)) / F32(1.5), F32(0))
         return r * white, g * white, b * white
-    direct = min(F32(1.6) * openness, F32(1))
+    direct = min(F32(1.6) * ambient_visibility, F32(1))
     up = F32(0.5) + F32(0.5) * y
     rim = max(_toward(lights, _RIM, x, y, z) + F32(0.25), F32(0))
     facing = min(max(F32(1) - z, F32(0)), F32(1))
-    edge = facing * facing * rim * openness
+    edge = facing * facing * rim * ambient_visibility
     half = _toward(lights, _SPARK if gloss > SPARKLING else _HALF, x, y, z)
     highlight = F32(0)
     if half > F32(0.5):  # below, even the widest highlight is under a thousandth
         strength = lights[_HIGHLIGHT, 0] * (min(F32(0.5) * gloss, F32(0.05)) + F32(0.85) * gloss * gloss) * direct
         highlight = strength * half ** (F32(12) + F32(320) * gloss * gloss)
-    r *= _light(0, lights, key, fill, up, direct, openness, edge)
-    g *= _light(1, lights, key, fill, up, direct, openness, edge)
-    b *= _light(2, lights, key, fill, up, direct, openness, edge)
+    r *= _light(0, lights, key, fill, up, direct, ambient_visibility, edge)
+    g *= _light(1, lights, key, fill, up, direct, ambient_visibility, edge)
+    b *= _light(2, lights, key, fill, up, direct, ambient_visibility, edge)
     return _shoulder(r + highlight), _shoulder(g + highlight), _shoulder(b + highlight)
 
 
@@ -146,7 +146,7 @@ def draw(screen, attributes, faces, two_sided, background):
     """Picture of a mesh, 4 depth samples and at most 4 shaded triangles per pixel.
 
     screen (V, 3) float32: x, y in pixels, 1 / distance; attributes (V, 8) float32: unit normal, linear albedo,
-    gloss, openness; faces (F, 3) int32; two_sided (F,) bool; background (H, W, 3) float32 linear -> (H, W, 3) uint8.
+    gloss, ambient_visibility; faces (F, 3) int32; two_sided (F,) bool; background (H, W, 3) float32 linear -> (H, W, 3) uint8.
     """
     return _draw(screen, attributes, faces, two_sided, background, LIGHTS)
 

@@ -149,9 +149,9 @@ class Renderer:
             self._two_sided = materials.two_sided(count, self.faces)
             if self._look is None:
                 self._gloss = materials.gloss(count, self._regions)
-                self._openness = materials.openness(template, self.faces, self._regions, self._raster)
+                self._ambient_visibility = materials.ambient_visibility(template, self.faces, self._regions, self._raster)
             else:  # occlusion is in the look's colours
-                self._gloss, self._openness = self._look.gloss, np.ones(count, np.float32)
+                self._gloss, self._ambient_visibility = self._look.gloss, np.ones(count, np.float32)
             if self._colors is None:
                 self._colors = np.tile(np.array(materials.CLAY, np.uint8), (count, 1))
             self._albedo = to_linear(self._colors / np.float32(255))
@@ -171,8 +171,8 @@ class Renderer:
             gloss = self._gloss
         if rotation is not None and self._neck is not None:
             vertices = np.ascontiguousarray(self._neck.turned(vertices, self._shares, rotation), np.float32)
-        if len(vertices) != len(self._openness):
-            raise EmoFaceError(f"This renderer draws {len(self._openness)} vertices, but got {len(vertices)}.")
+        if len(vertices) != len(self._ambient_visibility):
+            raise EmoFaceError(f"This renderer draws {len(self._ambient_visibility)} vertices, but got {len(vertices)}.")
         _check(vertices, self.faces)
         albedo = self._albedo if colors is None else to_linear(colors / np.float32(255))
         if albedo.shape != vertices.shape:
@@ -183,7 +183,7 @@ class Renderer:
             taken, tilt = folded
             turn = self.camera.rotation() if rotation is None else self.camera.rotation() @ rotation
             normals, albedo = unit(normals + tilt @ turn.T.astype(np.float32)), shaded(albedo, taken)
-        attributes = np.concatenate([normals, albedo, gloss[:, None], self._openness[:, None]], 1)
+        attributes = np.concatenate([normals, albedo, gloss[:, None], self._ambient_visibility[:, None]], 1)
         attributes = np.ascontiguousarray(attributes, np.float32)
         over = [self._background, np.ones_like(self._background)] if self._clear else [self._background]
         pictures = [self._raster.draw(screen, attributes, self.faces, self._two_sided, paper) for paper in over]

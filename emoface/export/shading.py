@@ -89,20 +89,20 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-20)
 
 
-def shade(normals: np.ndarray, albedo: np.ndarray, gloss: np.ndarray, openness: np.ndarray) -> np.ndarray:
-    """Linear colour of surface points. normals, albedo (n, 3); gloss, openness (n,) in [0, 1] -> (n, 3).
+def shade(normals: np.ndarray, albedo: np.ndarray, gloss: np.ndarray, ambient_visibility: np.ndarray) -> np.ndarray:
+    """Linear colour of surface points. normals, albedo (n, 3); gloss, ambient_visibility (n,) in [0, 1] -> (n, 3).
 
-    ``openness`` is 1 - ambient occlusion. ``raster_numba._shade`` is the same sum for one point.
+    ``ambient_visibility`` is 1 - ambient occlusion. ``raster_numba._shade`` is the same sum for one point.
     """
     key = (normals @ KEY_DIRECTION)[:, None]
     fill = (normals @ FILL_DIRECTION)[:, None]
-    direct = np.minimum(1.6 * openness, 1)[:, None]
+    direct = np.minimum(1.6 * ambient_visibility, 1)[:, None]
     light = np.maximum((key + WRAP) / (1 + WRAP), 0) * KEY_COLOR
     light += np.maximum((fill + WRAP) / (1 + WRAP), 0) * FILL_COLOR
     light *= direct
     up = (0.5 + 0.5 * normals[:, 1])[:, None]
-    light += (GROUND_COLOR + up * (SKY_COLOR - GROUND_COLOR)) * openness[:, None]
-    edge = np.clip(1 - normals[:, 2], 0, 1) ** 2 * np.maximum(normals @ RIM_DIRECTION + 0.25, 0) * openness
+    light += (GROUND_COLOR + up * (SKY_COLOR - GROUND_COLOR)) * ambient_visibility[:, None]
+    edge = np.clip(1 - normals[:, 2], 0, 1) ** 2 * np.maximum(normals @ RIM_DIRECTION + 0.25, 0) * ambient_visibility
     light += edge[:, None] * RIM_COLOR
     half = np.where(gloss > SPARKLING, normals @ SPARK_DIRECTION, normals @ HALF_DIRECTION)
     exponent = 12 + 320 * gloss * gloss

@@ -99,7 +99,7 @@ def _animate(context: Context) -> Callable:
             idle: Add blinks and eye movement.
             format: npz (vertices, ARKit weights, importance), glb, mp4, csv (ARKit curves), json, zip (OBJ files), vrma (VRM), anim (Unity), tres (Godot), a2f.json (Audio2Face),
                 visemes.json (Oculus), rhubarb.json, tsv (Rhubarb) or srt.
-            reference: A neutral recording of the person whose emotion is heard; the emotion is then told from that voice's own rest.
+            reference: A neutral recording of the person who is the emotion source; the emotion is then measured against that voice's own rest.
             intensity: How much of the expression is shown: 0 the same words without feeling, 1 all of it, up to 1.5.
             emotion_curve: The emotion over time in place of `emotion`: [[seconds, {"happy": 0.7}], ...], straight lines between the keys.
             head_motion: How much the head turns and nods: 0 not at all, 1 as people do, up to 1.5. In npz, glb, mp4, csv, vrma, anim and tres; other formats hold the face alone.

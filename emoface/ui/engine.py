@@ -27,7 +27,7 @@ class Engine:
 
     def __init__(self, build: Callable[[], Any]):
         self._build, self._pipeline, self._lock = build, None, threading.Lock()
-        self._lent = _borrow_gpu(self._call)
+        self._on_zero_gpu = _borrow_gpu(self._call)
 
     @property
     def pipeline(self) -> Any:
@@ -39,27 +39,27 @@ class Engine:
     def warm_up(self, speech: str) -> None:
         """Load the pipeline and make one face, thrown away: the first visitor's takes three times as long as the second's else.
 
-        Where a Space lends GPUs there is nothing to keep warm.
+        Where a Space has ZeroGPU there is nothing to keep warm.
         """
         pipeline = self.pipeline
-        if not self.lent:
+        if not self.zero_gpu:
             pipeline(speech, idle=True)
 
     @property
-    def lent(self) -> bool:
-        """Whether the GPU is lent per call."""
-        return self._lent is not None
+    def zero_gpu(self) -> bool:
+        """Whether a GPU is assigned per call (a Space with ZeroGPU)."""
+        return self._on_zero_gpu is not None
 
     def run(self, method: str, *arguments: Any, stages: Stages, part: tuple[float, float] = (0.1, 0.85), **options: Any) -> Any:
         """``pipeline.METHOD(*arguments, **options)``, with its stages shown in ``part`` of the bar, until it is done or stopped.
 
-        Where a Space lends GPUs, the work happens in another process, which can neither report stages nor be stopped half way.
+        Where a Space has ZeroGPU, the work happens in another process, which can neither report stages nor be stopped half way.
         """
         stages("Loading the model", part[0])
         pipeline = self.pipeline
-        if self._lent is not None:
+        if self._on_zero_gpu is not None:
             stages("Working on a borrowed GPU", part[0])
-            return self._lent(method, arguments, options)
+            return self._on_zero_gpu(method, arguments, options)
         return getattr(pipeline, method)(*arguments, progress=stages.part(*part), cancel=stages.cancelled, **options)
 
     def _call(self, method: str, arguments: tuple, options: dict) -> Any:
@@ -67,7 +67,7 @@ class Engine:
 
 
 def _borrow_gpu(function: Callable) -> Callable | None:
-    """``function`` on a GPU lent for the length of the call (ZeroGPU), or None anywhere else."""
+    """``function`` on a GPU assigned for the length of the call (ZeroGPU), or None anywhere else."""
     if not os.environ.get("SPACES_ZERO_GPU"):
         return None
     import spaces

@@ -72,7 +72,7 @@ class Live(gr.HTML):
 
 def why_off(context: Context) -> str:
     """A sentence where nobody can speak live here, else nothing."""
-    if context.engine.lent:
+    if context.engine.zero_gpu:
         return ZERO_GPU
     if not context.rooms.count:
         return "Live is off on this server (EMOFACE_LIVE)."

@@ -24,7 +24,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..animation import LEVELS
 from ..errors import EmoFaceError
-from ..listening import HURRY_SECONDS
+from ..front_end import HURRY_SECONDS
 from .context import Context
 from .engine import MAX_SECONDS
 from .hosts import allowed_names
@@ -88,7 +88,7 @@ async def _hello(socket: WebSocket) -> dict[str, Any]:
 
 
 def _room(context: Context, hello: dict[str, Any]) -> Room:
-    if context.engine.lent:
+    if context.engine.zero_gpu:
         raise EmoFaceError(ZERO_GPU)
     if hello.get("resume"):
         return context.rooms.again(str(hello["resume"]))

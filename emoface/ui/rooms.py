@@ -79,7 +79,7 @@ class Room:
             if feeling is not None:
                 self.session.feel(feeling)
             piece = self.session.feed(samples.astype(np.float32) / 32768, hurry=True)
-            return None if piece is None else self._packed(piece, fresh), self.session.heard
+            return None if piece is None else self._packed(piece, fresh), self.session.recognised
 
     def finish(self, *, fresh: bool) -> tuple[bytes | None, Animation]:
         """The last frames, and the whole take."""

@@ -8,7 +8,7 @@ from ..animation import Animation
 
 UNSURE, CLEAR = 0.45, 0.9
 """Probabilities: below the first fewer than half of the answers are right, from the second on at least four in five. Read off the validation voices
-by ``python -m train.hearing certainty`` (.44 and .87) and rounded up; the unseen voices of docs/results.json only check them."""
+by ``python -m train.recognition certainty`` (.44 and .87) and rounded up; the unseen voices of docs/results.json only check them."""
 _SOUNDS = {"fearful": "fearful", "disgust": "disgusted"}
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from emoface.animation import Animation
 from emoface.audio import Audio, load_audio
-from emoface.hearing import condition
+from emoface.conditioning import condition
 from tests.tiny_model import save_tiny_model
 
 from .recordings import KINDS, encoded, lag_seconds, narrator, recorded

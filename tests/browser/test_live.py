@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from emoface.listening import Windows
+from emoface.front_end import Windows
 from emoface.live import LiveSession
 from tests.conftest import CHROMIUM_FLAGS
 from tests.test_encoders import speechlike

@@ -86,13 +86,13 @@ def test_occlusion_darkens_what_lies_inside():
     nested = np.concatenate([vertices, 0.5 * vertices])
     from emoface.export import raster_numba
 
-    openness = materials.openness(
+    ambient_visibility = materials.ambient_visibility(
         nested,
         np.concatenate([faces, faces + len(vertices)]),
         np.array(["cheek_left"] * len(vertices) + ["mouth_cavity"] * len(vertices)),
         raster_numba,
     )
-    assert openness[: len(vertices)].min() > 0.9 and openness[len(vertices) :].max() < 0.15
+    assert ambient_visibility[: len(vertices)].min() > 0.9 and ambient_visibility[len(vertices) :].max() < 0.15
 
 
 def test_frames_come_in_order_with_progress_and_cancel():

@@ -103,7 +103,11 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(table, options, tmp_path):
 def test_variants_differ_from_the_base_by_what_they_say(options):
     base = read_config(ablate.BASE)
     of = {name: v.config(base, corpus=ablate.Path("x"), steps=40, seed=3) for name, v in VARIANTS.items()}
-    assert of[REFERENCE].scheme == "self_growing" and of[REFERENCE].blind_rows == 0 and of[REFERENCE].warmup_epochs / of[REFERENCE].epochs == 10 / 200
+    assert (
+        of[REFERENCE].scheme == "self_growing"
+        and of[REFERENCE].masked_history == 0
+        and of[REFERENCE].warmup_epochs / of[REFERENCE].epochs == 10 / 200
+    )
     assert of[REFERENCE].losses == {}  # the paper's
     assert of["teacher_forcing"].scheme == "teacher_forcing" and of["teacher_forcing"].model == of[REFERENCE].model
     assert of["delta_1"].model == {**of[REFERENCE].model, "temporal_window": 1}
@@ -119,7 +123,7 @@ def test_single_branch_is_its_content_branch_alone(corpus, options, tmp_path):
     moved = {name for name, p in trainer.model.named_parameters() if not torch.equal(p, before[name])}
     assert moved and all(name.startswith("content_") for name in moved)
     (part,) = trainer.task.generate(trainer.model.eval(), corpus.select(source="ravdess", split="val")[0])
-    assert torch.equal(part.fused, part.content)
+    assert torch.equal(part.fused_offsets, part.content_offsets)
     assert "grid_cross" not in trainer.task.sampler.kinds
 
 

@@ -52,9 +52,9 @@ def batch(vertices: int = S) -> Batch:
         motion = BasisMotion(0.2 * content[:, :, -1, :1].clamp(-1, 1) * (torch.arange(52) == 24), basis)
     two = lambda x: (x, x)
     return Batch(
-        content=content,
+        content_hidden=content,
         mask=mask,
-        sources=two(content),
+        source_hidden=two(content),
         source_masks=two(mask),
         pooled=two(torch.zeros(B, dtype=torch.bool)),
         emotions=two(torch.tensor([1, 3])),
@@ -79,7 +79,7 @@ def animated(network, given: Batch, row: int = 0) -> torch.Tensor:
     length = int(given.mask[row].sum())
     network.eval()
     level = F.one_hot(given.levels[0][row : row + 1], 2).float()
-    return network.animate(given.content[row : row + 1, :length], style=F.one_hot(given.style[row : row + 1], STYLES).float(), level=level)
+    return network.animate(given.content_hidden[row : row + 1, :length], style=F.one_hot(given.style[row : row + 1], STYLES).float(), level=level)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -90,7 +90,7 @@ def test_shape_and_the_template_at_the_start(name):
     if name not in ("voca", "codetalker"):  # their heads start as a basis and at random
         assert moved.abs().max() == 0
     assert torch.equal(moved, animated(network, given, 1))
-    one = network.animate(given.content[:1, :1], style=torch.eye(STYLES)[:1], level=torch.eye(2)[:1])
+    one = network.animate(given.content_hidden[:1, :1], style=torch.eye(STYLES)[:1], level=torch.eye(2)[:1])
     assert one.shape == (1, 1, network.data.vertices, 3) and one.isfinite().all()
 
 
@@ -121,7 +121,7 @@ def test_learns_two_clips_by_heart(name, tmp_path):
 def test_the_speaker_counts(name, tmp_path):
     network, given = tiny(name)
     fit(network, lambda step: given, steps=4, rate=1e-2, seed=0, checkpoint=tmp_path / "c.pt")
-    one, other = (network.animate(given.content[:1], style=torch.eye(STYLES)[i : i + 1], level=torch.eye(2)[:1]) for i in (0, 2))
+    one, other = (network.animate(given.content_hidden[:1], style=torch.eye(STYLES)[i : i + 1], level=torch.eye(2)[:1]) for i in (0, 2))
     if name == "codetalker":  # its answer is quantised: look at what is quantised
         one, other = (network._style(torch.eye(STYLES)[i : i + 1]) for i in (0, 2))
     assert not torch.equal(one, other)

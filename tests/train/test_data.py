@@ -10,7 +10,7 @@ from emoface.animation import EMOTIONS
 from tests.toy_corpus import write_corpus
 from train.corpus.channels import vector
 from train.corpus.emotion import INTENSITY, PROTOTYPES
-from train.data import DEFAULT_STYLE, KINDS, Heard, Sampler
+from train.data import DEFAULT_STYLE, KINDS, EmotionFeatures, Sampler
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_unknown_kinds_are_refused(corpus):
 
 def test_a_batch_is_a_function_of_seed_and_step(corpus):
     one, other = sampler(corpus, seed=3).batch(5), sampler(corpus, seed=3).batch(5)
-    assert torch.equal(one.content, other.content) and torch.equal(one.style, other.style)
+    assert torch.equal(one.content_hidden, other.content_hidden) and torch.equal(one.style, other.style)
     assert torch.equal(one.motions[1].weights, other.motions[1].weights)
     assert not torch.equal(one.motions[1].weights[:1, :20], sampler(corpus, seed=3).batch(6).motions[1].weights[:1, :20])
 
@@ -74,7 +74,7 @@ def test_partners_of_a_sentence_feel_otherwise(corpus):
     items, clips = sampler(corpus, kinds={"ravdess": 1.0}), corpus.clips
     rng = np.random.default_rng(0)
     drawn = [items._item(rng, 1) for _ in range(2000)]  # single clips
-    feelings = [[(clips[i]["emotion"], clips[i]["level"]) for i in (item["speech"][0], item["lenders"][1])] for item in drawn]
+    feelings = [[(clips[i]["emotion"], clips[i]["level"]) for i in (item["speech"][0], item["sources"][1])] for item in drawn]
     by_chance = 1 / len(items.by_emotion)
     assert np.mean([a == b for a, b in feelings]) < 0.75 * by_chance  # half of the partners are drawn from all emotions
 
@@ -82,13 +82,13 @@ def test_partners_of_a_sentence_feel_otherwise(corpus):
 def test_a_name_brings_its_own_features_and_the_full_prototype(corpus):
     names = {(emotion, level): np.full(4, 10.0 * EMOTIONS.index(emotion) + level) for emotion in EMOTIONS for level in range(2)}
     items = sampler(corpus, kinds={"grid_cross": 1.0}, named=0.5)
-    items.emotion_heard = Heard(np.zeros((int(corpus.offset[-1]), 4)), np.full((len(corpus), 4), -1.0), names)
+    items.emotion_features = EmotionFeatures(np.zeros((int(corpus.offset[-1]), 4)), np.full((len(corpus), 4), -1.0), names)
     asked = Counter()
     for step in range(3):
         batch = items.batch(step)
         for which in range(2):
             for row, (emotion, level) in enumerate(zip(batch.emotions[which].tolist(), batch.levels[which].tolist())):
-                heard = batch.heard[which][row, 0]
+                heard = batch.emotion_features[which][row, 0]
                 wanted = names[EMOTIONS[emotion], level]
                 asked[bool(heard[0] >= 0)] += 1
                 if heard[0] >= 0:

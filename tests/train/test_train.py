@@ -25,15 +25,16 @@ from tests.tiny import tiny_model
 from train import losses
 from train import train as train_module
 from train.basis_head import learn_in_basis, merged, put_in
+from train.checkpoint import FORMER_SETTINGS, read_checkpoint
 from train.corpus.clip import Clip
 from train.corpus.coarticulation import Phone, speech_motion
 from train.corpus.lips import average_head_lips
 from train.corpus.store import merge, write_part
 from train.drawing import Drawn
-from train.hearing.trainer import read_hearing_config
 from train.meshes import MeshFolder, MeshTask
 from train.motion import BasisMotion, DenseMotion
 from train.prepare.vertices import write_clip, write_index
+from train.recognition.trainer import read_recognition_config
 from train.self_growing import decode, ground_truth_probability
 from train.tasks import make_task
 from train.train import Trainer, TrainingConfig, compute_losses, learning_rate, read_config
@@ -107,7 +108,7 @@ def test_self_growing_ends_in_free_running():
     truth = DenseMotion(torch.randn(2, 7, model.config.vertex_count, 3))
     decoder = model.content_decoder
     condition, cross = decoder.condition(style, None), decoder.cross(features)
-    free = torch.cat([p.content for p in model.generate(features, features, style=style, level=style)], 1)
+    free = torch.cat([p.content_offsets for p in model.generate(features, features, style=style, level=style)], 1)
     grown = decoder.offsets(decode(decoder, truth, condition, cross, probability=0.0, passes=8))
     assert torch.allclose(free, grown, atol=1e-5)
     two = decoder.offsets(decode(decoder, truth, condition, cross, probability=0.0, passes=2))
@@ -115,7 +116,7 @@ def test_self_growing_ends_in_free_running():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("options", [dict(probability=0.0, passes=9), dict(probability=1.0, blind=torch.tensor([True, True]), free_running=True)])
+@pytest.mark.parametrize("options", [dict(probability=0.0, passes=9), dict(probability=1.0, masked=torch.tensor([True, True]), free_running=True)])
 def test_a_clip_that_does_not_start_at_rest_starts_from_its_first_frame(options):
     """Training with ``first_frame`` is generation with ``initial_offset``."""
     model = tiny_model()
@@ -124,7 +125,9 @@ def test_a_clip_that_does_not_start_at_rest_starts_from_its_first_frame(options)
     truth = DenseMotion(0.01 * torch.randn(1, 9, model.config.vertex_count, 3))
     decoder = model.content_decoder
     both = lambda x: torch.cat([x, x])
-    wanted = torch.cat([p.content for p in model.generate(features, features, style=style, level=style, initial_offset=truth.offsets[0, 0])], 1)
+    wanted = torch.cat(
+        [p.content_offsets for p in model.generate(features, features, style=style, level=style, initial_offset=truth.offsets[0, 0])], 1
+    )
     decoded = lambda **more: decoder.offsets(
         decode(decoder, DenseMotion(both(truth.offsets)), both(decoder.condition(style, None)), both(decoder.cross(features)), **options, **more)
     )
@@ -170,9 +173,9 @@ def test_free_running_items_see_what_free_running_says():
     truth = DenseMotion(torch.randn(2, 9, model.config.vertex_count, 3))
     decoder = model.content_decoder
     condition, cross = decoder.condition(style, None), decoder.cross(features)
-    free = torch.cat([p.content for p in model.generate(features, features, style=style, level=style)], 1)
-    blind = torch.tensor([False, True])
-    hidden = decode(decoder, truth, condition, cross, probability=1.0, blind=blind, free_running=True)
+    free = torch.cat([p.content_offsets for p in model.generate(features, features, style=style, level=style)], 1)
+    masked = torch.tensor([False, True])
+    hidden = decode(decoder, truth, condition, cross, probability=1.0, masked=masked, free_running=True)
     assert torch.allclose(decoder.offsets(hidden)[1], free[1], atol=1e-5)
     forced = decode(decoder, truth, condition, cross, probability=1.0)
     assert torch.allclose(hidden[0], forced[0], atol=1e-5) and not torch.allclose(hidden[1], forced[1], atol=1e-3)
@@ -315,7 +318,7 @@ def test_overfits_one_clip_below_a_tenth_of_a_millimetre(tmp_path):
             style=torch.ones(1, 1),
             level=torch.eye(2)[:1],
         )
-        predicted = torch.cat([p.fused for p in parts], 1)[0].numpy()
+        predicted = torch.cat([p.fused_offsets for p in parts], 1)[0].numpy()
     error_mm = 1e3 * np.linalg.norm(predicted - truth, axis=-1).mean()
     static_mm = 1e3 * np.linalg.norm(truth, axis=-1).mean()
     assert static_mm > 0.5 and error_mm < 0.1, (error_mm, static_mm)
@@ -368,8 +371,8 @@ class FrozenEncoders(MeshTask):
         return list(self.model.parameters())
 
 
-def test_averaged_weights_are_kept_exported_and_started_from(folder, tmp_path):
-    config = tiny_config(folder, epochs=3, steps_per_epoch=4, averaging=0.8, validate_every=100)
+def test_ema_weights_are_kept_exported_and_started_from(folder, tmp_path):
+    config = tiny_config(folder, epochs=3, steps_per_epoch=4, ema_decay=0.8, validate_every=100)
     trainer = Trainer(config, tmp_path / "whole", task=FrozenEncoders)
     name = "content_decoder.qkv.weight"
     expected = trainer.model.state_dict()[name].clone()
@@ -399,15 +402,17 @@ def test_fresh_parts_start_anew_and_the_rest_from_the_checkpoint(folder, tmp_pat
     first.train_step(first.task.batch(0))
     first.save()
     new = Trainer(tiny_config(folder, seed=9), tmp_path / "new").model.state_dict()
-    second = Trainer(tiny_config(folder, seed=9, start_from=str(first.checkpoint), fresh=["content_decoder"]), tmp_path / "second").model
+    second = Trainer(tiny_config(folder, seed=9, start_from=str(first.checkpoint), reinitialise=["content_decoder"]), tmp_path / "second").model
     for name, value in second.state_dict().items():
         assert torch.equal(value, (new if name.startswith("content_decoder.") else first.model.state_dict())[name]), name
     with pytest.raises(AttributeError, match="content_decodr"):
-        Trainer(tiny_config(folder, start_from=str(first.checkpoint), fresh=["content_decodr"]), tmp_path / "third")
+        Trainer(tiny_config(folder, start_from=str(first.checkpoint), reinitialise=["content_decodr"]), tmp_path / "third")
     with pytest.raises(SystemExit, match="start_from"):
-        Trainer(tiny_config(folder, fresh=["content_decoder"]), tmp_path / "fourth")
+        Trainer(tiny_config(folder, reinitialise=["content_decoder"]), tmp_path / "fourth")
     with pytest.raises(SystemExit, match="taken whole"):
-        Trainer(tiny_config(folder, start_from=str(Path(__file__).parents[2] / "assets" / "model"), fresh=["content_decoder"]), tmp_path / "fifth")
+        Trainer(
+            tiny_config(folder, start_from=str(Path(__file__).parents[2] / "assets" / "model"), reinitialise=["content_decoder"]), tmp_path / "fifth"
+        )
     with pytest.raises(SystemExit, match="checkpoint for mesh data"):
         Trainer(tiny_config(folder, start_from=str(Path(__file__).parents[2] / "assets" / "model")), tmp_path / "sixth")
     assert not torch.equal(new["content_decoder.qkv.weight"], first.model.state_dict()["content_decoder.qkv.weight"])
@@ -420,7 +425,7 @@ def test_without_cross_reconstruction_the_second_emotion_is_not_looked_at(folder
     alone, with_cross = (losses.LossWeights(cross_reconstruction=w) for w in (0.0, 1000.0))
     trainer.model.eval()
     total, terms = compute_losses(trainer.model, batch, weights=alone, **options)
-    twice = ("sources", "source_masks", "pooled", "emotions", "levels", "motions")
+    twice = ("source_hidden", "source_masks", "pooled", "emotions", "levels", "motions")
     swapped = replace(batch, **{name: getattr(batch, name)[:1] * 2 for name in twice})
     _, doubled = compute_losses(trainer.model, swapped, weights=with_cross, **options)
     assert terms["cross"] == 0 and torch.allclose(2 * terms["velocity"], doubled["velocity"], rtol=1e-4)
@@ -497,9 +502,24 @@ def test_attention_rate_scales_the_step_of_mesh_attention_alone(folder, tmp_path
     assert "content_decoder" in changed and "mesh_attention" not in changed
 
 
-def test_averaging_is_refused_where_encoders_learn(folder, tmp_path):
+def test_ema_is_refused_where_encoders_learn(folder, tmp_path):
     with pytest.raises(SystemExit, match="only for frozen speech encoders"):
-        Trainer(tiny_config(folder, averaging=0.9), tmp_path)
+        Trainer(tiny_config(folder, ema_decay=0.9), tmp_path)
+
+
+def test_older_checkpoints_are_read_under_the_present_names(folder, tmp_path):
+    """What EMA, its decay, masked history and the pooling were called; such a run goes on, and another may start from it."""
+    config = tiny_config(folder, ema_decay=0.8, masked_history=0.5)
+    trainer = Trainer(config, tmp_path / "a", task=FrozenEncoders)
+    trainer.save()
+    state = torch.load(trainer.checkpoint, weights_only=True)
+    state["averaged"] = {key.replace("statistics_pooling.", "slow_track."): value for key, value in state.pop("ema").items()}
+    for former, present in FORMER_SETTINGS.items():
+        state["config"][former] = state["config"].pop(present)
+    torch.save(state, trainer.checkpoint)
+    read = read_checkpoint(trainer.checkpoint, config)
+    assert read["ema"].keys() == trainer.ema.state_dict().keys() and "averaged" not in read
+    Trainer(config, tmp_path / "a", task=FrozenEncoders).resume()
 
 
 def test_resume_refuses_other_settings(folder, tmp_path):
@@ -709,10 +729,10 @@ def free_run(trainer: Trainer) -> torch.Tensor:
     for module in (trainer.model, *trainer.task.modules()):
         module.eval()
     batch, config = trainer.task.prepare(trainer.task.batch(0)), trainer.model.config
-    condition = trainer.model.conditions(style=config.style_names[0], level=config.level_names[0], rows=len(batch.content))
-    features = trainer.model.content_features(batch.content), trainer.model.emotion_features(batch.sources[0])
+    condition = trainer.model.conditions(style=config.style_names[0], level=config.level_names[0], rows=len(batch.content_hidden))
+    features = trainer.model.content_features(batch.content_hidden), trainer.model.emotion_features(batch.source_hidden[0])
     frames = min(len(f[0]) for f in features)
-    return torch.cat([part.fused for part in trainer.model.generate(*(f[:, :frames] for f in features), **condition)], dim=1)
+    return torch.cat([part.fused_offsets for part in trainer.model.generate(*(f[:, :frames] for f in features), **condition)], dim=1)
 
 
 @pytest.mark.slow
@@ -779,8 +799,8 @@ def test_missing_data_says_how_to_make_it(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(Path("train/configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configs_are_valid(path):
-    if path.stem == "hearing":
-        assert read_hearing_config(path).steps > 0
+    if path.stem == "recognition":
+        assert read_recognition_config(path).steps > 0
         return
     config = read_config(path)
     losses.LossWeights(**config.losses)

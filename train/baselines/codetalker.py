@@ -146,14 +146,14 @@ class CodeTalker(Baseline):
 
     def loss(self, batch: Batch, stage: int) -> Tensor:
         """Clip by clip, without padding: normalisation looks at the whole clip."""
-        total, style = batch.content.new_zeros(()), self.style(batch)
+        total, style = batch.content_hidden.new_zeros(()), self.style(batch)
         whole, truth = self.whole_truth(batch), self.truth(batch)
         for row, length in enumerate(batch.mask.sum(1).tolist()):
             one = slice(row, row + 1), slice(0, length)
             if stage == 0:
                 total = total + self._codebook_loss(whole[one], truth[one])
             else:
-                total = total + self._speech_loss(batch.content[one], whole[one], truth[one], style[row : row + 1])
+                total = total + self._speech_loss(batch.content_hidden[one], whole[one], truth[one], style[row : row + 1])
         return total / len(truth)
 
     def _looked_at(self, quantised: Tensor) -> Tensor:

@@ -75,4 +75,4 @@ class EmoFace(Baseline):
     def animate(self, content: Tensor, *, style: Tensor, level: Tensor) -> Tensor:
         network = self.network
         felt = network.committed(network.emotion_features(content), level)
-        return torch.cat([part.fused for part in network.generate(network.content_features(content), felt, style=style, level=level)], dim=1)
+        return torch.cat([part.fused_offsets for part in network.generate(network.content_features(content), felt, style=style, level=level)], dim=1)

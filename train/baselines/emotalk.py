@@ -61,13 +61,13 @@ class EmoTalk(Baseline):
         return self.decoder(query, felt)
 
     def loss(self, batch: Batch, stage: int) -> Tensor:
-        total = batch.content.new_zeros(())
+        total = batch.content_hidden.new_zeros(())
         for which in range(2):  # the speech with its own emotion, and with another recording's
             mask = batch.source_masks[which]
-            felt = self.felt(batch.sources[which])
+            felt = self.felt(batch.source_hidden[which])
             whole = (felt * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
             level = F.one_hot(batch.levels[which], len(LEVELS)).float()
-            hidden = self(batch.content, fit_length(felt, mask, batch.mask), style=self.style(batch), level=level)
+            hidden = self(batch.content_hidden, fit_length(felt, mask, batch.mask), style=self.style(batch), level=level)
             predicted = self.looked_at(self.vertices, hidden)
             truth = self.truth(batch, which)
             total = total + mse(predicted, truth, batch.mask) + self.velocity * velocity_mse(predicted, truth, batch.mask)

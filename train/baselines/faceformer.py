@@ -35,7 +35,7 @@ class FaceFormer(Baseline):
 
     def predicted(self, batch: Batch) -> Tensor:
         """(B, T, 3N), see :meth:`Baseline.truth`."""
-        return self.looked_at(self.vertice_map_r, self(batch.content, self.style(batch)))
+        return self.looked_at(self.vertice_map_r, self(batch.content_hidden, self.style(batch)))
 
     def loss(self, batch: Batch, stage: int) -> Tensor:
         return mse(self.predicted(batch), self.truth(batch), batch.mask)

@@ -83,7 +83,7 @@ class MeshTalk(Baseline):
         return x + self.show_over_time(x)[0]
 
     def loss(self, batch: Batch, stage: int) -> Tensor:
-        speech, expression = self.speech(batch.content), self.whole_truth(batch)
+        speech, expression = self.speech(batch.content_hidden), self.whole_truth(batch)
         if stage == 1:
             with torch.no_grad():
                 chosen = self.logits(speech, expression).argmax(-1)

@@ -59,7 +59,7 @@ class SelfTalk(Baseline):
         return self.decoder(heard, heard, tgt_key_padding_mask=padding, memory_key_padding_mask=padding)
 
     def loss(self, batch: Batch, stage: int) -> Tensor:
-        heard, truth = self.audio(self.speech(batch.content)), self.truth(batch)
+        heard, truth = self.audio(self.speech(batch.content_hidden)), self.truth(batch)
         predicted = self.looked_at(self.vertices, self(heard, batch.mask))
         seen, letters = self.reader(predicted[..., self.lips], batch.mask)
         total = mse(predicted, truth, batch.mask) + velocity_mse(predicted, truth, batch.mask)

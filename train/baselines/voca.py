@@ -69,7 +69,7 @@ class Voca(Baseline):
         return self.coefficients(self.dense(x).tanh())
 
     def loss(self, batch: Batch, stage: int) -> Tensor:
-        predicted, truth = self.looked_at(self.basis, self(batch.content, self.style(batch))), self.truth(batch)
+        predicted, truth = self.looked_at(self.basis, self(batch.content_hidden, self.style(batch))), self.truth(batch)
         return mse(predicted, truth, batch.mask) + self.velocity * velocity_mse(predicted, truth, batch.mask)
 
     @torch.inference_mode()

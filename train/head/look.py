@@ -109,7 +109,7 @@ def skull_anchors(heads: Heads) -> np.ndarray:
     return still[picks]
 
 
-def openness(vertices: np.ndarray, faces: np.ndarray, *, two_sided: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def ambient_visibility(vertices: np.ndarray, faces: np.ndarray, *, two_sided: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(D,) share of the light from all around that reaches each vertex, cosine-weighted, and (D,) whether any does."""
     vertices = np.ascontiguousarray(vertices - vertices.mean(0), np.float32)
     radius = float(np.linalg.norm(vertices, axis=1).max())
@@ -218,7 +218,7 @@ def _person(folder: Path, head, hair: str, pieces: list[Piece], base_faces: np.n
     flat = materials.two_sided(len(places), faces)
     both = np.zeros(len(places), bool)
     both[faces[flat].ravel()] = True
-    open_, seen = openness(places, faces, two_sided=both)
+    open_, seen = ambient_visibility(places, faces, two_sided=both)
     open_ = materials._smooth(open_, faces)
     below = np.flatnonzero(np.isin(regions, ("bust", "shirt")))
     neck = np.flatnonzero(regions == "neck")

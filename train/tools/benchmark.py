@@ -210,8 +210,8 @@ def _stages(pipeline, work, repeats: int, now: Callable[[], float] = time.perf_c
     watched = [
         (pipeline, "load", "audio"),
         (pipeline, "encode", "encoder"),
-        (pipeline, "_listen", "features"),
         (pipeline, "_features", "features"),
+        (pipeline, "_inputs", "features"),
         (BranchDecoder, "cross", "decoders"),
         (BranchLoop, "run", "decoders"),
         (BranchDecoder, "offsets", "heads"),

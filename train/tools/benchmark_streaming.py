@@ -23,8 +23,8 @@ from emoface import EmoFacePipeline
 from emoface.animation import Animation
 from emoface.audio import Audio, load_audio
 from emoface.errors import EmoFaceError
+from emoface.front_end import Windows
 from emoface.head import lip_aperture_mm, load_head
-from emoface.listening import Windows
 from emoface.streaming import EmoFaceStreamer
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"

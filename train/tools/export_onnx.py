@@ -5,7 +5,7 @@
 Needs the packages onnx and onnxruntime. The graph takes what :func:`inputs_of` makes from a recording and gives ``offsets`` (T, S, 3), metres from the
 template, for a named emotion:
 
-    samples   (n,) float32, 16 kHz, from the first sound on, as :func:`emoface.hearing.condition` leaves them, a multiple of 320, at most 28 s
+    samples   (n,) float32, 16 kHz, from the first sound on, as :func:`emoface.conditioning.condition` leaves them, a multiple of 320, at most 28 s
     prosody   (T, 3) float32, :mod:`emoface.prosody` on the mesh's clock
     emotion   () int64, one of the names in the file's metadata
 
@@ -31,10 +31,10 @@ from torch import Tensor, nn
 from emoface import EmoFacePipeline
 from emoface.audio import Audio, load_audio
 from emoface.clock import frame_count
+from emoface.conditioning import condition
 from emoface.decoder import bias_slopes, periodic_encoding
 from emoface.encoders import SAMPLES_PER_FRAME, _mel_filters, resample_frames
 from emoface.errors import EmoFaceError
-from emoface.hearing import condition
 from emoface.lead import Lead
 from emoface.neighbours import neighbour_mean
 from emoface.prosody import on_mesh_clock, prosody

@@ -20,8 +20,8 @@ import numpy as np
 from emoface import EmoFacePipeline, LiveSession
 from emoface.audio import load_audio
 from emoface.device import on_one_core
+from emoface.front_end import HURRY_SECONDS
 from emoface.head import lip_aperture_mm, load_head
-from emoface.listening import HURRY_SECONDS
 from train.tools.benchmark import memory_mb
 
 RATE = 16000

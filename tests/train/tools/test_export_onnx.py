@@ -11,6 +11,7 @@ from emoface import EmoFacePipeline
 from emoface.audio import Audio, load_audio
 from emoface.errors import EmoFaceError
 from emoface.head import load_head
+from emoface.motion import Motion, Recognised
 
 onnx = pytest.importorskip("onnx", reason="needs the packages onnx and onnxruntime")
 pytest.importorskip("onnxruntime", reason="needs the packages onnx and onnxruntime")
@@ -45,8 +46,8 @@ def test_the_file_gives_the_pipelines_face(pipe, exported, emotion, seconds):
     wanted = pipe(audio, emotion=emotion)
     assert offsets.shape == (wanted.frame_count, head.skin_count, 3)
     still = np.zeros(offsets.shape[:2], np.float32)
-    row = {"probabilities": torch.zeros(8), "track": torch.zeros(len(offsets), 8)}
-    found = pipe.assemble(audio, {"offsets": offsets.copy(), "weight": still, "effect": still}, row, head, settings={})
+    recognised = Recognised(torch.zeros(8), torch.zeros(len(offsets), 8))
+    found = pipe.assemble(audio, Motion(offsets.copy(), still, still), recognised, head, settings={})
     assert np.abs(found.vertices - wanted.vertices).max() < CLOSE
     assert np.abs(offsets).max() > 20 * CLOSE
 

@@ -1,6 +1,6 @@
-"""What a stream of speech tells both branches of each mesh frame, as soon as it is known.
+"""The front end of a stream: samples in, features of both branches for each mesh frame out, as soon as they are known.
 
-The speech encoders hear in both directions, so a stream cannot equal the one-shot answer bit for bit: it encodes fixed,
+The speech encoders attend in both directions, so a stream cannot equal the one-shot answer bit for bit: it encodes fixed,
 overlapping windows of the past and a short look-ahead (:class:`Windows`). Everything after the encoder is exact, unless
 :attr:`Windows.held` trades that for time: however the samples are cut into pieces the features are the same, and they are
 those of the pipeline on the same windows. What is left is the encoder's shorter context;
@@ -18,26 +18,26 @@ import torch
 from torch import Tensor
 
 from .audio import SAMPLE_RATE, Audio
+from .conditioning import HighPass, StreamLevel, at_level
 from .encoders import FRAME_RATE, SAMPLES_PER_FRAME, SpeechEncoder, frame_count, resample_frames
 from .errors import AudioError, EmoFaceError
 from .gate import SpeechGate
-from .hearing import HighPass, StreamLevel, at_level
-from .modeling import EmoFaceModel, SlowTrack
+from .modeling import AttentiveStatisticsPooling, EmoFaceModel
 from .pipeline import EmoFacePipeline
 from .prosody import PROSODY, ProsodyStream
 from .whisper_stream import LEAD, WhisperStream
 
 HURRY_SECONDS = 2.0
-"""What a hurried stream hears in one window at most."""
+"""The longest hop of a hurried stream."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """How a stream is cut for the encoder: every ``hop`` seconds it hears ``past + hop + ahead`` and keeps ``hop``.
+    """How a stream is cut for the encoder: every ``hop`` seconds a window of ``past + hop + ahead`` is encoded, and ``hop`` of it is kept.
 
     Multiples of 0.02 s. Longer ``past`` and ``ahead`` come closer to the one-shot answer; ``hop`` and ``ahead`` are
-    waited for, ``past / hop`` is paid in computation. The model's convolutions see some mesh frames ahead of each frame
-    (:func:`reach_of`); of these the last ``held`` are not waited for, but taken to sound like the last one known.
+    waited for, ``past / hop`` is paid in computation. The model's convolutions reach some mesh frames ahead of each frame
+    (:func:`reach_of`); the last ``held`` of these are not waited for, but taken to equal the last one known.
 
     Two settings make Whisper cheaper: of the past only the last ``fresh`` seconds are computed anew (None: all of it, see
     :mod:`emoface.whisper_stream`), and the silence that it needs after a window lasts ``tail``. wav2vec 2.0 has neither.
@@ -69,8 +69,8 @@ class Windows:
 class EncoderStream:
     """One speech encoder over a stream: 16 kHz samples in, hidden states at 50 per second out, hop by hop.
 
-    The states depend on the samples alone, not on how they arrive, as long as nobody hurries. Whisper's loudness reference and the level of
-    speech (:mod:`emoface.hearing`) are those of what was heard so far, where the one-shot pass takes the whole clip's.
+    The states depend on the samples alone, not on how they arrive, unless there is a ``hurry``. Whisper's loudness reference and the level of
+    speech (:mod:`emoface.conditioning`) are those of the stream so far, where the one-shot pass takes the whole clip's.
     """
 
     def __init__(self, encoder: SpeechEncoder, windows: Windows, *, layers: int = 0):
@@ -81,7 +81,7 @@ class EncoderStream:
         self._past, self._hop, self._ahead = (windows.frames(name) for name in ("past", "hop", "ahead"))
         self._longest = max(round(HURRY_SECONDS * FRAME_RATE) // self._hop, 1)
         if self._past + self._longest * self._hop + self._ahead > encoder.window:
-            raise EmoFaceError(f"A stream's window of {windows.past:g} s of the past is longer than its encoder can hear: make 'past' shorter.")
+            raise EmoFaceError(f"A stream's window of {windows.past:g} s of the past is longer than its encoder can take: make 'past' shorter.")
         self._whisper: WhisperStream | None = None
         if encoder.kind == "whisper":
             fresh, tail = windows.frames("fresh"), windows.frames("tail")
@@ -95,7 +95,7 @@ class EncoderStream:
     def feed(self, samples: Tensor, *, last: bool = False, hurry: bool = False) -> Iterator[Tensor]:
         """(n,) samples -> (L + 1 or layers, hop, C) states of every hop that is complete; with ``last`` also what remains.
 
-        ``hurry``: hops that are complete together are heard in one window.
+        ``hurry``: hops that are complete together are encoded in one window.
         """
         self._samples = np.concatenate([self._samples, self._high_pass.feed(samples.numpy())])
         return self._hops(last, hurry)
@@ -187,7 +187,7 @@ class FeatureStream:
 
 
 class ProsodyClock:
-    """Prosody of a stream on the mesh's clock, kept until its frames are asked for."""
+    """Prosody of a stream on the mesh's clock, kept until its frames are taken."""
 
     def __init__(self, fps: int):
         self._stream, self._fps = ProsodyStream(), fps
@@ -207,12 +207,12 @@ class ProsodyClock:
         return torch.from_numpy(rows.astype(np.float32))[None]
 
 
-class PastTrack:
-    """The model's slow track without a future: what the emotion branch hears of the last 3 sigma."""
+class PastStatistics:
+    """The model's attentive statistics without a future: pooled over the last 3 sigma."""
 
-    def __init__(self, track: SlowTrack, *, rest: Tensor | None = None):
+    def __init__(self, pooling: AttentiveStatisticsPooling, *, rest: Tensor | None = None):
         """``rest``: the speaker's :meth:`EmoFaceModel.voice_rest`, where a neutral recording of theirs is known."""
-        self._track, self._reach, self._rest = track, int(3 * track.sigma) + 1, rest
+        self._pooling, self._reach, self._rest = pooling, int(3 * pooling.sigma) + 1, rest
         self._past: Tensor | None = None
 
     def feed(self, x: Tensor) -> Tensor:
@@ -221,40 +221,44 @@ class PastTrack:
         x = x if self._past is None else torch.cat([self._past, x], dim=1)
         self._past = x[:, -self._reach :]
         frames = torch.arange(x.shape[1], device=x.device)
-        lag = (frames[-count:, None] - frames[None]).to(x.dtype) / self._track.sigma
+        lag = (frames[-count:, None] - frames[None]).to(x.dtype) / self._pooling.sigma
         kernel = torch.exp(-0.5 * lag.square()).masked_fill((lag < 0) | (lag > 3.0), 0.0)
-        return self._track.moments(kernel, x, rest=self._rest)
+        return self._pooling.moments(kernel, x, rest=self._rest)
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What is known of the next n mesh frames; C is the width of the features."""
+class StreamFeatures:
+    """Features of the next n mesh frames; C is their width."""
 
     start: int
     """The first of these frames."""
     content: Tensor
     """(1, n, C) F_c."""
-    own: Tensor | None
-    """(1, n, C) F_e of the voice, from its past; None where it was not asked for."""
-    said: Tensor | None
-    """(1, n, 3) prosody; None where neither the model nor the caller asks for it."""
+    own_emotion: Tensor | None
+    """(1, n, C) F_e of the voice, from its past; None where it is not needed."""
+    prosody: Tensor | None
+    """(1, n, 3) prosody; None where neither the model nor the caller needs it."""
     talking: np.ndarray
     """(n,) bool, :class:`SpeechGate`."""
     audio: Audio
     """The sound of these frames, 16 kHz."""
 
 
-class Listener:
-    """Samples at any rate in, :class:`Heard` out, one hop at a time; the same numbers however the samples are cut.
+class FrontEnd:
+    """Samples at any rate in, :class:`StreamFeatures` out, one hop at a time; the same numbers however the samples are cut.
 
     Args:
-        own: hear the voice's own emotion, too. rest: the speaker's :meth:`EmoFacePipeline.rest_of`, where known. prosody: tell it whatever the model.
-        sample_rate: of the samples that will be fed, Hz. quality: of the resampling (soxr's name); ``"LQ"`` waits 11 ms less than ``"HQ"``.
+        sample_rate: of the samples that will be fed, Hz.
+        windows: of samples, for the encoder.
+        own: compute F_e of the voice itself, too.
+        rest: the speaker's :meth:`EmoFacePipeline.rest_of`, where known.
+        quality: of the resampling (soxr's name); ``"LQ"`` waits 11 ms less than ``"HQ"``.
+        prosody: compute it whether or not the model takes it.
 
     Attributes:
-        look_ahead: seconds of speech after a frame that must have been heard before it is known.
+        look_ahead: seconds of speech after a frame that must have arrived before it is known.
         delay: the longest wait for a frame, ``look_ahead + hop``, without the computation and the resampling.
-        seconds: how much was heard so far.
+        seconds: length of the speech so far.
     """
 
     def __init__(
@@ -273,17 +277,17 @@ class Listener:
         held = min(windows.held, reach)
         self._model = model
         self._encoders = [EncoderStream(pipe.content_encoder, windows, layers=config.feature_layers)]
-        self._features = [FeatureStream(model.content_features, reach, held=held)]
+        self._streams = [FeatureStream(model.content_features, reach, held=held)]
         if own:
             if pipe.emotion_encoder is not None:
                 self._encoders.append(EncoderStream(pipe.emotion_encoder, windows, layers=config.feature_layers))
-            self._features.append(FeatureStream(model.emotion_frames, reach, held=held))
+            self._streams.append(FeatureStream(model.emotion_frames, reach, held=held))
         self._clocks = [MeshClock(config.fps) for _ in self._encoders]
-        self._track = PastTrack(model.slow_track, rest=rest) if model.slow_track is not None else None
+        self._statistics = PastStatistics(model.statistics_pooling, rest=rest) if model.statistics_pooling is not None else None
         self._resampler = None
         if sample_rate != SAMPLE_RATE:
             self._resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality=quality)
-        self._said = ProsodyClock(config.fps) if prosody or model.prosody_in is not None else None
+        self._prosody = ProsodyClock(config.fps) if prosody or model.prosody_in is not None else None
         self._gate = SpeechGate(config.fps)
         self._audio = np.zeros(0, np.float32)  # samples whose frames have not come out yet
         self._samples, self._frame, self._shown, self._finished = 0, 0, 0, False
@@ -294,15 +298,15 @@ class Listener:
     def seconds(self) -> float:
         return self._samples / SAMPLE_RATE
 
-    def feed(self, samples: np.ndarray, *, hurry: bool = False) -> Iterator[Heard]:
-        """(n,) mono samples in [-1, 1] -> the hops that became complete; with ``hurry`` they are heard as one, which costs a fraction.
+    def feed(self, samples: np.ndarray, *, hurry: bool = False) -> Iterator[StreamFeatures]:
+        """(n,) mono samples in [-1, 1] -> the hops that became complete; with ``hurry`` they are encoded as one, which costs a fraction.
 
         Raises:
             AudioError: not one channel of finite numbers. EmoFaceError: the stream is finished.
         """
         return self._hops(self._accept(samples), last=False, hurry=hurry)
 
-    def finish(self) -> Iterator[Heard]:
+    def finish(self) -> Iterator[StreamFeatures]:
         """The remaining frames: in total ``ceil(fps * seconds)``, as from the pipeline. The stream is then closed."""
         if self._finished:
             raise EmoFaceError("This stream is finished: begin a new one for the next recording.")
@@ -323,37 +327,37 @@ class Listener:
         samples = np.ascontiguousarray(samples, np.float32)
         return samples if self._resampler is None else self._resampler.resample_chunk(samples)
 
-    def _hops(self, samples: np.ndarray, *, last: bool, hurry: bool) -> Iterator[Heard]:
+    def _hops(self, samples: np.ndarray, *, last: bool, hurry: bool) -> Iterator[StreamFeatures]:
         """One hop at a time, whatever the size of the piece: so the result cannot depend on it, unless there is a ``hurry``."""
         self._samples += len(samples)
         self._audio = np.concatenate([self._audio, samples])
         sound = torch.from_numpy(samples)
-        if self._said is not None:
-            self._said.feed(samples, last=last)
+        if self._prosody is not None:
+            self._prosody.feed(samples, last=last)
         self._gate.feed(samples)
         for hop in zip(*(stream.feed(sound, last=last, hurry=hurry) for stream in self._encoders)):
-            heard = self._heard([clock.feed(s.float()) for clock, s in zip(self._clocks, hop)], last=False)
-            if heard is not None:
-                yield heard
+            features = self._features_of([clock.feed(s.float()) for clock, s in zip(self._clocks, hop)], last=False)
+            if features is not None:
+                yield features
         if last and self._samples:
             frames = frame_count(self._samples, self._model.config.fps)
-            heard = self._heard([clock.feed(None, frames=frames) for clock in self._clocks], last=True)
-            if heard is not None:
-                yield heard
+            features = self._features_of([clock.feed(None, frames=frames) for clock in self._clocks], last=True)
+            if features is not None:
+                yield features
 
     @torch.inference_mode()
-    def _heard(self, states: list[Tensor | None], *, last: bool) -> Heard | None:
+    def _features_of(self, states: list[Tensor | None], *, last: bool) -> StreamFeatures | None:
         """New encoder states of one hop (one per encoder, on the mesh clock) to the frames they complete."""
-        content = self._features[0].feed(states[0], last=last)
-        own = self._features[1].feed(states[-1], last=last) if len(self._features) > 1 else None
+        content = self._streams[0].feed(states[0], last=last)
+        own = self._streams[1].feed(states[-1], last=last) if len(self._streams) > 1 else None
         if content is None:
             return None
-        if own is not None and self._track is not None:
-            own = self._track.feed(own)
+        if own is not None and self._statistics is not None:
+            own = self._statistics.feed(own)
         count, start = content.shape[1], self._frame
-        said = None if self._said is None else self._said.take(count).to(content.device)
+        prosody = None if self._prosody is None else self._prosody.take(count).to(content.device)
         self._frame += count
-        return Heard(start, content, own, said, self._gate.take(count), self._take_audio(last=last))
+        return StreamFeatures(start, content, own, prosody, self._gate.take(count), self._take_audio(last=last))
 
     def _take_audio(self, *, last: bool) -> Audio:
         """The samples up to the last mesh frame that came out; at the end all that are left."""

@@ -18,7 +18,7 @@ NEUTRAL = EMOTIONS.index("neutral")
 
 
 @dataclass
-class HearingBatch:
+class RecognitionBatch:
     """B clips, each heard twice: rows 0 … B-1 are first copies, B … 2B-1 the second ones."""
 
     hidden: Tensor
@@ -79,7 +79,7 @@ class Balanced:
         start = int(rng.integers(max(len(heard) - longest, 0) + 1))
         return heard[start + int(rng.integers(self.stride)) : start + longest : self.stride]
 
-    def batch(self, step: int) -> HearingBatch:
+    def batch(self, step: int) -> RecognitionBatch:
         rng = np.random.default_rng([self.seed, step])
         chosen = [self._clip(rng) for _ in range(self.clips)]
         copies: list[list[np.ndarray]] = [[], []]
@@ -97,7 +97,7 @@ class Balanced:
             rest_of.append(len(rest))
             rest.append(self._excerpt(lender, int(rng.choice(self.views[lender])), rng))
         rest = rest or [heard[0][:1]]
-        return HearingBatch(
+        return RecognitionBatch(
             hidden=pad(heard),
             mask=mask_of(heard),
             labels=torch.tensor([r.label for r in chosen]),

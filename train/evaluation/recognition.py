@@ -1,6 +1,6 @@
 """Is an emotion heard, in voices that nothing was trained or chosen on, and does it stay when only the recording changes?
 
-Recordings alone: no motion, no corpus build. The voices are those of ``train.hearing.recordings``' test split.
+Recordings alone: no motion, no corpus build. The voices are those of ``train.recognition.recordings``' test split.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from emoface.animation import EMOTIONS
 from emoface.errors import EmoFaceError
 from emoface.metrics import Estimate, bootstrap
 from train import sound
-from train.hearing.listening import lenders
-from train.hearing.recordings import POSSIBLE, Recording, all_recordings
-from train.hearing.scores import answers, calibration_error, mean_recall, recall_interval, reliability
+from train.recognition.recordings import POSSIBLE, Recording, all_recordings
+from train.recognition.references import lenders
+from train.recognition.scores import answers, calibration_error, mean_recall, recall_interval, reliability
 
 from .measures import Row
 
@@ -28,7 +28,7 @@ NAMES = {"ravdess": "RAVDESS, actors 21-22", "nemo": "nEMO, speaker left out", "
 class Listener(Protocol):
     """``emoface.EmoFacePipeline``'s way of only listening."""
 
-    def hear(self, sound, *, reference=None) -> np.ndarray: ...
+    def recognise(self, sound, *, reference=None) -> np.ndarray: ...
 
 
 def _pair(recording: Recording) -> tuple[np.ndarray, int]:
@@ -77,13 +77,16 @@ def recall_rows(listener: Listener, name: str, recordings: list[Recording], *, n
     labels, speakers = np.array([r.label for r in recordings]), np.array([r.speaker for r in recordings])
     possible = POSSIBLE[recordings[0].corpus]
     bar = dict(unit="clip", mininterval=10)
-    heard = {"model": np.stack([listener.hear(_pair(r)) for r in tqdm(recordings, desc=f"hearing {name}", **bar)])}
+    heard = {"model": np.stack([listener.recognise(_pair(r)) for r in tqdm(recordings, desc=f"hearing {name}", **bar)])}
     if neutral is not None:
         beside = lenders(recordings, among=neutral)
         if None in beside:
             raise EmoFaceError(f"{name}: the voice of {recordings[beside.index(None)].identity} has no other neutral recording to be its reference.")
         heard["model, with a reference"] = np.stack(
-            [listener.hear(_pair(r), reference=_pair(n)) for r, n in zip(tqdm(recordings, desc=f"hearing {name}, with a reference", **bar), beside)]
+            [
+                listener.recognise(_pair(r), reference=_pair(n))
+                for r, n in zip(tqdm(recordings, desc=f"hearing {name}, with a reference", **bar), beside)
+            ]
         )
     rows = []
     for who, probabilities in heard.items():
@@ -104,7 +107,7 @@ def recall_rows(listener: Listener, name: str, recordings: list[Recording], *, n
 def robustness_rows(listener: Listener, name: str, recordings: list[Recording], *, seed: int = 0) -> list[Row]:
     """Labels that change under each of :data:`CHANGES`."""
     clips = [r.samples() for r in recordings]
-    clean = answers(np.stack([listener.hear((x, sound.RATE)) for x in clips]))
+    clean = answers(np.stack([listener.recognise((x, sound.RATE)) for x in clips]))
     rows = []
     for change, alter in tqdm(CHANGES.items(), desc=f"{name}, changed", unit="change"):
         changed = []
@@ -112,13 +115,13 @@ def robustness_rows(listener: Listener, name: str, recordings: list[Recording], 
             rng = np.random.default_rng([seed, i])
             others = rng.permutation([j for j in range(len(clips)) if j != i])[:6]
             altered = alter(x.astype(np.float64), [clips[j] for j in others], rng)
-            changed.append(listener.hear((altered.astype(np.float32), sound.RATE)))
+            changed.append(listener.recognise((altered.astype(np.float32), sound.RATE)))
         estimate = bootstrap(answers(np.stack(changed)) != clean).scaled(100)
         rows.append(Row("emotion_changed", name, "none", change, estimate))
     return rows
 
 
-def hearing_rows(listener: Listener, data: Path, *, references: bool, quick: bool = False) -> tuple[list[Row], dict]:
+def recognition_rows(listener: Listener, data: Path, *, references: bool, quick: bool = False) -> tuple[list[Row], dict]:
     """Everything in this module, for the sets that ``data`` holds."""
     rows: list[Row] = []
     extra: dict = {}

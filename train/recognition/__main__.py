@@ -1,7 +1,7 @@
-"""``python -m train.hearing cache`` once, then ``python -m train.hearing train``: what hears emotions, before the face is trained.
+"""``python -m train.recognition cache`` once, then ``python -m train.recognition train``: what hears emotions, before the face is trained.
 
 ``cache`` puts every labelled recording and its altered copies through the frozen encoder; ``train`` learns from that in minutes on one core,
-sets the temperature of the probabilities on the validation voices, prints the recall per corpus and writes ``OUT/hearing.pt``,
+sets the temperature of the probabilities on the validation voices, prints the recall per corpus and writes ``OUT/recognition.pt``,
 which ``train.train`` takes as ``hearing`` in its settings. Both continue where they stopped. ``figure`` draws how far its probabilities
 can be believed in unseen voices. ``certainty`` needs no cache: it asks the finished model (``--model``) about the validation voices, and prints
 from which probability on the page may say *probably* and *clearly*.
@@ -20,12 +20,13 @@ import torch
 from emoface.encoders import SpeechEncoder
 from emoface.files import atomic_path
 
+from ..checkpoint import load_checkpoint
 from .batches import Balanced
 from .cache import Features, cache
-from .listening import logits, recall_table
 from .recordings import Recording, all_recordings, some
+from .references import logits, recall_table
 from .scores import calibration_error, fit_temperature
-from .trainer import PARTS, HearingTrainer, hearing_model, read_hearing_config
+from .trainer import PARTS, RecognitionTrainer, read_recognition_config, recognition_model
 
 LAYERS = 4
 
@@ -40,11 +41,11 @@ def cache_all(recordings: list[Recording], folder: Path, *, copies: int, per_voi
 
 
 def train(recordings: list[Recording], folder: Path, config_path: Path, out: Path) -> None:
-    config = read_hearing_config(config_path)
-    model = hearing_model(config, layers=LAYERS, width=SpeechEncoder.from_pretrained().width)
+    config = read_recognition_config(config_path)
+    model = recognition_model(config, layers=LAYERS, width=SpeechEncoder.from_pretrained().width)
     features = Features(folder, config.copies + 1, layers=LAYERS, width=model.config.feature_size)
     data = Balanced([r for r in recordings if r.split == "train"], features, **config.sampling())
-    trainer = HearingTrainer(config, data, model, out)
+    trainer = RecognitionTrainer(config, data, model, out)
     trainer.resume()
     best = trainer.run()
     validation = [r for r in recordings if r.split == "validate"]
@@ -56,8 +57,8 @@ def train(recordings: list[Recording], folder: Path, config_path: Path, out: Pat
         best.classifier.bias /= temperature
     table = recall_table(best, [r for r in recordings if r.split != "train"], features)
     report = dict(temperature=temperature, calibration_error=_errors(labels, heard, temperature), recall=table)
-    with atomic_path(out / "hearing.pt") as path:
-        torch.save(dict(averaged={key: value for key, value in best.state_dict().items() if key.split(".")[0] in PARTS}, config=asdict(config)), path)
+    with atomic_path(out / "recognition.pt") as path:
+        torch.save(dict(ema={key: value for key, value in best.state_dict().items() if key.split(".")[0] in PARTS}, config=asdict(config)), path)
     with atomic_path(out / "report.json") as path:
         path.write_text(json.dumps(report, indent=1))
     print(json.dumps(report, indent=1))
@@ -66,9 +67,9 @@ def train(recordings: list[Recording], folder: Path, config_path: Path, out: Pat
 def figure(recordings: list[Recording], folder: Path, config_path: Path, out: Path, picture: Path) -> None:
     from .figure import reliability_figure
 
-    config = read_hearing_config(config_path)
-    model = hearing_model(config, layers=LAYERS, width=SpeechEncoder.from_pretrained().width)
-    model.load_state_dict(torch.load(out / "hearing.pt", map_location="cpu", weights_only=True)["averaged"], strict=False)
+    config = read_recognition_config(config_path)
+    model = recognition_model(config, layers=LAYERS, width=SpeechEncoder.from_pretrained().width)
+    model.load_state_dict(load_checkpoint(out / "recognition.pt")["ema"], strict=False)
     features = Features(folder, 1, layers=LAYERS, width=model.config.feature_size)
     print(json.dumps(reliability_figure(model.eval(), recordings, features, picture), indent=1))
 
@@ -86,15 +87,15 @@ def _errors(labels: np.ndarray, heard: np.ndarray, temperature: float) -> dict[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m train.hearing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m train.recognition", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("cache", "train", "figure", "certainty"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--cache", type=Path, default=Path("data/hearing"))
+    parser.add_argument("--cache", type=Path, default=Path("data/recognition"))
     parser.add_argument("--copies", type=int, default=2, help="for cache: altered copies per training clip")
     parser.add_argument("--per-voice", type=int, help="for cache: copies only of so many clips per voice and emotion (default: all)")
-    parser.add_argument("--config", type=Path, default=Path("train/configs/hearing.yaml"))
-    parser.add_argument("--out", type=Path, default=Path("runs/hearing"))
-    parser.add_argument("--picture", type=Path, default=Path("docs/images/hearing_reliability.png"), help="for figure")
+    parser.add_argument("--config", type=Path, default=Path("train/configs/recognition.yaml"))
+    parser.add_argument("--out", type=Path, default=Path("runs/recognition"))
+    parser.add_argument("--picture", type=Path, default=Path("docs/images/recognition_reliability.png"), help="for figure")
     parser.add_argument("--model", help="for certainty: a model's folder or Hub id (default: the embedded one)")
     options = parser.parse_args()
     recordings = all_recordings(options.data)

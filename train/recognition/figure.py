@@ -10,8 +10,8 @@ from emoface.files import atomic_path
 from emoface.modeling import EmoFaceModel
 
 from .cache import Features
-from .listening import logits
 from .recordings import Recording
+from .references import logits
 from .scores import calibration_error, reliability
 
 TITLES = {("ravdess", "test"): "RAVDESS, actors 21-22", ("nemo", "test"): "nEMO, speaker left out", ("emodb", "test"): "EmoDB"}

@@ -1,8 +1,8 @@
-"""What the speech encoders hear of a recording: its speech without offset and rumble, at one loudness.
+"""Conditioning of a recording for the speech encoders: without offset and rumble, at one loudness.
 
-Microphones differ in gain and in the constant voltage (DC) they add; neither says anything about words or feelings, but
+Microphones differ in gain and in the constant voltage (DC) they add; neither depends on words or emotions, but
 both reach the encoder's features. :func:`condition` takes them out before the encoder, for training features and for
-inference alike (:meth:`SpeechEncoder.frame_features` calls it); :class:`StreamLevel` is what a stream can know of it.
+inference alike (:meth:`SpeechEncoder.frame_features` calls it); :class:`StreamLevel` is the part of it that a stream can compute.
 What is played back or stored is never changed here.
 """
 
@@ -22,7 +22,7 @@ TARGET = 0.1
 # A 20 ms block of speech peaks at 4 times its RMS; what exceeds the loud blocks' RMS tenfold is a click.
 _LIMIT = 10.0 * TARGET
 # A stream cannot tell a quiet voice from the noise before the first word: it makes nothing louder than by 30 dB more than
-# speech at the target needs, and forgets what was heard half a minute ago.
+# speech at the target needs, and takes the level over the last half minute.
 _LEAST_STREAM_LEVEL = TARGET * 10 ** (-30 / 20)
 _STREAM_BLOCKS = 30 * _RATE // BLOCK
 
@@ -70,14 +70,14 @@ def speech_level(levels: np.ndarray) -> float:
 
 
 def at_level(samples: np.ndarray, level: float) -> np.ndarray:
-    """Bring speech of :func:`speech_level` ``level`` to the level the encoders hear; clicks are limited. float32."""
+    """Bring speech of :func:`speech_level` ``level`` to the level of the encoders' input; clicks are limited. float32."""
     if level <= 0:
         return np.zeros(len(samples), np.float32)
     return np.clip(samples * (TARGET / level), -_LIMIT, _LIMIT).astype(np.float32)
 
 
 def condition(samples: np.ndarray) -> np.ndarray:
-    """What the encoder hears of a whole recording: (n,) float samples at 16 kHz, n > 0 -> (n,) float32.
+    """The encoder's input for a whole recording: (n,) float samples at 16 kHz, n > 0 -> (n,) float32.
 
     Frequencies below 60 Hz are gone, loud blocks of speech have an RMS of 0.1, clicks are limited to ten times that.
     ``condition(a * samples + b)`` equals ``condition(samples)`` for every gain a > 0 and offset b, up to rounding.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from emoface.conditioning import BLOCK, TARGET, HighPass, StreamLevel, block_levels, condition, speech_level
 from emoface.encoders import SAMPLE_RATE, SpeechEncoder
-from emoface.hearing import BLOCK, TARGET, HighPass, StreamLevel, block_levels, condition, speech_level
 from emoface.pipeline import EmoFacePipeline
 from emoface.ui.context import SPEECH_EXAMPLES
 
@@ -90,6 +90,6 @@ def test_level_of_a_stream():
 def test_the_examples_of_the_page_are_heard_as_what_they_are_called():
     pipe = EmoFacePipeline.from_pretrained()
     called = {"Narrator": "neutral", "Angry": "angry", "Disgusted": "disgust", "Sad": "sad", "Fearful": "fearful"}
-    heard = {example.label: pipe.hear(example.path) for example in SPEECH_EXAMPLES}
+    heard = {example.label: pipe.recognise(example.path) for example in SPEECH_EXAMPLES}
     assert {label: pipe.model.config.emotion_names[p.argmax()] for label, p in heard.items()} == called
     assert min(p.max() for p in heard.values()) > 0.55

@@ -19,16 +19,16 @@ from tqdm import tqdm
 from emoface.configuration import EmoFaceConfig
 from emoface.modeling import EmoFaceModel
 
-from ..checkpoint import average_weights, read_checkpoint, warm_cosine, write_checkpoint
-from .batches import Balanced, HearingBatch
+from ..checkpoint import read_checkpoint, update_ema, warm_cosine, write_checkpoint
+from .batches import Balanced, RecognitionBatch
 
-PARTS = ("emotion_mix", "slow_track", "classifier")
+PARTS = ("emotion_mix", "statistics_pooling", "classifier")
 """The parts of the model that hear the emotion."""
 
 
 @dataclass
-class HearingConfig:
-    """What ``train/configs/hearing.yaml`` may set."""
+class RecognitionConfig:
+    """What ``train/configs/recognition.yaml`` may set."""
 
     model: dict = field(default_factory=dict)
     """Fields of ``EmoFaceConfig``; those that shape the parts must be the face's own."""
@@ -49,7 +49,7 @@ class HearingConfig:
     """How often a copy comes with a neutral recording of its voice."""
     mask_absent: bool = True
     """Whether emotions that a corpus does not have are left out of its clips' softmax."""
-    averaging: float = 0.99
+    ema_decay: float = 0.99
     stride: int = 1
     """Only every n-th frame is heard while training; with ``model.emotion_kernel: 1`` each frame is heard for itself anyway."""
     seed: int = 0
@@ -59,14 +59,14 @@ class HearingConfig:
         return dict(shares=self.shares, clips=self.clips, seed=self.seed, reference=self.reference, stride=self.stride)
 
 
-def read_hearing_config(path: Path) -> HearingConfig:
+def read_recognition_config(path: Path) -> RecognitionConfig:
     values = yaml.safe_load(path.read_text()) or {}
-    if unknown := set(values) - set(HearingConfig.__dataclass_fields__):
-        raise SystemExit(f"{path}: unknown settings {', '.join(sorted(unknown))}; see HearingConfig in train/hearing/trainer.py.")
-    return HearingConfig(**values)
+    if unknown := set(values) - set(RecognitionConfig.__dataclass_fields__):
+        raise SystemExit(f"{path}: unknown settings {', '.join(sorted(unknown))}; see RecognitionConfig in train/recognition/trainer.py.")
+    return RecognitionConfig(**values)
 
 
-def listen(model: EmoFaceModel, batch: HearingBatch) -> tuple[Tensor, Tensor]:
+def predict(model: EmoFaceModel, batch: RecognitionBatch) -> tuple[Tensor, Tensor]:
     """F_e and logits of every copy, (2B, C) and (2B, 8)."""
     count = len(batch.hidden)
     longest = max(batch.hidden.shape[1], batch.rest.shape[1])
@@ -78,13 +78,13 @@ def listen(model: EmoFaceModel, batch: HearingBatch) -> tuple[Tensor, Tensor]:
     rest = model.voice_rest(frames[count:], mask[count:])
     # Without a recording of its rest a voice is heard against the average voice's.
     known = (batch.rest_of >= 0)[:, None, None]
-    rest = torch.where(known, rest[batch.rest_of.clamp_min(0)], model.slow_track.rest)
+    rest = torch.where(known, rest[batch.rest_of.clamp_min(0)], model.statistics_pooling.rest)
     vector = model.emotion_vector(frames[:count], mask[:count], rest=rest).squeeze(1)
     return vector, model.classifier(vector)
 
 
-def hearing_losses(model: EmoFaceModel, batch: HearingBatch, config: HearingConfig) -> tuple[Tensor, dict[str, float]]:
-    _, logits = listen(model, batch)
+def recognition_losses(model: EmoFaceModel, batch: RecognitionBatch, config: RecognitionConfig) -> tuple[Tensor, dict[str, float]]:
+    _, logits = predict(model, batch)
     if config.mask_absent:
         logits = logits.masked_fill(~batch.possible.repeat(2, 1), -30.0)
     labels = batch.labels.repeat(2)
@@ -103,7 +103,7 @@ def hearing_losses(model: EmoFaceModel, batch: HearingBatch, config: HearingConf
     )
 
 
-def hearing_model(config: HearingConfig, *, layers: int, width: int) -> EmoFaceModel:
+def recognition_model(config: RecognitionConfig, *, layers: int, width: int) -> EmoFaceModel:
     """A model whose hearing is to be trained; its face is not used."""
     torch.manual_seed(config.seed)
     return EmoFaceModel(
@@ -111,14 +111,14 @@ def hearing_model(config: HearingConfig, *, layers: int, width: int) -> EmoFaceM
     )
 
 
-class HearingTrainer:
-    def __init__(self, config: HearingConfig, data: Balanced, model: EmoFaceModel, out: Path):
+class RecognitionTrainer:
+    def __init__(self, config: RecognitionConfig, data: Balanced, model: EmoFaceModel, out: Path):
         self.config, self.data, self.model, self.out = config, data, model, out
         out.mkdir(parents=True, exist_ok=True)
         parameters = [p for name in PARTS for p in model.get_submodule(name).parameters()]
         self.optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.98))
-        self.heard = nn.ModuleDict({name: model.get_submodule(name) for name in PARTS})
-        self.averaged = copy.deepcopy(self.heard).requires_grad_(False)
+        self.parts = nn.ModuleDict({name: model.get_submodule(name) for name in PARTS})
+        self.ema = copy.deepcopy(self.parts).requires_grad_(False)
         self.step = 0
 
     @property
@@ -129,8 +129,8 @@ class HearingTrainer:
         write_checkpoint(
             self.checkpoint,
             self.config,
-            heard=self.heard.state_dict(),
-            averaged=self.averaged.state_dict(),
+            parts=self.parts.state_dict(),
+            ema=self.ema.state_dict(),
             optimizer=self.optimizer.state_dict(),
             step=self.step,
         )
@@ -139,8 +139,8 @@ class HearingTrainer:
         state = read_checkpoint(self.checkpoint, self.config)
         if state is None:
             return
-        self.heard.load_state_dict(state["heard"])
-        self.averaged.load_state_dict(state["averaged"])
+        self.parts.load_state_dict(state["parts"])
+        self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
         print(f"Resumed at step {self.step}.")
@@ -162,10 +162,10 @@ class HearingTrainer:
         self.save()
         best = copy.deepcopy(self.model)
         for name in PARTS:
-            best.get_submodule(name).load_state_dict(self.averaged[name].state_dict())
+            best.get_submodule(name).load_state_dict(self.ema[name].state_dict())
         return best.eval()
 
-    def train_step(self, batch: HearingBatch) -> dict[str, float]:
+    def train_step(self, batch: RecognitionBatch) -> dict[str, float]:
         """One step of the optimiser.
 
         Raises:
@@ -174,12 +174,12 @@ class HearingTrainer:
         share = warm_cosine(self.step, warm=self.config.steps // 20 + 1, total=self.config.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * share
-        total, values = hearing_losses(self.model, batch, self.config)
+        total, values = recognition_losses(self.model, batch, self.config)
         if not torch.isfinite(total):
             raise FloatingPointError(f"The loss is not finite at step {self.step}: lower the learning rate.")
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
-        nn.utils.clip_grad_norm_(self.heard.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(self.parts.parameters(), 1.0)
         self.optimizer.step()
-        average_weights(self.averaged.parameters(), self.heard.parameters(), decay=self.config.averaging, step=self.step)
+        update_ema(self.ema.parameters(), self.parts.parameters(), decay=self.config.ema_decay, step=self.step)
         return values

@@ -34,7 +34,7 @@ def certainty_report(recordings: list[Recording], model: str | Path | None = Non
         chosen = [r for r in recordings if (r.corpus, r.split) == (corpus, "validate")]
         if not chosen:
             raise SystemExit(f"There are no validation recordings of {corpus}: give the folder with --data (see docs/training.md).")
-        heard = np.stack([pipeline.hear(r.path) for r in tqdm(chosen, desc=corpus, unit="clip", mininterval=10)])
+        heard = np.stack([pipeline.recognise(r.path) for r in tqdm(chosen, desc=corpus, unit="clip", mininterval=10)])
         labels = np.array([r.label for r in chosen])
         tables[corpus] = reliability(labels, heard)
         confidence.append(heard.max(-1))

@@ -8,14 +8,14 @@ import torch
 from emoface.animation import EMOTIONS
 from emoface.errors import EmoFaceError
 from train import sound
-from train.evaluation import hearing
-from train.hearing.batches import Balanced
-from train.hearing.cache import Features, cache
-from train.hearing.copies import altered
-from train.hearing.listening import lenders, logits
-from train.hearing.recordings import NEMO_TESTS, NEMO_VALIDATES, POSSIBLE, Recording, all_recordings
-from train.hearing.scores import answers, calibration_error, fit_temperature, mean_recall, reaches, recall_interval, reliability
-from train.hearing.trainer import HearingConfig, HearingTrainer, hearing_losses, hearing_model, read_hearing_config
+from train.evaluation import recognition
+from train.recognition.batches import Balanced
+from train.recognition.cache import Features, cache
+from train.recognition.copies import altered
+from train.recognition.recordings import NEMO_TESTS, NEMO_VALIDATES, POSSIBLE, Recording, all_recordings
+from train.recognition.references import lenders, logits
+from train.recognition.scores import answers, calibration_error, fit_temperature, mean_recall, reaches, recall_interval, reliability
+from train.recognition.trainer import RecognitionConfig, RecognitionTrainer, read_recognition_config, recognition_losses, recognition_model
 
 
 def voice(seconds: float = 1.0, *, seed: int = 0) -> np.ndarray:
@@ -149,7 +149,7 @@ def test_the_cache_goes_on_where_it_stopped(data, tmp_path):
     r = recordings[3]
     assert features[0, r.identity].shape == (len(r.samples()) // 1000, 2, 4)
     assert features.views(r.identity) == [0, 1]
-    with pytest.raises(EmoFaceError, match="train.hearing cache"):
+    with pytest.raises(EmoFaceError, match="train.recognition cache"):
         features[0, "unknown"]
 
 
@@ -188,7 +188,7 @@ def toy_recordings(speakers: int = 12, clips: int = 3) -> list[Recording]:
 
 def toy_trainer(out, **changes):
     recordings = toy_recordings()
-    config = HearingConfig(
+    config = RecognitionConfig(
         **{
             **dict(
                 model=dict(emotion_kernel=1, emotion_layer=0, content_layer=0, vertex_count=12, face_count=4, hidden_size=8),
@@ -196,15 +196,15 @@ def toy_trainer(out, **changes):
                 clips=10,
                 dropout=0.0,
                 learning_rate=1e-2,
-                averaging=0.9,
+                ema_decay=0.9,
             ),
             **changes,
         }
     )
     features = ToyFeatures(recordings)
-    model = hearing_model(config, layers=2, width=16)
+    model = recognition_model(config, layers=2, width=16)
     return (
-        HearingTrainer(config, Balanced([r for r in recordings if r.split == "train"], features, **config.sampling()), model, out),
+        RecognitionTrainer(config, Balanced([r for r in recordings if r.split == "train"], features, **config.sampling()), model, out),
         recordings,
         features,
     )
@@ -246,7 +246,7 @@ def test_emotions_that_a_corpus_lacks_get_no_gradient(tmp_path):
     for mask, moved in ((True, False), (False, True)):
         trainer.config.mask_absent = mask
         trainer.model.zero_grad()
-        hearing_losses(trainer.model, batch, trainer.config)[0].backward()
+        recognition_losses(trainer.model, batch, trainer.config)[0].backward()
         assert bool(trainer.model.classifier.weight.grad[EMOTIONS.index("disgust")].abs().max() > 1e-6) is moved
 
 
@@ -271,7 +271,7 @@ def test_batches_draw_emotions_evenly_and_lend_the_same_voice(tmp_path):
 def test_unknown_settings_are_refused(tmp_path):
     (tmp_path / "a.yaml").write_text("stepz: 3")
     with pytest.raises(SystemExit, match="stepz"):
-        read_hearing_config(tmp_path / "a.yaml")
+        read_recognition_config(tmp_path / "a.yaml")
 
 
 # ------------------------------------------------------------------------------------------------------------ scores
@@ -331,7 +331,7 @@ def test_a_reference_is_another_neutral_recording_of_the_voice():
 class Knows:
     """Hears the label in a recording's pitch when it is clean; with a reference always."""
 
-    def hear(self, given, *, reference=None):
+    def recognise(self, given, *, reference=None):
         samples = given[0] - np.mean(given[0])
         spectrum = np.abs(np.fft.rfft(samples))
         pitch = spectrum.argmax() * 16000 / len(samples)
@@ -348,15 +348,15 @@ def test_evaluation_of_hearing_on_made_up_voices(tmp_path):
                 soundfile.write(tmp_path / f"emodb_audio/{speaker}{text}{letter}a.wav", voice(seed=EMOTIONS.index(emotion)), 16000)
     for path in (tmp_path / "emodb_audio").glob("*.wav"):
         path.rename(path.with_suffix(".ogg"))  # libsndfile looks inside
-    rows, extra = hearing.hearing_rows(Knows(), tmp_path, references=True)
+    rows, extra = recognition.recognition_rows(Knows(), tmp_path, references=True)
     found = {(row.measure, row.who): row.estimate for row in rows}
     assert found["emotion_recall", "model"].value == found["emotion_recall_own", "model, with a reference"].value == 100
     assert found["emotion_recall", "model"].total == 3 and found["emotion_recall", "chance"].value == 12.5
     assert found["emotion_calibration", "model"].value == pytest.approx(100 - 91.25)  # always right, never sure
     assert np.trace(extra["heard, EmoDB"]["label x answer"]) == 24
     assert found["emotion_changed", "level -30 dB"].value == found["emotion_changed", "offset +.1"].value == 0
-    assert {row.who for row in rows if row.measure == "emotion_changed"} == set(hearing.CHANGES)
+    assert {row.who for row in rows if row.measure == "emotion_changed"} == set(recognition.CHANGES)
     assert found["emotion_changed", "babble 0 dB"].value > 20
     with pytest.raises(EmoFaceError, match="no other neutral"):
-        of = hearing.unseen(tmp_path)["EmoDB"]
-        hearing.recall_rows(Knows(), "EmoDB", of, neutral=of[:1])
+        of = recognition.unseen(tmp_path)["EmoDB"]
+        recognition.recall_rows(Knows(), "EmoDB", of, neutral=of[:1])

@@ -38,7 +38,7 @@ class Features:
 
     def __getitem__(self, key: tuple[int, str]) -> np.ndarray:
         if key not in self._rows:
-            raise EmoFaceError(f"There are no features of {key[1]} (copy {key[0]}): run python -m train.hearing cache.")
+            raise EmoFaceError(f"There are no features of {key[1]} (copy {key[0]}): run python -m train.recognition cache.")
         return self._rows[key]
 
     def __contains__(self, key: tuple[int, str]) -> bool:

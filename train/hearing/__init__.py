@@ -1,1 +1,0 @@
-"""Learning to hear an emotion: labelled recordings of many voices, no motion. ``python -m train.hearing``."""
