@@ -1,6 +1,7 @@
 """Our head laid over somebody else's, so that its shapes can be carried over to a mesh of another topology.
 
-Ten landmarks, which a person gives, place the face (a similarity, then a thin-plate spline): nearness alone lets a mouth slide to a chin. Then its skin is drawn to the
+Ten landmarks, which a person gives, place the face (a similarity, then a linear spline that goes nowhere far away from them): nearness alone lets a mouth slide to a chin. The margins of the
+lips are looked for between them (:mod:`.lip_margin`). Then the skin is drawn to the
 nearest places of the other mesh while the displacement stays smooth (Laplacian non-rigid ICP, stiffness falling step by step). Shapes travel with the skin: every vertex of the
 other mesh takes the motion of the place of our skin that lies nearest and faces the same way, turned and scaled as the whole head was. (Turned place by place, as the skin was, they are
 farther from the shapes of three embedded people. That says little of most shapes, which these people share with our head by their making; but blinks are their own, and came nearer, too.)
@@ -20,6 +21,7 @@ from scipy.spatial import cKDTree
 from ..errors import EmoFaceError
 from ..head import Head, load_head
 from ..neighbours import neighbour_mean
+from .lip_margin import lip_margin
 from .shading import vertex_normals
 
 LANDMARKS = (
@@ -42,6 +44,14 @@ _REACH = 0.015
 """Metres on our head from which a vertex follows nothing (hair, clothes)."""
 _FACING = 0.01
 """Metres that opposite normals count in the search for the nearest place: the two lips touch, but face each other."""
+_LIPS = 0.86
+"""Of the way from the middle of the mouth to a corner: how much of the lips' margins is looked for."""
+_ROUND_LIPS = 0.01
+"""Metres round the margins that follow them whole; twice as far nothing does."""
+_PINNED = 3.0
+"""How much a vertex of a margin counts beside one that is drawn to the nearest place."""
+_STANDS_OUT, _ROUNDS = 0.0025, 20
+"""Metres by which a vertex may go another way than its neighbours when the jaw opens; how often those that do are mended."""
 _DRAWN_WITHIN = 0.02
 """Metres within which our skin is drawn to the other mesh."""
 _FACE = (
@@ -70,6 +80,10 @@ class Registration:
     p95_mm: float
     still: float
     """Share of the mesh's vertices that no shape moves."""
+    laid: np.ndarray
+    """(S, 3) our skin where it lies on the other mesh, in its units and axes."""
+    scale: float
+    """The mesh's units in a metre of our head."""
 
 
 def carry_shapes(vertices: np.ndarray, faces: np.ndarray, landmarks: Mapping[str, np.ndarray]) -> Registration:
@@ -84,18 +98,52 @@ def carry_shapes(vertices: np.ndarray, faces: np.ndarray, landmarks: Mapping[str
     theirs, own = (np.array([one[name] for name in LANDMARKS], float) for one in (landmarks, marks))
     scale, rotation, shift = _similarity(own, theirs)
     beside = lambda points: (np.asarray(points, float) - shift) @ rotation / scale  # beside our head, in metres
-    ours, goal = beside(vertices), beside(theirs)
-    warped = head.skin_template + RBFInterpolator(own, goal - own, kernel="thin_plate_spline", smoothing=1e-9)(head.skin_template.astype(float))
+    ours, goal = beside(vertices), dict(zip(LANDMARKS, beside(theirs)))
+    pins, wanted = _lips(head, marks, ours, faces, goal)
+    skin = head.skin_template.astype(float)
+    # The two lips touch: as places of their own they would bend a spline far away from them, by how far they are apart on one head and not on the other.
+    known, there = (np.concatenate([points[:-3], points[[-3, -2]].mean(0, keepdims=True), points[-1:]]) for points in (own, beside(theirs)))
+    warped = skin + RBFInterpolator(known, there - known, kernel="linear", degree=0)(skin)
+    # What their margins say is for the mouth alone.
+    fade = np.clip(2 - cKDTree(warped[pins]).query(warped)[0] / _ROUND_LIPS, 0, 1)
+    warped += fade[:, None] * RBFInterpolator(warped[pins], wanted - warped[pins], kernel="linear", smoothing=1e-6)(warped)
     spots, normals = _surface(ours, faces)
-    laid = _draw(head, warped, spots, normals)
+    laid = _draw(head, warped, spots, normals, pins, wanted)
     face = np.isin(head.regions[: head.skin_count], _FACE)
     away = 1000 * cKDTree(spots).query(laid[face])[0]
     if away.mean() > MOST_MM:
         raise EmoFaceError(
             f"No face like ours was found in this mesh (it is {away.mean():.1f} mm away on average): give one closed head, upright, with ears, eyes and mouth modelled."
         )
-    deltas, still = _carried(head, laid, ours, vertex_normals(ours.astype(np.float32), faces))
-    return Registration((scale * deltas @ rotation.T).astype(np.float32), float(away.mean()), float(np.percentile(away, 95)), still)
+    deltas, still = _carried(head, laid, ours, vertex_normals(ours.astype(np.float32), faces), faces)
+    return Registration(
+        (scale * deltas @ rotation.T).astype(np.float32),
+        float(away.mean()),
+        float(np.percentile(away, 95)),
+        still,
+        scale * laid @ rotation.T + shift,
+        scale,
+    )
+
+
+def _lips(head: Head, marks: Mapping, mesh: np.ndarray, faces: np.ndarray, goal: Mapping) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (n,) of our lips' margins, and where they belong (n, 3) on the mesh beside our head."""
+    half = marks["mouth_left"][0]
+    lines, wanted = [], []
+    for side in (0, 1):
+        line = np.unique(head.lip_line[:, side])
+        x = np.abs(head.skin_template[line, 0]) / half
+        line = line[x < _LIPS]
+        shares = (head.skin_template[line, 0] / half + 1) / 2
+        own, there = (
+            lip_margin(
+                points, triangles, right=at["mouth_right"], left=at["mouth_left"], upper=at["upper_lip"], lower=at["lower_lip"], shares=shares
+            )[side]
+            for points, triangles, at in ((head.skin_template.astype(float), head.skin_faces, marks), (mesh, faces, goal))
+        )
+        lines.append(line)
+        wanted.append(there + head.skin_template[line] - own)
+    return np.concatenate(lines), np.concatenate(wanted)
 
 
 def _surface(vertices: np.ndarray, faces: np.ndarray, most: int = 80000) -> tuple[np.ndarray, np.ndarray]:
@@ -144,8 +192,9 @@ def our_landmarks(head: Head) -> dict[str, np.ndarray]:
     }
 
 
-def _draw(head: Head, skin: np.ndarray, spots: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """(S, 3) our skin, which the landmarks have brought to its place, drawn onto the surface beside it: points and normals of :func:`_surface`."""
+def _draw(head: Head, skin: np.ndarray, spots: np.ndarray, normals: np.ndarray, pins: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """(S, 3) our skin, which the landmarks have brought to its place, drawn onto the surface beside it: points and normals of :func:`_surface`. The vertices
+    ``pins`` belong to ``wanted`` (n, 3)."""
     count, triangles = head.skin_count, head.skin_faces
     laplacian = sp.identity(count) - neighbour_mean(triangles, count)
     smooth = (laplacian.T @ laplacian).tocsr()
@@ -159,13 +208,33 @@ def _draw(head: Head, skin: np.ndarray, spots: np.ndarray, normals: np.ndarray) 
             # Bounded, as a search from the middle of something large and round visits all of it.
             away, nearest = tree.query(np.concatenate([now, _FACING / 2 * facing], axis=1), distance_upper_bound=_DRAWN_WITHIN)
             weight = (drawn & np.isfinite(away)).astype(float)
+            weight[pins] = _PINNED
             solve = factorized((sp.diags(weight) + stiffness * smooth + 1e-6 * sp.identity(count)).tocsc())
-            wanted = weight[:, None] * (spots[np.minimum(nearest, len(spots) - 1)] - skin)
-            moved = np.stack([solve(column) for column in wanted.T], axis=1)
+            goal = weight[:, None] * (spots[np.minimum(nearest, len(spots) - 1)] - skin)
+            goal[pins] = _PINNED * (wanted - skin[pins])
+            moved = np.stack([solve(column) for column in goal.T], axis=1)
     return skin + moved
 
 
-def _carried(head: Head, laid: np.ndarray, mesh: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, float]:
+def _mended(matrix: sp.csr_matrix, opening: np.ndarray, faces: np.ndarray) -> sp.csr_matrix:
+    """Vertices of one lip that lie nearest to the other one stand out from their neighbours when the jaw opens (``opening`` (S, 3)): they follow them instead.
+
+    The worst of a neighbourhood goes first, as it moves the mean of all beside it.
+    """
+    around = neighbour_mean(faces, matrix.shape[0])
+    links = (around != 0).astype(float)
+    for _ in range(_ROUNDS):
+        moved = matrix @ opening
+        off = np.linalg.norm(moved - around @ moved, axis=1)
+        worst = (off > _STANDS_OUT) & (off >= links.multiply(off[None]).max(axis=1).toarray().ravel())
+        if not worst.any():
+            break
+        keep = sp.diags((~worst).astype(float))
+        matrix = (keep @ matrix + sp.diags(worst.astype(float)) @ around @ matrix).tocsr()
+    return matrix
+
+
+def _carried(head: Head, laid: np.ndarray, mesh: np.ndarray, normals: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, float]:
     """(52, V, 3) deltas on the mesh beside our head, and the share of its vertices that none moves."""
     triangles = head.skin_faces
     shares = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4], [2, 2, 0], [0, 2, 2], [2, 0, 2], [1, 0, 0], [0, 1, 0], [0, 0, 1]], float)
@@ -182,5 +251,6 @@ def _carried(head: Head, laid: np.ndarray, mesh: np.ndarray, normals: np.ndarray
     corner, weight = triangles[triangle], blend[..., None] * shares[share]  # (V, 4, 3)
     rows = np.repeat(np.arange(len(mesh)), 12)
     matrix = sp.csr_matrix((weight.ravel(), (rows, corner.ravel())), (len(mesh), head.skin_count))
+    matrix = _mended(matrix, head.blendshapes[head.blendshape_names.index("jawOpen")].astype(float), faces)
     deltas = np.stack([matrix @ delta for delta in head.blendshapes.astype(float)])
     return deltas, float((follows == 0).mean())
