@@ -7,6 +7,7 @@ frame, ground truth or what stage 1 predicted there; its output is what the loss
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from emoface.decoder import BranchDecoder, BranchLoop
 
 from .motion import Motion
 
-SCHEMES = ("self_growing", "teacher_forcing")
+Scheme = Literal["self_growing", "teacher_forcing"]
 
 
 def ground_truth_probability(epoch: int, *, epochs: int, warmup: int, scheme: str = "self_growing") -> float:
@@ -24,8 +25,8 @@ def ground_truth_probability(epoch: int, *, epochs: int, warmup: int, scheme: st
     1 while ``n < theta``; ``cos(pi (n - theta) / (N - theta))`` up to ``n = (N + theta) / 2``; 0 after that.
     ``scheme="teacher_forcing"`` (the paper's ablation) keeps it at 1.
     """
-    if scheme not in SCHEMES:
-        raise ValueError(f"Unknown scheme {scheme!r}: {' or '.join(SCHEMES)}.")
+    if scheme not in get_args(Scheme):
+        raise ValueError(f"Unknown scheme {scheme!r}: {' or '.join(get_args(Scheme))}.")
     if scheme == "teacher_forcing" or epoch < warmup:
         return 1.0
     if 2 * epoch > epochs + warmup:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
+from pydantic import with_config
 from torch import Tensor, nn
 from tqdm import tqdm
+from typing_extensions import NotRequired, TypedDict
 
 from emoface.animation import EMOTIONS
 from emoface.configuration import EmoFaceConfig
@@ -17,6 +19,7 @@ from emoface.files import atomic_path
 from emoface.head import lip_aperture_mm, load_head
 from emoface.metrics import lve, root_mm
 from emoface.modeling import EmoFaceModel, Frames
+from emoface.validation import STRICT, Count, Share, checked
 
 from .basis_head import learn_in_basis, merged, put_in
 from .checkpoint import load_checkpoint
@@ -57,22 +60,49 @@ class Task(Protocol):
     def load_state(self, state: dict) -> None: ...
 
 
-DATA_SETTINGS = {
-    "corpus": {"kind", "corpus", "frames_per_batch", "longest", "kinds", "validation_clips", "styles", "named"},
-    "meshes": {"kind", "folder", "mesh", "masks", "batch_size", "content_encoder", "emotion_encoder", "resample"},
-}
-"""What ``data`` may hold, for each ``kind``."""
+@with_config(STRICT)
+class CorpusData(TypedDict):
+    """``data`` of ``kind: corpus``."""
+
+    kind: Literal["corpus"]
+    corpus: str
+    frames_per_batch: NotRequired[Count]
+    longest: NotRequired[Count]
+    kinds: NotRequired[dict[str, float]]
+    validation_clips: NotRequired[Count]
+    styles: NotRequired[Literal["speakers", "one"]]
+    named: NotRequired[Share]
+
+
+@with_config(STRICT)
+class MeshData(TypedDict):
+    """``data`` of ``kind: meshes``."""
+
+    kind: Literal["meshes"]
+    folder: str
+    mesh: NotRequired[str]
+    masks: NotRequired[str]
+    batch_size: NotRequired[Count]
+    content_encoder: str | dict
+    emotion_encoder: str | dict
+    resample: NotRequired[Literal["before", "after"]]
+
+
+class AnyData(TypedDict):
+    kind: Literal["corpus", "meshes"]
+
+
+def data_settings(data: dict) -> type:
+    """What ``data`` may hold, by its ``kind``. Raises EmoFaceError for another kind."""
+    return {"corpus": CorpusData, "meshes": MeshData}[checked(AnyData, data, "data")["kind"]]
 
 
 def make_task(config) -> Task:
-    kind = config.data.get("kind")
-    if kind == "corpus":
+    if data_settings(config.data) is CorpusData:
         return CorpusTask(config)
-    if kind == "meshes":
-        from .meshes import MeshTask
+    from .meshes import MeshTask
 
-        return MeshTask(config)
-    raise SystemExit(f"data.kind must be {' or '.join(DATA_SETTINGS)}, not {kind!r}.")
+    return MeshTask(config)
 
 
 def load_recogniser(model: EmoFaceModel, path: Path) -> None:

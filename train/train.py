@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import inspect
 import math
 import signal
 import time
@@ -17,26 +16,29 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 import yaml
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, set_seed
+from pydantic import Field, with_config
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from tqdm import tqdm
 
 from emoface.configuration import EmoFaceConfig
+from emoface.errors import EmoFaceError
 from emoface.modeling import EmoFaceModel, stretch
+from emoface.validation import STRICT, Count, Flag, Share, Whole, checked, settings_of
 
 from . import losses
 from .checkpoint import load_checkpoint, read_checkpoint, update_ema, warm_cosine, write_checkpoint
 from .data import Batch
 from .drawing import Drawn
 from .losses import LossWeights
-from .self_growing import SCHEMES, decode, ground_truth_probability
-from .tasks import DATA_SETTINGS, RECOGNISER, Task, load_recogniser, make_task
+from .self_growing import Scheme, decode, ground_truth_probability
+from .tasks import RECOGNISER, Task, data_settings, load_recogniser, make_task
 
 TERMS = (
     "self",
@@ -54,9 +56,13 @@ TERMS = (
 """Of the objective; all but the first two bear the names of their weights in ``LossWeights``."""
 
 
+Rate = Annotated[float, Field(ge=0)]
+
+
+@with_config(STRICT)
 @dataclass
 class TrainingConfig:
-    """What a YAML file in ``train/configs`` may set; :func:`read_config` refuses unknown keys."""
+    """What a YAML file in ``train/configs`` may set; :func:`read_config` checks names and types."""
 
     data: dict
     """``kind`` (``corpus`` or ``meshes``) and what that kind needs, see ``train.tasks``."""
@@ -64,18 +70,18 @@ class TrainingConfig:
     """Fields of ``EmoFaceConfig``."""
     losses: dict = field(default_factory=dict)
     """Fields of ``LossWeights``; the paper's by default."""
-    epochs: int = 200
-    steps_per_epoch: int | None = None
+    epochs: Count = 200
+    steps_per_epoch: Count | None = None
     """None: as many as the task has items."""
-    warmup_epochs: int = 10
+    warmup_epochs: Whole = 10
     """theta of the self-growing scheme."""
-    scheme: str = "self_growing"
-    passes: int = 2
-    masked_history: float = 0.0
+    scheme: Scheme = "self_growing"
+    passes: Count = 2
+    masked_history: Share = 0.0
     """Share of items without ground-truth history, see ``train.self_growing.decode``."""
-    free_running: float = 0.0
+    free_running: Share = 0.0
     """Share of steps in which items with masked history are trained on their own free-running past."""
-    first_frame: bool = False
+    first_frame: Flag = False
     """Every clip starts from its own first frame as the motion before it: the paper's condition for clips that do not start at rest."""
     start_from: str | None = None
     """A checkpoint, or the folder of an exported model, whose weights (nothing else) this run starts with."""
@@ -85,45 +91,38 @@ class TrainingConfig:
     """Parts of the model that do not start from there but are reinitialised, by name."""
     frozen: list[str] = field(default_factory=list)
     """Parts of the model that stay as they are, by name (``emotion_mix``, ``classifier``, ...)."""
-    learning_rate: float = 1e-4
-    schedule: str = "constant"
+    learning_rate: Rate = 1e-4
+    schedule: Literal["constant", "cosine"] = "constant"
     """``constant`` (the paper) or ``cosine``: linear warm-up over 2 % of the steps, then down to 2 % of the rate."""
-    attention_rate: float = 1.0
+    attention_rate: Rate = 1.0
     """Factor on Mesh Attention's learning rate: where vertices are drawn, each of its embeddings is in few steps."""
-    weight_decay: float = 0.0
-    gradient_clip: float = 1.0
-    ema_decay: float = 0.0
+    weight_decay: Rate = 0.0
+    gradient_clip: Rate = 1.0
+    ema_decay: Share = 0.0
     """Of an exponential moving average of the weights (EMA), which is what is validated, exported and started from (0: the weights themselves).
     Only where the speech encoders are frozen."""
-    vertices: int | None = None
+    vertices: Count | None = None
     """Draw this many vertices per step for the losses (None: all). Cheaper, and the regions that move count for more."""
-    label_smoothing: float = 0.0
-    mixed_precision: str = "no"
-    seed: int = 0
-    validate_every: int = 1
+    label_smoothing: Share = 0.0
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    seed: Whole = 0
+    validate_every: Count = 1
     """Epochs."""
 
 
 def read_config(path: Path) -> TrainingConfig:
-    """Refuses what nobody would read: a misspelled setting would otherwise train silently with its default."""
-    values = yaml.safe_load(path.read_text())
+    """A YAML file of settings.
 
-    def only(given: dict, known, where: str) -> None:
-        if unknown := set(given) - set(known):
-            raise SystemExit(f"{path}: unknown settings {', '.join(sorted(unknown))}; see {where}.")
-
-    def one_of(name: str, value, known) -> None:
-        if value not in known:
-            raise SystemExit(f"{path}: {name} must be {' or '.join(known)}, not {value!r}.")
-
-    only(values, TrainingConfig.__dataclass_fields__, "TrainingConfig in train/train.py")
-    config = TrainingConfig(**values)
-    one_of("data.kind", config.data.get("kind"), DATA_SETTINGS)
-    only(config.data, DATA_SETTINGS[config.data["kind"]], "DATA_SETTINGS in train/tasks.py")
-    only(config.model, inspect.signature(EmoFaceConfig).parameters, "EmoFaceConfig")
-    only(config.losses, LossWeights.__dataclass_fields__, "LossWeights in train/losses.py")
-    one_of("schedule", config.schedule, ("constant", "cosine"))
-    one_of("scheme", config.scheme, SCHEMES)
+    Raises:
+        SystemExit: a setting that does not exist, or of another type. A misspelled one would otherwise train silently with its default.
+    """
+    try:
+        config = checked(TrainingConfig, yaml.safe_load(path.read_text()), "The file")
+        checked(settings_of(EmoFaceConfig), config.model, "model")
+        checked(settings_of(LossWeights), config.losses, "losses")
+        checked(data_settings(config.data), config.data, "data")
+    except EmoFaceError as error:
+        raise SystemExit(f"{path}: {error}") from error
     return config
 
 

@@ -7,30 +7,44 @@ training items, attention (trapping) items and gold items whose answer is known.
 from __future__ import annotations
 
 import itertools
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import AfterValidator, Field, with_config
 
 from ..animation import EMOTIONS, LEVELS
 from ..errors import EmoFaceError
+from ..validation import STRICT, Count, Flag, Share, Whole, checked
 
-LAYOUTS = ("single", "pair", "all")
-PLAYERS = ("video", "3d")
 SOURCES = ("model", "animations", "videos")
-DEGRADATIONS = ("frozen", "late_audio", "none")
 SCALE = (1, 2, 3, 4, 5)
 SOFT_HYPHEN = "\u00ad"
 LABELS = {
     "en": ("Bad", "Poor", "Fair", "Good", "Excellent"),
     "de": ("Schlecht", "Dürftig", "Ordent\u00adlich", "Gut", "Ausge\u00adzeich\u00adnet"),
 }
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 Text = dict[str, str]
 """A text in several languages, by language code."""
+
+
+def _usable(name: str) -> str:
+    if not name or not name[0].isalnum() or not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+        raise ValueError(f"{name!r} is not a usable name; use letters, digits, - and _ only.")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_usable)]
+Words = str | Text
+"""One text for all languages, or one for each."""
+Layout = Literal["single", "pair", "all"]
+Player = Literal["video", "3d"]
+Emotion = Literal[EMOTIONS]  # type: ignore[valid-type]
+Level = Literal[LEVELS]  # type: ignore[valid-type]
+Answer = Annotated[int, Field(strict=True, ge=SCALE[0], le=SCALE[-1])]
+Degradation = Literal["frozen", "late_audio", "none"]
 
 
 @dataclass(frozen=True)
@@ -48,14 +62,15 @@ class Method:
     """Name printed in the report."""
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Item:
     """One utterance with one emotion at one level; every method animates it."""
 
-    id: str
+    id: Name
     speech: str
-    emotion: str
-    level: str
+    emotion: Emotion
+    level: Level = "normal"
     emotion_speech: str | None = None
     """Audio that models take the emotion from, or ``speech`` for the speech's own; without it they get the name."""
 
@@ -73,15 +88,17 @@ class Training:
     methods: tuple[str, ...]
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Attention:
     """A clip that ends with the request to choose ``answer``."""
 
     item: str
     method: str
-    answer: int
+    answer: Answer
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Gold:
     """A clip whose quality is known, for example with frozen face or late audio."""
@@ -89,27 +106,28 @@ class Gold:
     item: str
     method: str
     aspect: str
-    degrade: str
-    amount: float
-    at_least: int
-    at_most: int
+    degrade: Degradation = "none"
+    amount: Annotated[float, Field(strict=True, ge=0, le=2)] = 0.5
+    at_least: Answer = SCALE[0]
+    at_most: Answer = SCALE[-1]
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Exclusion:
     """Rules that decide which raters count; a rater who breaks one is left out and listed."""
 
-    attention_failures: int = 1
+    attention_failures: Whole = 1
     """Most attention items that may be answered wrongly."""
-    gold_failures: int = 1
+    gold_failures: Whole = 1
     """Most gold items that may be answered wrongly."""
-    completed: float = 1.0
+    completed: Share = 1.0
     """Least share of the rating pages that must be answered."""
-    identical_answers: float = 0.95
+    identical_answers: Share = 0.95
     """Largest share of answers that may be one and the same category."""
-    seconds_per_answer: float = 0.4
+    seconds_per_answer: Annotated[float, Field(strict=True, ge=0, le=60)] = 0.4
     """Least median time per answer, counted from the end of the clip's first playback."""
-    playback_check: bool = True
+    playback_check: Flag = True
     """Whether the playback check must have been passed."""
 
 
@@ -153,6 +171,68 @@ class Design:
         return next(method for method in self.methods if method.name == name)
 
 
+# --- the file -----------------------------------------------------------------------------------------------------
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class MethodEntry:
+    model: str | None = None
+    animations: str | None = None
+    videos: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    label: str | None = None
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class CrossedItems:
+    """Every speech file with every emotion at every level."""
+
+    speech: dict[Name, str]
+    emotion: list[Emotion]
+    level: list[Level] = field(default_factory=lambda: ["normal"])
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class AspectEntry:
+    id: Name
+    name: Words
+    question: Words
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class TrainingEntry:
+    item: str
+    methods: list[str] | None = None
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class StudyFile:
+    """What a design file may hold; ``assets/study/example.yaml`` has every key."""
+
+    title: Words
+    layout: Layout
+    methods: dict[Name, MethodEntry]
+    items: Any
+    raters_per_item: Count
+    languages: list[Annotated[str, Field(min_length=1)]] = field(default_factory=lambda: ["en"])
+    seed: Whole = 0
+    aspects: list[AspectEntry] | None = None
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    items_per_rater: Count | None = None
+    reference: str | None = None
+    training: list[TrainingEntry] = field(default_factory=list)
+    attention: list[Attention] = field(default_factory=list)
+    gold: list[Gold] = field(default_factory=list)
+    exclusion: Exclusion = field(default_factory=Exclusion)
+    player: Player = "video"
+    size: Annotated[int, Field(strict=True, ge=128, le=1080, multiple_of=2)] | None = None
+
+
 def load_design(path: str | Path) -> Design:
     """Read and check a design file; an ``EmoFaceError`` says in one sentence what is wrong with it."""
     path = Path(path)
@@ -168,70 +248,50 @@ def load_design(path: str | Path) -> Design:
 
 
 def parse_design(raw: Any, *, folder: Path) -> Design:
-    """Check a design given as plain dictionaries and lists; see ``assets/study/example.yaml`` for every key."""
-    raw = _mapping(
-        raw,
-        "The study design",
-        required=("title", "layout", "methods", "items", "raters_per_item"),
-        optional=(
-            "languages",
-            "seed",
-            "aspects",
-            "labels",
-            "items_per_rater",
-            "reference",
-            "training",
-            "attention",
-            "gold",
-            "exclusion",
-            "player",
-            "size",
-        ),
-    )
-    languages = tuple(_list(raw.get("languages", ["en"]), "languages"))
-    if not languages or not all(isinstance(language, str) and language for language in languages):
+    """Check a design given as plain dictionaries and lists. Types are :class:`StudyFile`'s; here is what depends on several keys."""
+    file = checked(StudyFile, raw, "The study design")
+    if not file.languages:
         raise EmoFaceError("'languages' needs at least one language code such as en; add one.")
-    layout = _choice(raw["layout"], LAYOUTS, "layout")
-    methods = _methods(raw["methods"])
-    items = _items(raw["items"])
-    aspects = _aspects(raw["aspects"], languages) if "aspects" in raw else default_aspects(languages)
-    names = {method.name for method in methods}
-    item_ids = {item.id for item in items}
-    if layout != "single" and len(methods) < 2:
-        raise EmoFaceError(f"Layout '{layout}' compares methods, but only one is listed; add another or use 'single'.")
-    reference = raw.get("reference")
-    if reference is not None:
-        _known(reference, names, "reference", "methods")
-        if layout != "pair":
+    languages = tuple(file.languages)
+    methods, items = _methods(file.methods), _items(file.items)
+    aspects = default_aspects(languages) if file.aspects is None else _aspects(file.aspects, languages)
+    names = {"methods": {method.name for method in methods}, "items": {item.id for item in items}, "aspects": {aspect.id for aspect in aspects}}
+    if file.layout != "single" and len(methods) < 2:
+        raise EmoFaceError(f"Layout '{file.layout}' compares methods, but only one is listed; add another or use 'single'.")
+    if file.reference is not None:
+        _known(file.reference, names, "reference", "methods")
+        if file.layout != "pair":
             raise EmoFaceError("'reference' only has a meaning in layout 'pair'; remove it or change the layout.")
-    items_per_rater = _integer(raw.get("items_per_rater", len(items)), "items_per_rater", least=1)
+    items_per_rater = len(items) if file.items_per_rater is None else file.items_per_rater
     if items_per_rater > len(items):
         raise EmoFaceError(f"'items_per_rater' is {items_per_rater}, but there are only {len(items)} items; lower it.")
-    player = _choice(raw.get("player", "video"), PLAYERS, "player")
     videos = [method.name for method in methods if method.source == "videos"]
-    if player == "3d" and videos:
+    if file.player == "3d" and videos:
         raise EmoFaceError(f"Method '{videos[0]}' only has videos, which the 3D player cannot show; use player: video.")
-    size = _integer(raw.get("size", 512 if layout == "single" else 384), "size", least=128)
-    if size > 1080 or size % 2:
-        raise EmoFaceError(f"'size' must be an even number of pixels from 128 to 1080; it is {size}.")
+    for what, entries in (("training", file.training), ("attention", file.attention), ("gold", file.gold)):
+        for entry in entries:
+            _known(entry.item, names, what, "items")
+    for what, entries in (("attention", file.attention), ("gold", file.gold)):
+        for entry in entries:
+            _known(entry.method, names, what, "methods")
     return Design(
-        title=_text(raw["title"], languages, "title"),
+        title=_text(file.title, languages, "title"),
         languages=languages,
-        layout=layout,
-        seed=_integer(raw.get("seed", 0), "seed", least=0),
+        layout=file.layout,
+        seed=file.seed,
         methods=methods,
         items=items,
         aspects=aspects,
-        labels=_labels(raw.get("labels", {}), languages),
-        raters_per_item=_integer(raw["raters_per_item"], "raters_per_item", least=1),
+        labels=_labels(file.labels, languages),
+        raters_per_item=file.raters_per_item,
         items_per_rater=items_per_rater,
-        reference=reference,
-        training=_training(raw.get("training", []), layout, methods, item_ids),
-        attention=_attention(raw.get("attention", []), names, item_ids),
-        gold=_gold(raw.get("gold", []), names, item_ids, {aspect.id for aspect in aspects}),
-        exclusion=_exclusion(raw.get("exclusion", {})),
-        player=player,
-        size=size,
+        reference=file.reference,
+        training=tuple(_training(entry, file.layout, methods, names) for entry in file.training),
+        attention=tuple(file.attention),
+        gold=tuple(_gold(entry, names) for entry in file.gold),
+        exclusion=file.exclusion,
+        player=file.player,
+        size=file.size or (512 if file.layout == "single" else 384),
         folder=Path(folder),
     )
 
@@ -255,32 +315,30 @@ def default_aspects(languages: tuple[str, ...]) -> tuple[Aspect, ...]:
 # --- sections -----------------------------------------------------------------------------------------------------
 
 
-def _methods(raw: Any) -> tuple[Method, ...]:
-    raw = _mapping(raw, "'methods'")
-    if not raw:
+def _methods(entries: dict[str, MethodEntry]) -> tuple[Method, ...]:
+    if not entries:
         raise EmoFaceError("'methods' is empty; list at least one model, animation folder or video folder.")
-    return tuple(_method(_name(name, "methods"), value) for name, value in raw.items())
+    return tuple(_method(name, entry) for name, entry in entries.items())
 
 
-def _method(name: str, raw: Any) -> Method:
-    raw = _mapping(raw, f"Method '{name}'", optional=(*SOURCES, "settings", "label"))
-    sources = [source for source in SOURCES if source in raw]
-    if len(sources) != 1:
-        raise EmoFaceError(f"Method '{name}' needs exactly one of {', '.join(SOURCES)}; it has {len(sources)}.")
-    source, location = sources[0], str(raw[sources[0]])
+def _method(name: str, entry: MethodEntry) -> Method:
+    given = {source: location for source in SOURCES if (location := getattr(entry, source)) is not None}
+    if len(given) != 1:
+        raise EmoFaceError(f"Method '{name}' needs exactly one of {', '.join(SOURCES)}; it has {len(given)}.")
+    ((source, location),) = given.items()
     if source != "model" and "{item}" not in location:
         raise EmoFaceError(
             f"The path of method '{name}' has no {{item}} in it; write for example {source}: "
             f"{name}/{{item}}.{'npz' if source == 'animations' else 'mp4'}."
         )
-    settings = _mapping(raw.get("settings", {}), f"'settings' of method '{name}'")
-    if settings and source != "model":
+    if entry.settings and source != "model":
         raise EmoFaceError(f"Method '{name}' has 'settings', which only models take; remove them.")
-    return Method(name=name, source=source, location=location, settings=settings, label=str(raw.get("label", name)))
+    return Method(name=name, source=source, location=location, settings=entry.settings, label=name if entry.label is None else entry.label)
 
 
 def _items(raw: Any) -> tuple[Item, ...]:
-    items = _crossed_items(raw) if isinstance(raw, dict) else [_item(value, i) for i, value in enumerate(_list(raw, "items"))]
+    """A list of items, or a mapping that crosses speech, emotions and levels."""
+    items = _crossed(checked(CrossedItems, raw, "items")) if isinstance(raw, dict) else checked(list[Item], raw, "items")
     if not items:
         raise EmoFaceError("'items' is empty; list at least one.")
     ids = [item.id for item in items]
@@ -290,174 +348,59 @@ def _items(raw: Any) -> tuple[Item, ...]:
     return tuple(items)
 
 
-def _crossed_items(raw: dict) -> list[Item]:
-    """Every speech file with every emotion at every level."""
-    raw = _mapping(raw, "'items'", required=("speech", "emotion"), optional=("level",))
-    speech = {_name(name, "items.speech"): str(path) for name, path in _mapping(raw["speech"], "'items.speech'").items()}
-    emotions = [_choice(value, EMOTIONS, "items.emotion") for value in _list(raw["emotion"], "items.emotion")]
-    levels = [_choice(value, LEVELS, "items.level") for value in _list(raw.get("level", ["normal"]), "items.level")]
+def _crossed(raw: CrossedItems) -> list[Item]:
     return [
         Item(id=f"{name}-{emotion}-{level}", speech=path, emotion=emotion, level=level)
-        for (name, path), emotion, level in itertools.product(speech.items(), emotions, levels)
+        for (name, path), emotion, level in itertools.product(raw.speech.items(), raw.emotion, raw.level)
     ]
 
 
-def _item(raw: Any, index: int) -> Item:
-    raw = _mapping(raw, f"Item {index + 1}", required=("id", "speech", "emotion"), optional=("level", "emotion_speech"))
-    return Item(
-        id=_name(raw["id"], "items"),
-        speech=str(raw["speech"]),
-        emotion=_choice(raw["emotion"], EMOTIONS, "emotion"),
-        level=_choice(raw.get("level", "normal"), LEVELS, "level"),
-        emotion_speech=raw.get("emotion_speech"),
-    )
-
-
-def _aspects(raw: Any, languages: tuple[str, ...]) -> tuple[Aspect, ...]:
-    aspects = []
-    for value in _list(raw, "aspects"):
-        value = _mapping(value, "An aspect", required=("id", "name", "question"))
-        name = _name(value["id"], "aspects")
-        aspects.append(
-            Aspect(
-                id=name,
-                name=_text(value["name"], languages, f"name of aspect '{name}'"),
-                question=_text(value["question"], languages, f"question of aspect '{name}'"),
-            )
+def _aspects(entries: list[AspectEntry], languages: tuple[str, ...]) -> tuple[Aspect, ...]:
+    aspects = tuple(
+        Aspect(
+            id=entry.id,
+            name=_text(entry.name, languages, f"name of aspect '{entry.id}'"),
+            question=_text(entry.question, languages, f"question of aspect '{entry.id}'"),
         )
+        for entry in entries
+    )
     if not aspects or len({aspect.id for aspect in aspects}) < len(aspects):
         raise EmoFaceError("'aspects' needs at least one entry and no id twice; correct the list.")
-    return tuple(aspects)
+    return aspects
 
 
-def _labels(raw: Any, languages: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    raw = {**LABELS, **_mapping(raw, "'labels'")}
+def _labels(given: dict[str, list[str]], languages: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    labels = {**LABELS, **given}
     for language in languages:
-        if len(raw.get(language, ())) != len(SCALE):
+        if len(labels.get(language, ())) != len(SCALE):
             raise EmoFaceError(f"'labels' needs the {len(SCALE)} category names of the scale in '{language}', from worst to best; add them.")
-    return {language: tuple(str(label) for label in raw[language]) for language in languages}
+    return {language: tuple(labels[language]) for language in languages}
 
 
-def _training(raw: Any, layout: str, methods: tuple[Method, ...], items: set[str]) -> tuple[Training, ...]:
-    names = tuple(method.name for method in methods)
-    default = names[:2] if layout == "pair" else names
-    found = []
-    for value in _list(raw, "training"):
-        value = _mapping(value, "A training item", required=("item",), optional=("methods",))
-        chosen = tuple(_list(value.get("methods", list(default)), "methods of a training item"))
-        for name in chosen:
-            _known(name, set(names), "training", "methods")
-        found.append(Training(item=_known(value["item"], items, "training", "items"), methods=chosen))
-    return tuple(found)
+def _training(entry: TrainingEntry, layout: str, methods: tuple[Method, ...], names: dict[str, set[str]]) -> Training:
+    chosen = tuple(method.name for method in methods)[: 2 if layout == "pair" else None] if entry.methods is None else tuple(entry.methods)
+    for name in chosen:
+        _known(name, names, "training", "methods")
+    return Training(item=entry.item, methods=chosen)
 
 
-def _attention(raw: Any, methods: set[str], items: set[str]) -> tuple[Attention, ...]:
-    found = []
-    for value in _list(raw, "attention"):
-        value = _mapping(value, "An attention item", required=("item", "method", "answer"))
-        found.append(
-            Attention(
-                item=_known(value["item"], items, "attention", "items"),
-                method=_known(value["method"], methods, "attention", "methods"),
-                answer=_choice(value["answer"], SCALE, "answer of an attention item"),
-            )
-        )
-    return tuple(found)
-
-
-def _gold(raw: Any, methods: set[str], items: set[str], aspects: set[str]) -> tuple[Gold, ...]:
-    found = []
-    for value in _list(raw, "gold"):
-        value = _mapping(value, "A gold item", required=("item", "method", "aspect"), optional=("degrade", "amount", "at_least", "at_most"))
-        gold = Gold(
-            item=_known(value["item"], items, "gold", "items"),
-            method=_known(value["method"], methods, "gold", "methods"),
-            aspect=_known(value["aspect"], aspects, "gold", "aspects"),
-            degrade=_choice(value.get("degrade", "none"), DEGRADATIONS, "degrade"),
-            amount=_number(value.get("amount", 0.5), "amount of a gold item", least=0.0, most=2.0),
-            at_least=_choice(value.get("at_least", SCALE[0]), SCALE, "at_least"),
-            at_most=_choice(value.get("at_most", SCALE[-1]), SCALE, "at_most"),
-        )
-        if (gold.at_least, gold.at_most) == (SCALE[0], SCALE[-1]) or gold.at_least > gold.at_most:
-            raise EmoFaceError(f"The gold item on '{gold.item}' accepts every answer or none; set at_least or at_most.")
-        found.append(gold)
-    return tuple(found)
-
-
-def _exclusion(raw: Any) -> Exclusion:
-    raw = _mapping(raw, "'exclusion'", optional=tuple(Exclusion.__dataclass_fields__))
-    for key, value in raw.items():
-        if key == "playback_check":
-            if not isinstance(value, bool):
-                raise EmoFaceError("'playback_check' must be true or false; correct it.")
-        elif key.endswith("_failures"):
-            _integer(value, key, least=0)
-        else:
-            _number(value, key, least=0.0, most=60.0 if key == "seconds_per_answer" else 1.0)
-    return Exclusion(**raw)
+def _gold(gold: Gold, names: dict[str, set[str]]) -> Gold:
+    _known(gold.aspect, names, "gold", "aspects")
+    if (gold.at_least, gold.at_most) == (SCALE[0], SCALE[-1]) or gold.at_least > gold.at_most:
+        raise EmoFaceError(f"The gold item on '{gold.item}' accepts every answer or none; set at_least or at_most.")
+    return gold
 
 
 # --- values -------------------------------------------------------------------------------------------------------
 
 
-def _mapping(raw: Any, what: str, *, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()) -> dict:
-    """``raw`` if it is a mapping with these keys; with no keys named, any mapping."""
-    if not isinstance(raw, dict):
-        raise EmoFaceError(f"{what} must be a list of 'key: value' lines; it is {_kind(raw)}.")
-    for key in required:
-        if key not in raw:
-            raise EmoFaceError(f"{what} has no '{key}'; add it.")
-    allowed = (*required, *optional)
-    for key in raw if allowed else ():
-        if key not in allowed:
-            raise EmoFaceError(f"{what} has an unknown key '{key}'; use one of {', '.join(allowed)}.")
-    return raw
+def _text(words: Words, languages: tuple[str, ...], what: str) -> Text:
+    texts = dict.fromkeys(languages, words) if isinstance(words, str) else words
+    if not all(texts.get(language, "").strip() for language in languages):
+        raise EmoFaceError(f"The {what} needs a text in each of these languages: {', '.join(languages)}.")
+    return {language: texts[language] for language in languages}
 
 
-def _list(raw: Any, what: str) -> list:
-    if not isinstance(raw, list):
-        raise EmoFaceError(f"'{what}' must be a list; it is {_kind(raw)}.")
-    return raw
-
-
-def _text(raw: Any, languages: tuple[str, ...], what: str) -> Text:
-    """One text for all languages, or one for each."""
-    if isinstance(raw, str) and raw.strip():
-        return dict.fromkeys(languages, raw)
-    if isinstance(raw, dict) and all(isinstance(raw.get(language), str) and raw[language].strip() for language in languages):
-        return {language: raw[language] for language in languages}
-    raise EmoFaceError(f"The {what} needs a text in each of these languages: {', '.join(languages)}.")
-
-
-def _name(raw: Any, what: str) -> str:
-    if not isinstance(raw, str) or not _NAME.fullmatch(raw):
-        raise EmoFaceError(f"'{raw}' in '{what}' is not a usable name; use letters, digits, - and _ only.")
-    return raw
-
-
-def _choice(raw: Any, allowed: tuple, what: str) -> Any:
-    if isinstance(raw, bool) or raw not in allowed:
-        raise EmoFaceError(f"'{raw}' is not a possible value of '{what}'; use one of {', '.join(map(str, allowed))}.")
-    return raw
-
-
-def _known(raw: Any, names: set[str], what: str, where: str) -> str:
-    if raw not in names:
-        raise EmoFaceError(f"'{what}' names '{raw}', which is not in '{where}'; use one of {', '.join(sorted(names))}.")
-    return raw
-
-
-def _integer(raw: Any, what: str, *, least: int) -> int:
-    if isinstance(raw, bool) or not isinstance(raw, int) or raw < least:
-        raise EmoFaceError(f"'{what}' must be a whole number of at least {least}; it is {raw!r}.")
-    return raw
-
-
-def _number(raw: Any, what: str, *, least: float, most: float) -> float:
-    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not least <= raw <= most:
-        raise EmoFaceError(f"'{what}' must be a number from {least:g} to {most:g}; it is {raw!r}.")
-    return float(raw)
-
-
-def _kind(raw: Any) -> str:
-    return {type(None): "empty", list: "a list", str: "a text", dict: "a mapping"}.get(type(raw), "a number")
+def _known(name: str, names: dict[str, set[str]], what: str, where: str) -> None:
+    if name not in names[where]:
+        raise EmoFaceError(f"'{what}' names '{name}', which is not in '{where}'; use one of {', '.join(sorted(names[where]))}.")

@@ -56,6 +56,14 @@ def test_raters_needed_follow_from_raters_per_item(make_design):
         ({"player": "3d", "methods": {"a": {"videos": "{item}.mp4"}}}, "only has videos"),
         ({"exclusion": {"attention_failures": 0.5}}, "attention_failures"),
         ({"title": {"de": "Titel"}}, "title"),
+        ({"title": 3}, "'title'"),
+        ({"items": [{"id": "x", "speech": "x.wav"}]}, "'items.1' has no 'emotion'"),
+        ({"methods": {"a": {"video": "x.mp4"}}}, "'methods.a' has an unknown key 'video'"),
+        ({"attention": [{"item": "two-sad-normal", "method": "alpha", "answer": True}]}, "attention.1.answer"),
+        ({"attention": [{"item": "two-sad-normal", "method": "nobody", "answer": 1}]}, "nobody"),
+        ({"gold": [{"item": "one-sad-normal", "method": "alpha", "aspect": "charm", "at_most": 2}]}, "charm"),
+        ({"exclusion": {"complet": 1}}, "complet"),
+        ({"exclusion": {"playback_check": 1}}, "playback_check"),
     ],
 )
 def test_a_wrong_design_is_refused_in_one_sentence(changes, word, tmp_path):

@@ -772,13 +772,17 @@ def test_processes_train_as_one_on_all_their_batches(folder, tmp_path):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("lerning_rate: 1", "lerning_rate; see TrainingConfig"),
-        ("model: {hidden_sizes: 8}", "hidden_sizes; see EmoFaceConfig"),
-        ("losses: {lip_gab: 8}", "lip_gab; see LossWeights"),
-        ("schedule: linear", "schedule must be constant or cosine, not 'linear'"),
-        ("scheme: forced", "scheme must be self_growing or teacher_forcing"),
-        ("data: {kind: corpus, longets: 8}", "longets; see DATA_SETTINGS"),
-        ("data: {kind: films}", "data.kind must be corpus or meshes, not 'films'"),
+        ("lerning_rate: 1", "The file has an unknown key 'lerning_rate'; use one of data, model, losses"),
+        ("model: {hidden_sizes: 8}", "'model' has an unknown key 'hidden_sizes'; use one of vertex_count"),
+        ("losses: {lip_gab: 8}", "'losses' has an unknown key 'lip_gab'; use one of self_reconstruction"),
+        ("schedule: linear", "'schedule' must be 'constant' or 'cosine', not 'linear'"),
+        ("scheme: forced", "'scheme' must be 'self_growing' or 'teacher_forcing'"),
+        ("data: {kind: corpus, corpus: data, longets: 8}", "'data' has an unknown key 'longets'; use one of kind, corpus"),
+        ("data: {kind: films}", "'data.kind' must be 'corpus' or 'meshes', not 'films'"),
+        ("data: {kind: meshes}", "'data' has no 'folder'"),
+        ("epochs: many", "'epochs' must be a valid integer"),
+        ("losses: {velocity: fast}", "'losses.velocity' must be a valid number"),
+        ("masked_history: 2", "'masked_history' must be less than or equal to 1"),
     ],
 )
 def test_misspelled_settings_are_refused(tmp_path, text, words):
@@ -788,7 +792,7 @@ def test_misspelled_settings_are_refused(tmp_path, text, words):
 
 
 def test_a_task_of_unknown_kind_is_refused():
-    with pytest.raises(SystemExit, match="must be corpus or meshes, not 'films'"):
+    with pytest.raises(EmoFaceError, match="must be 'corpus' or 'meshes', not 'films'"):
         make_task(TrainingConfig(data={"kind": "films"}))
 
 

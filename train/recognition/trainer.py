@@ -13,11 +13,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 import yaml
+from pydantic import with_config
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from emoface.configuration import EmoFaceConfig
+from emoface.errors import EmoFaceError
 from emoface.modeling import EmoFaceModel
+from emoface.validation import STRICT, checked, settings_of
 
 from ..checkpoint import read_checkpoint, update_ema, warm_cosine, write_checkpoint
 from .batches import Balanced, RecognitionBatch
@@ -26,6 +29,7 @@ PARTS = ("emotion_mix", "statistics_pooling", "classifier")
 """The parts of the model that hear the emotion."""
 
 
+@with_config(STRICT)
 @dataclass
 class RecognitionConfig:
     """What ``train/configs/recognition.yaml`` may set."""
@@ -60,10 +64,13 @@ class RecognitionConfig:
 
 
 def read_recognition_config(path: Path) -> RecognitionConfig:
-    values = yaml.safe_load(path.read_text()) or {}
-    if unknown := set(values) - set(RecognitionConfig.__dataclass_fields__):
-        raise SystemExit(f"{path}: unknown settings {', '.join(sorted(unknown))}; see RecognitionConfig in train/recognition/trainer.py.")
-    return RecognitionConfig(**values)
+    """Raises SystemExit for settings that do not exist, or of another type."""
+    try:
+        config = checked(RecognitionConfig, yaml.safe_load(path.read_text()) or {}, "The file")
+        checked(settings_of(EmoFaceConfig), config.model, "model")
+    except EmoFaceError as error:
+        raise SystemExit(f"{path}: {error}") from error
+    return config
 
 
 def predict(model: EmoFaceModel, batch: RecognitionBatch) -> tuple[Tensor, Tensor]:
