@@ -43,7 +43,7 @@ def add_parser(subparsers) -> None:
     add("--with-audio", action="store_true", help="keep the sound in the .npz, for films made from it (films always have it)")
     add_film_options(parser)
     add_clip_options(parser)
-    add("--fps", type=float, metavar="N", help="frames per second of a film (default: the model's) or of a .csv (default: 60)")
+    add("--fps", type=float, metavar="N", help="frames per second of a film or of pictures (default: the model's), or of a .csv (default: 60)")
     add("--quiet", action="store_true", help="no progress on stderr")
     add_model_options(parser)
     parser.set_defaults(run=_animate)
@@ -63,6 +63,7 @@ def _animate(arguments: argparse.Namespace) -> None:
         "heat": arguments.heat,
         "captions": arguments.caption,
         "codec": arguments.codec,
+        "mesh": arguments.mesh,
         "fps": arguments.fps,
         "target": arguments.target,
         "bone": arguments.bone,
@@ -78,7 +79,7 @@ def _animate(arguments: argparse.Namespace) -> None:
             raise EmoFaceError("Give either --emotion or --emotion-curve: the curve says which emotion is shown when.")
         curve = read_curve(arguments.emotion_curve)
     # Films are looked at, so their face lives; everything else is measured or worked on, and holds the speech alone.
-    film = FORMATS[suffix_of(arguments.output)][1] == "save_video"
+    film = FORMATS[suffix_of(arguments.output)][1] == "save_video" or arguments.mesh == "png"
     idle = film if arguments.idle is None else arguments.idle
     amount = float(film) if arguments.head_motion is None else arguments.head_motion
     check_amount(amount)

@@ -81,6 +81,7 @@ def add_film_options(parser: argparse.ArgumentParser) -> None:
     add("--heat", choices=("importance", "effect"), help="paint what the emotion branch does, where the file has it")
     add("--caption", action="append", metavar="TEXT", help="once per FILE (default with several: the file names)")
     add("--codec", choices=("h264", "vp9", "av1", "prores"))
+    add("--mesh", choices=("obj", "ply", "png"), help="frames in a .zip: meshes, or pictures with the film's options")
 
 
 def add_clip_options(parser: argparse.ArgumentParser) -> None:

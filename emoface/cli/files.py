@@ -40,14 +40,13 @@ def add_parser(subparsers) -> None:
     add_film_options(render)
     add_clip_options(render)
     add("--basis", choices=("auto", "arkit", "pca"), help="shapes of .glb and .usd")
-    add("--mesh", choices=("obj", "ply", "png"), help="frames in a .zip: meshes, or pictures with the film's options")
     add(
         "--output-fps",
         "--curve-fps",
         dest="curve_fps",
         type=float,
         metavar="N",
-        help="frames per second of a film (default: the animation's) or of a .csv (default: 60)",
+        help="frames per second of a film or of pictures (default: the animation's), or of a .csv (default: 60)",
     )
     add(
         "--detail",

@@ -47,6 +47,7 @@ CSV_NAMES = (
 )
 """The 52 shapes in the column order of Live Link Face recordings (right before left for jaw and mouth)."""
 ROTATION_NAMES = ("HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll")
+HEAD_NAMES = ROTATION_NAMES[:3]
 HEADER = ",".join(["Timecode", "BlendshapeCount", *CSV_NAMES, *ROTATION_NAMES])
 CSV_FPS = 60
 """Rate of Live Link Face recordings; a CSV does not say its rate, and importers take this one for granted."""
@@ -121,10 +122,10 @@ def save_audio2face(animation: Animation, path: str | os.PathLike) -> Path:
     return write_json(path, content)
 
 
-def load_csv(path: str | os.PathLike, *, fps: float | None = None) -> tuple[np.ndarray, float]:
-    """((T, 52) weights in the order of ``ARKIT_NAMES``, frames per second) of a Live Link Face CSV.
+def load_csv(path: str | os.PathLike, *, fps: float | None = None) -> tuple[np.ndarray, float, np.ndarray | None]:
+    """((T, 52) weights in the order of ``ARKIT_NAMES``, frames per second, (T, 3) head angles) of a Live Link Face CSV.
 
-    Columns are found by name, whatever their case and order. ``fps`` None reads the rate from the timecodes, or
+    Columns are found by name, whatever their case and order. The angles are yaw, pitch and roll in radians, or None where they are not there or all 0. ``fps`` None reads the rate from the timecodes, or
     takes 60 if the recording is shorter than a second. Raises EmoFaceError for other files.
     """
     name = Path(path).name
@@ -132,6 +133,8 @@ def load_csv(path: str | os.PathLike, *, fps: float | None = None) -> tuple[np.n
         rows = [line.split(",") for line in read_bytes(path, MAX_TEXT_BYTES).decode("utf-8-sig").splitlines() if line.strip()]
         header = [title.strip().lower() for title in rows[0]]
         columns = [header.index(curve.lower()) for curve in ARKIT_NAMES]
+        turned = all(name.lower() in header for name in HEAD_NAMES)
+        columns += [header.index(name.lower()) for name in HEAD_NAMES] if turned else []
         if len(rows) > 2 and len(rows[-1]) < len(rows[0]):
             rows.pop()  # a recording that was cut off while it was written
         weights = np.array([[float(row[column]) for column in columns] for row in rows[1:]], np.float32)
@@ -144,7 +147,8 @@ def load_csv(path: str | os.PathLike, *, fps: float | None = None) -> tuple[np.n
         raise EmoFaceError(f"{Path(path).name} has timecodes that cannot be read; give its rate with fps.") from None
     if not 0 < rate <= MAX_FPS:
         raise EmoFaceError(f"{name} has {rate:g} frames per second, which cannot be; give its rate with fps.")
-    return _without_gaps(weights, times, rate, name), rate
+    weights, angles = np.split(_without_gaps(weights, times, rate, name), [len(ARKIT_NAMES)], axis=1)
+    return weights, rate, angles if angles.any() else None
 
 
 def _rate(timecodes: list[str]) -> float:

@@ -60,3 +60,9 @@ def check_animation(animation: Animation, name: str) -> Animation:
     need(animation.head_angles is None or numbers(animation.head_angles, frames, 3), "angles of the head do not fit its frames")
     need(isinstance(animation.settings, dict) and all(isinstance(key, str) for key in animation.settings), "settings are no table")
     return animation
+
+
+def check_rate(fps: float) -> None:
+    """EmoFaceError for a number of pictures a second that no film has."""
+    if not 1 <= fps <= 240:
+        raise EmoFaceError(f"A film has 1 to 240 pictures a second, not {fps:g}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,15 @@ def load_curves(path: str | os.PathLike, *, head: int = 0, fps: float | None = N
     ``fps`` None takes the file's own rate. There are no emotion maps: these arrays are (T, 0). Raises EmoFaceError for other files.
     """
     if Path(path).suffix.lower() == ".csv":
-        weights, rate = load_csv(path, fps=fps)
+        weights, rate, angles = load_csv(path, fps=fps)
     else:
+        angles = None
         weights, rate = load_json(path)
         rate = fps or rate
-    if weights.ndim != 2 or not np.isfinite(weights).all():
+    if weights.ndim != 2 or not np.isfinite(weights).all() or not np.isfinite(0.0 if angles is None else angles).all():
         raise EmoFaceError(f"{Path(path).name} has curves that are not finite numbers: export it again.")
     check_bytes(len(weights) * load_head(head).template.nbytes, Path(path).name)
-    return animation_from_weights(np.clip(weights, 0, 1), fps=rate, head=head)
+    return replace(animation_from_weights(np.clip(weights, 0, 1), fps=rate, head=head), head_angles=angles)
 
 
 def animation_from_weights(weights: np.ndarray, *, fps: float, head: int = 0) -> Animation:

@@ -13,8 +13,9 @@ import numpy as np
 
 from ..animation import Animation
 from ..files import atomic_path
-from ..head_motion import rotations
+from .between import picture_times, poses_at
 from .camera import Camera
+from .checks import check_rate
 from .meshes import zip_entry
 from .render import Renderer
 from .topology import find_look, find_neck
@@ -29,15 +30,19 @@ def save_pictures(
     camera: Camera | str = "front",
     background: str | tuple[int, int, int] = "transparent",
     detail: str = "fine",
+    fps: float | None = None,
     progress: Callable[[str, float], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Path:
     """Writes ``frames/000000.png`` ... and ``clip.json`` (fps, frames) into a zip; ``mesh`` is "png".
 
     Pictures are 8 bit sRGB; with the background "transparent" alpha is a fourth channel that colours are not multiplied with. Raises
-    EmoFaceError for what cannot be drawn and Cancelled on request.
+    EmoFaceError for what cannot be drawn and Cancelled on request. ``fps`` other than the animation's own draws the poses in between.
     """
     from PIL import Image
+
+    fps = float(fps or animation.fps)
+    check_rate(fps)
 
     renderer = Renderer(
         animation.faces,
@@ -50,11 +55,11 @@ def save_pictures(
         look=find_look(animation, detail),
         neck=find_neck(animation),
     )
-    turns = None if animation.head_angles is None else rotations(animation.head_angles)
-    about = {"fps": animation.fps, "frames": animation.frame_count, "alpha": "straight" if background == "transparent" else None}
+    poses, turns = poses_at(animation, picture_times(animation.duration, fps))
+    about = {"fps": fps, "frames": len(poses), "alpha": "straight" if background == "transparent" else None}
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
         file.writestr(zip_entry("clip.json"), json.dumps(about))
-        for frame, picture in enumerate(renderer.frames(animation.vertices, rotations=turns, progress=progress, cancel=cancel)):
+        for frame, picture in enumerate(renderer.frames(poses, rotations=turns, progress=progress, cancel=cancel)):
             content = io.BytesIO()
             Image.fromarray(np.ascontiguousarray(picture)).save(content, "png")
             file.writestr(zip_entry(f"frames/{frame:06d}.png"), content.getvalue())

@@ -13,7 +13,9 @@ from ..animation import Animation
 from ..errors import EmoFaceError
 from ..files import atomic_path
 from ..head_motion import rotations
+from .between import poses_at
 from .camera import Camera
+from .checks import check_rate
 from .encode import CONTAINERS, read_sound, write_preview, write_video
 from .heatmap import Heatmap, effect_scale, heatmap
 from .render import BACKGROUNDS, Renderer
@@ -74,8 +76,7 @@ def save_video(
         size = _inside(outer, columns, -(-len(animations) // columns), captions=any(captions), bars=any(heat))
     own_rate = fps is None or fps == animations[0].fps
     fps = float(fps or animations[0].fps)
-    if not 1 <= fps <= 240:
-        raise EmoFaceError(f"A film has 1 to 240 pictures a second, not {fps:g}.")
+    check_rate(fps)
     frame_count = max(ceil(animation.duration * fps - 1e-6) for animation in animations)
     painted = [animation for animation, layer in zip(animations, heat) if layer == "effect"]
     scale = max(map(effect_scale, painted), default=None)  # one scale, so that colours can be compared
@@ -168,11 +169,7 @@ class _Panel:
         colors = None if self.heat is None else self.heat.colors
         angles = self.animation.head_angles
         if self.in_between:
-            position = np.minimum(times * self.animation.fps, self.animation.frame_count - 1)
-            before = position.astype(int)
-            after, share = np.minimum(before + 1, self.animation.frame_count - 1), (position - before)[:, None, None].astype(np.float32)
-            poses = self.animation.vertices[before] * (1 - share) + self.animation.vertices[after] * share
-            turns = None if angles is None else rotations(angles[before] * (1 - share[:, 0]) + angles[after] * share[:, 0])
+            poses, turns = poses_at(self.animation, times)
             return self.renderer.frames(
                 poses, None if colors is None else colors[frames] if colors.ndim == 3 else colors, rotations=turns, cancel=cancel
             )

@@ -53,7 +53,7 @@ def test_the_mesh_is_rebuilt_from_the_curves(tmp_path, talking, head):
     weights = fit_blendshapes(vertices[:, : head.skin_count] - template, head=head)
     clip = replace(talking, vertices=vertices, blendshapes=weights)
     for name, load, save, step in (("a.csv", load_csv, save_csv, 2), ("a.json", load_json, save_json, 1)):
-        back, fps = load(save(clip, tmp_path / name))
+        back, fps = load(save(clip, tmp_path / name))[:2]
         assert fps == 30 * step and len(back) == 11 * step + 1
         rebuilt = head.pose(back[::step])[:, : head.skin_count]
         away = 1000 * np.linalg.norm(rebuilt - vertices[:, : head.skin_count], axis=2)
@@ -97,12 +97,12 @@ def test_resampling_is_linear_and_keeps_the_ends():
 
 
 def test_gaze_and_tongue_come_from_the_curves_not_the_skin(tmp_path, talking, head):
-    back, _ = load_csv(save_csv(talking, tmp_path / "a.csv", fps=None))
+    back, *_ = load_csv(save_csv(talking, tmp_path / "a.csv", fps=None))
     for name in ("eyeLookInLeft", "tongueOut"):
         column = ARKIT_NAMES.index(name)
         assert np.abs(back[:, column] - talking.blendshapes[:, column]).max() < 1e-6 < back[:, column].max()
     fitted = replace(talking, blendshapes=np.zeros((12, 0), np.float32), blendshape_names=())
-    back, _ = load_csv(save_csv(fitted, tmp_path / "b.csv", fps=None))
+    back, *_ = load_csv(save_csv(fitted, tmp_path / "b.csv", fps=None))
     assert back[:, [ARKIT_NAMES.index("eyeLookInLeft"), ARKIT_NAMES.index("tongueOut")]].max() == 0
     assert np.abs(back - talking.blendshapes)[:, ARKIT_NAMES.index("jawOpen")].max() < 0.02
 

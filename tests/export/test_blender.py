@@ -98,7 +98,7 @@ def test_the_add_on_reads_takes_as_the_library_does(frames, fps, tmp_path):
     exec(compile(ast.Module(list(readers.values()), []), str(ADDON), "exec"), own)
     path = take(tmp_path / "take.csv", frames, fps)
     names, rows, rate = own["csv_curves"](path)
-    weights, expected = load_csv(path)
+    weights, expected, _ = load_csv(path)
     assert rate == expected and list(names[: len(CSV_NAMES)]) == list(CSV_NAMES)
     columns = [names.index(name[0].upper() + name[1:]) for name in ARKIT_NAMES]
     np.testing.assert_allclose(np.array(rows)[:, columns], weights, atol=1e-6)

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from emoface.cli import main
 from emoface.cli.animate import add_parser
 from emoface.errors import EmoFaceError
 from emoface.export import save
+from emoface.export.between import picture_times, poses_at
 from emoface.export.render import Renderer
 from emoface.export.video import save_video
 
@@ -86,6 +88,19 @@ def test_pictures_in_a_zip(tmp_path, talking):
         picture = np.asarray(Image.open(io.BytesIO(file.read("frames/000011.png"))))
     assert about == {"fps": 30.0, "frames": 12, "alpha": "straight"} and picture.shape == (48, 48, 4)
     assert picture[0, 0, 3] == 0 and picture[24, 24, 3] == 255
+
+
+def test_pictures_at_another_rate_are_drawn_in_between(tmp_path, talking):
+    for fps in (24, 25, 60):
+        with zipfile.ZipFile(save(talking, tmp_path / "a.zip", mesh="png", size=32, detail="coarse", fps=fps)) as file:
+            about, names = json.loads(file.read("clip.json")), file.namelist()
+        count = -(-12 * fps // 30)
+        assert about["fps"] == fps and about["frames"] == count == len([name for name in names if name.endswith(".png")])
+    jaw = replace(talking, vertices=np.stack([talking.template, talking.template + np.float32([0, 0.02, 0])]), blendshapes=talking.blendshapes[:2])
+    between, _ = poses_at(jaw, picture_times(jaw.duration, 60))
+    assert np.allclose((between - jaw.template)[:, :, 1], [[0], [0.01], [0.02], [0.02]], atol=1e-6)
+    with pytest.raises(EmoFaceError, match="pictures a second"):
+        save(talking, tmp_path / "b.zip", mesh="png", fps=1000)
 
 
 def test_animate_makes_the_film_that_is_asked_for(tmp_path, capsys):

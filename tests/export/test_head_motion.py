@@ -11,6 +11,7 @@ import pytest
 from emoface.errors import EmoFaceError
 from emoface.export import load, save
 from emoface.export.render import Renderer
+from emoface.export.topology import find_neck
 from emoface.head import load_head
 from emoface.head_motion import MOST, Neck, head_angles, quaternions, rotations
 from emoface.head_stream import HeadStream
@@ -148,12 +149,15 @@ def test_vertices_files_and_metrics_are_those_of_a_still_head(nodding, talking, 
         load(save(replace(nodding, head_angles=nodding.head_angles[:-1]), tmp_path / "c.npz"))
 
 
-def test_live_link_columns(nodding, tmp_path):
+def test_live_link_columns(nodding, talking, tmp_path):
     with open(save(nodding, tmp_path / "a.csv", fps=30), newline="") as file:
         rows = list(csv.DictReader(file))
     told = np.array([[float(row[name]) for name in ("HeadYaw", "HeadPitch", "HeadRoll")] for row in rows])
     assert np.allclose(told, nodding.head_angles, atol=1e-6) and {row["BlendshapeCount"] for row in rows} == {"61"}
     assert not any(float(row["LeftEyeYaw"]) for row in rows)
+    back = load(tmp_path / "a.csv")
+    assert np.allclose(back.head_angles, nodding.head_angles, atol=1e-6) and load(save(talking, tmp_path / "b.csv")).head_angles is None
+    assert find_neck(back) is not None, "and films turn it"
 
 
 def test_a_glb_node_turns_the_head(nodding, talking, tmp_path):

@@ -57,9 +57,10 @@ def take(path, frames, *, start=36600.0, lost=()):
 
 def test_a_take_of_a_phone_keeps_its_time(tmp_path):
     path = take(tmp_path / "take_iPhone.csv", 180, start=86399.0, lost=(33, 34, 35, 100))
-    weights, fps = load_csv(path)
+    weights, fps, angles = load_csv(path)
     jaw = weights[:, ARKIT_NAMES.index("jawOpen")]
     assert fps == 60 and len(weights) == 180 and np.abs(jaw - np.arange(180) / 200).max() < 1e-5, "dropped frames are filled in"
+    assert np.allclose(angles, 0.25), "how the phone saw the head turned"
     cut = tmp_path / "cut.csv"
     cut.write_text(path.read_text()[:-40])
     assert len(load_csv(cut)[0]) == 179, "the row that was being written when the phone stopped is left out"
