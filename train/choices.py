@@ -19,7 +19,8 @@ from scipy.stats import spearmanr
 from emoface.files import write_text
 from emoface.metrics import bootstrap
 
-from .compare import MEASURES, RAVDESS, Harness, Plan
+from .comparison.corpus import Harness, Plan
+from .comparison.measures import MEASURES, RAVDESS
 from .evaluation.readability import Portrait
 
 SIZE, GAP = 240, 24

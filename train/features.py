@@ -1,4 +1,4 @@
-"""Encode every recording of a corpus once: ``python -m train.features --corpus data/corpus``.
+"""Encode every recording of a corpus once: ``python -m train.features --corpus data/corpus``, or of a folder that ``train.prepare`` wrote.
 
 Writes ``features.npy`` (frames of all clips x L x C, float16, on the mesh's 30 fps) and ``prosody.npy`` beside ``clips.json``. Stopping and starting again
 goes on where it stopped.
@@ -23,8 +23,7 @@ from emoface.prosody import on_mesh_clock, prosody
 def cache_features(corpus: Path, *, layers: int = 4, encoder: SpeechEncoder | None = None) -> Path:
     """Encoder features of all clips; returns the path of the array."""
     clips = json.loads((corpus / "clips.json").read_text())
-    with np.load(corpus / "motion.npz", allow_pickle=False) as motion:
-        offset = motion["offset"]
+    offset = np.cumsum([0] + [clip["frames"] for clip in clips])
     encoder = (encoder or SpeechEncoder.from_pretrained()).freeze()
     path, progress = corpus / "features.npy", corpus / "features.done.npy"
     shape = (int(offset[-1]), layers, encoder.width)

@@ -124,15 +124,14 @@ WHERE = {
 }
 
 
-def _file(data: dict, key: str) -> Path:
-    """A file that the configuration's ``data`` names.
+def _file(path: str | Path | None, key: str) -> Path:
+    """A file that ``data`` of a configuration, or an option, names.
 
     Raises:
         EmoFaceError: it is missing; says where to get it.
     """
-    path = data.get(key)
     if path is None or not Path(path).is_file():
-        raise EmoFaceError(f"There is no file {path} (data.{key} of the configuration): {WHERE[key]}.")
+        raise EmoFaceError(f"There is no file {path} (data.{key} of the configuration, or --{key}): {WHERE[key]}.")
     return Path(path)
 
 
@@ -145,6 +144,65 @@ def cepstra(samples: np.ndarray) -> np.ndarray:
     return (both - both.mean(0)) / (both.std(0) + 1e-6)
 
 
+class Partners:
+    """The other emotion of a clip: another recording of the same sentence by the same speaker, brought onto the clip's clock (the paper's pairs)."""
+
+    def __init__(self, data: MeshFolder):
+        self.data = data
+        self.of: dict[int, list[int]] = {}
+        for a, b in same_sentence_pairs(data.clips):
+            self.of.setdefault(a, []).append(b)
+
+    def draw(self, rng: np.random.Generator, clip: int) -> int:
+        """A partner of a clip; the clip itself where it has none."""
+        return int(rng.choice(self.of[clip])) if clip in self.of else clip
+
+    def target(self, content: int, emotion: int) -> np.ndarray:
+        """Offsets (T, V, 3) of clip ``emotion`` on the clock of clip ``content``."""
+        return self.data.offsets(content) if content == emotion else self.data.warped(emotion, content, self._time_map(content, emotion))
+
+    @lru_cache(maxsize=4096)
+    def _time_map(self, content: int, emotion: int) -> TimeMap:
+        """Between two recordings of one sentence. The features warped are MFCCs, which stay the same at every step of training: within a
+        speaker, 16.5 ms from the aligned phones on average, Whisper's third block 15.7 (``python -m train.tools.measure pairs``)."""
+        phones = [self.data.phones(i) for i in (content, emotion)]
+        if all(phones) and (found := phone_map(*phones)) is not None:
+            return found
+        pair = [cepstra(self.data.sound(i)) for i in (content, emotion)]
+        return feature_map(*pair, *((0.0, (len(f) - 1) / FEATURE_RATE) for f in pair), rate=FEATURE_RATE)
+
+
+def topology(data: MeshFolder, mesh: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean template, and the triangles of the embedded head or of ``mesh`` (OBJ or PLY of the data's topology, e.g. FLAME_sample.ply).
+
+    Raises:
+        EmoFaceError: the file is missing or has another topology.
+    """
+    if isinstance(data, HeadFolder):
+        return data.head.skin_template, data.head.skin_faces
+    import trimesh
+
+    triangles = trimesh.load(_file(mesh, "mesh"), process=False, maintain_order=True)
+    template = np.mean(list(data.templates.values()), axis=0)
+    if len(triangles.vertices) != len(template):
+        raise EmoFaceError(f"{mesh} has {len(triangles.vertices)} vertices but the data {len(template)}: give a mesh of that topology.")
+    return template, np.asarray(triangles.faces)
+
+
+def face_masks(data: MeshFolder, masks: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices of the lips and of the upper face: the embedded head's, or those of FLAME_masks.pkl.
+
+    Raises:
+        EmoFaceError: the file is missing or holds no masks.
+    """
+    if isinstance(data, HeadFolder):
+        return tuple(np.flatnonzero(data.head.mask(name)) for name in ("lips", "eyes_upper"))
+    from emoface.flame import load_masks, upper_face
+
+    found = load_masks(_file(masks, "masks"))
+    return found["lips"], upper_face(found)
+
+
 class MeshTask:
     def __init__(self, config):
         data = dict(config.data)
@@ -155,14 +213,12 @@ class MeshTask:
         if not self.train or not self.val:
             raise EmoFaceError(f"{data['folder']} has {len(self.train)} training and {len(self.val)} validation clips; it needs both.")
         self.size, self.seed = int(data.get("batch_size", 1)), config.seed
-        self.partners: dict[int, list[int]] = {}
-        for a, b in same_sentence_pairs(clips):
-            self.partners.setdefault(a, []).append(b)
+        self.partners = Partners(self.data)
         self.first_frame = config.first_frame
         self.content_encoder, self.emotion_encoder = (
             self._encoder(data[name], data.get("resample", "after")) for name in ("content_encoder", "emotion_encoder")
         )
-        template, faces = self._topology(data)
+        template, faces = topology(self.data, data.get("mesh"))
         model = EmoFaceConfig.base(
             **{
                 "head": "embedded" if isinstance(self.data, HeadFolder) else None,
@@ -178,7 +234,8 @@ class MeshTask:
         self.model = EmoFaceModel.from_topology(model, faces=faces, template=template)
         self.steps_per_epoch = max(len(self.train) // self.size, 1)
         self.importance = self.lip_pairs = self.channel_importance = None
-        self.lips, self.upper = self._masks(data)
+        masked = isinstance(self.data, HeadFolder) or "masks" in data
+        self.lips, self.upper = face_masks(self.data, data.get("masks")) if masked else (np.arange(len(template)),) * 2
 
     @staticmethod
     def _encoder(settings: dict | str, resample: str) -> SpeechEncoder:
@@ -190,39 +247,6 @@ class MeshTask:
         )
         return encoder.freeze_feature_encoder().train()
 
-    def _topology(self, data: dict) -> tuple[np.ndarray, np.ndarray]:
-        """Mean template, and the triangles of the embedded head or of ``data.mesh`` (OBJ or PLY of that topology, e.g. FLAME_sample.ply)."""
-        if isinstance(self.data, HeadFolder):
-            return self.data.head.skin_template, self.data.head.skin_faces
-        import trimesh
-
-        mesh = trimesh.load(_file(data, "mesh"), process=False, maintain_order=True)
-        template = np.mean(list(self.data.templates.values()), axis=0)
-        if len(mesh.vertices) != len(template):
-            raise EmoFaceError(f"{data['mesh']} has {len(mesh.vertices)} vertices but the data {len(template)}: give a mesh of that topology.")
-        return template, np.asarray(mesh.faces)
-
-    def _masks(self, data: dict) -> tuple[np.ndarray, np.ndarray]:
-        count = self.model.config.vertex_count
-        if isinstance(self.data, HeadFolder):
-            return tuple(np.flatnonzero(self.data.head.mask(name)) for name in ("lips", "eyes_upper"))
-        if "masks" not in data:
-            return np.arange(count), np.arange(count)
-        from emoface.flame import load_masks, upper_face
-
-        masks = load_masks(_file(data, "masks"))
-        return masks["lips"], upper_face(masks)
-
-    @lru_cache(maxsize=4096)
-    def _time_map(self, content: int, emotion: int) -> TimeMap:
-        """Between two recordings of one sentence. The features warped are MFCCs, which stay the same at every step of training: within a
-        speaker, 16.5 ms from the aligned phones on average, Whisper's third block 15.7 (``python -m train.tools.measure pairs``)."""
-        phones = [self.data.phones(i) for i in (content, emotion)]
-        if all(phones) and (found := phone_map(*phones)) is not None:
-            return found
-        pair = [cepstra(self.data.sound(i)) for i in (content, emotion)]
-        return feature_map(*pair, *((0.0, (len(f) - 1) / FEATURE_RATE) for f in pair), rate=FEATURE_RATE)
-
     def _drawn(self, step: int) -> list[int]:
         """The clips of a step: every training clip once in an epoch (but for those that fill no batch), in another order in each."""
         epoch, place = divmod(step, self.steps_per_epoch)
@@ -232,14 +256,11 @@ class MeshTask:
     def batch(self, step: int) -> SoundBatch:
         rng = np.random.default_rng([self.seed, step])
         contents = self._drawn(step)
-        sources = [int(rng.choice(self.partners[i])) if i in self.partners else i for i in contents]
+        sources = [self.partners.draw(rng, i) for i in contents]
         clips = self.data.clips
         truth, frames = [], []
         for which in (contents, sources):
-            rows = []
-            for c, e in zip(contents, which):
-                rows.append(self.data.offsets(c) if c == e else self.data.warped(e, c, self._time_map(c, e)))
-            truth.append(rows)
+            truth.append([self.partners.target(c, e) for c, e in zip(contents, which)])
             frames.append([clips[i]["frames"] for i in which])
         sounds = [[torch.from_numpy(self.data.sound(i)) for i in which] for which in (contents, sources)]
         styles = self.model.config.style_names

@@ -624,7 +624,7 @@ def test_videos_train_the_embedded_head_on_aligned_pairs(tmp_path):
     config = head_config(make_head_data(tmp_path / "data"), epochs=1, steps_per_epoch=1)
     trainer = Trainer(config, tmp_path / "run")
     task, slow, quick = trainer.task, spoken(0.13), spoken(0.09)
-    time_map = task._time_map(0, 1)
+    time_map = task.partners._time_map(0, 1)
     assert time_map(np.array([p.start for p in slow[1:-1]])) == pytest.approx([p.start for p in quick[1:-1]], abs=2e-3)
     warped = task.data.warped(1, 0, time_map)
     assert warped.shape == (task.data.clips[0]["frames"], task.data.head.skin_count, 3)
@@ -639,7 +639,7 @@ def test_videos_train_the_embedded_head_on_aligned_pairs(tmp_path):
 
 def test_pairs_without_phones_are_warped_by_what_is_heard(tmp_path):
     task = Trainer(head_config(make_head_data(tmp_path / "data", aligned=False)), tmp_path / "run").task
-    assert len(task._time_map(0, 1).a) > len(PHONES) + 1  # a knot per feature frame, not per phone
+    assert len(task.partners._time_map(0, 1).a) > len(PHONES) + 1  # a knot per feature frame, not per phone
 
 
 def test_a_folder_without_validation_clips_is_refused(tmp_path):

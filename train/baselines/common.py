@@ -41,24 +41,42 @@ class DataShape:
     """Vertices of the eyelids."""
     looked: np.ndarray
     """Vertices that losses look at, ascending; lips and eyelids are among them."""
+    faces: np.ndarray | None = None
+    """(F, 3) triangles, and the rest pose (S, 3) in metres, for networks that walk over the mesh."""
+    template: np.ndarray | None = None
 
     @classmethod
     def of_head(cls, head: Head, *, features: int, layers: int, styles: int, every: int = 1) -> DataShape:
-        """The embedded head. The upper face fades into the lower one within a centimetre or two around the middle of the nose.
+        """The embedded head.
 
         Losses look at every n-th vertex of the visible skin: enough where vertex heads learn in the head's basis.
         """
         skin, regions = head.skin_count, head.regions[: head.skin_count]
-        height = head.skin_template[:, 1]
-        middle = height[regions == "nose"].mean()
+        middle = head.skin_template[regions == "nose", 1].mean()
         lips, eyelids = np.flatnonzero(head.mask("lips")[:skin]), np.flatnonzero(np.isin(regions, ("eyelid_left", "eyelid_right")))
         spread = np.arange(skin) if every == 1 else np.flatnonzero(head.mask("visible_skin")[:skin])[::every]
         looked = np.unique(np.concatenate([lips, eyelids, spread]))
-        return cls(skin, features, layers, styles, lips, 1 / (1 + np.exp(-(height - middle) / 0.01)), eyelids, looked)
+        upper = upper_share(head.skin_template, middle)
+        return cls(skin, features, layers, styles, lips, upper, eyelids, looked, head.skin_faces, head.skin_template)
+
+    @classmethod
+    def of_mesh(cls, template: np.ndarray, faces: np.ndarray, *, lips: np.ndarray, upper: np.ndarray, features: int, layers: int, styles: int):
+        """A mesh of another topology, e.g. FLAME's, under its masks of lips and upper face. Losses look at every vertex.
+
+        The upper face begins half way between the two masks; its whole mask stands in for the eyelids, which have none of their own.
+        """
+        middle = (template[lips, 1].mean() + template[upper, 1].mean()) / 2
+        count = len(template)
+        return cls(count, features, layers, styles, lips, upper_share(template, middle), upper, np.arange(count), faces, template)
 
     def among_looked(self, vertices: np.ndarray) -> Tensor:
         """Positions of the coordinates of ``vertices`` among those that losses look at."""
         return flat_vertices(np.searchsorted(self.looked, vertices))
+
+
+def upper_share(template: np.ndarray, middle: float) -> np.ndarray:
+    """(S,) 0 ... 1: the upper face fades into the lower one within a centimetre or two around the height ``middle``, metres."""
+    return 1 / (1 + np.exp(-(template[:, 1] - middle) / 0.01))
 
 
 class Baseline(nn.Module):

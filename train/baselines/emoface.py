@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from emoface.configuration import EmoFaceConfig
-from emoface.head import load_head
 from emoface.modeling import EmoFaceModel
 
 from ..basis_head import learn_in_basis, merged
@@ -31,10 +31,9 @@ class EmoFace(Baseline):
         """``settings`` of ``EmoFaceConfig``; ``drawn``: vertices that a step looks at, besides the lips (Mesh Attention on all is dear)."""
         super().__init__(data)
         self.layer_mix = None  # it mixes the encoder's blocks itself
-        head = load_head(0)
         config = EmoFaceConfig(
             vertex_count=data.vertices,
-            face_count=len(head.skin_faces),
+            face_count=len(data.faces),
             feature_size=data.features,
             feature_layers=data.layers,
             style_names=[f"speaker {i}" for i in range(data.styles)],
@@ -42,18 +41,19 @@ class EmoFace(Baseline):
             emotion_layer=max(data.layers - 3, 0),
             **settings,
         )
-        self.network = EmoFaceModel.from_topology(config, faces=head.skin_faces, template=head.skin_template)
+        self.network = EmoFaceModel.from_topology(config, faces=data.faces, template=data.template)
         self.passes, self.weights, self.steps = passes, LossWeights(), 1
         self.register_buffer("seen", torch.zeros((), dtype=torch.long))
         self.sampler = VertexSampler(
-            head.skin_faces, data.vertices, sample=drawn, seed=0, fixed=np.asarray(data.lips), smoothing=config.attention_smoothing
+            data.faces, data.vertices, sample=min(drawn, data.vertices), seed=0, fixed=np.asarray(data.lips), smoothing=config.attention_smoothing
         )
 
     def learn_in_basis(self, basis: Tensor) -> None:
         learn_in_basis(self.network, basis)
 
     def merge_heads(self) -> None:
-        self.network = merged(self.network)
+        if parametrize.is_parametrized(self.network.content_decoder.motion_out):
+            self.network = merged(self.network)
 
     def begin(self, stage: int, *, batches, steps: int) -> None:
         self.steps = steps

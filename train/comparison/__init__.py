@@ -1,0 +1,1 @@
+"""What :mod:`train.compare` is made of: its data, its measures, its numbers and its page."""
