@@ -124,7 +124,7 @@ def folds(look, vertices) -> dict[str, float]:
 def test_faces_fold_where_their_muscles_pull(head, look):
     """Named expressions, by the lines that people draw for them."""
     rest = folds(look, head.template)
-    skin = {name: amount for name, amount in rest.items() if name not in ("mouth_shut", "lids_left", "lids_right")}
+    skin = {name: amount for name, amount in rest.items() if name not in ("mouth_shut", "mouth_ajar", "lids_left", "lids_right")}
     assert max(skin.values()) < 0.01, "the average head is young: no line at rest"
     brows = folds(look, posed(head, browInnerUp=1, browOuterUp=1))
     grief = folds(look, posed(head, browInnerUp=1))
@@ -139,6 +139,37 @@ def test_faces_fold_where_their_muscles_pull(head, look):
     assert half["nasolabial_left"] > 0.5 and half["nasolabial_right"] < 0.1
     speech = folds(look, posed(head, jawOpen=0.3, mouthFunnel=0.3))
     assert max(speech[name] for name in skin) < 0.15, "speech alone draws no lines"
+
+
+def test_lips_that_hardly_part_shade_the_teeth(head, look):
+    """A lit tooth behind a narrow slit is a bright thread between the lips."""
+    teeth = np.char.startswith(look.regions.astype(str), "teeth")
+    shade = lambda jaw: np.median(look.folded(posed(head, jawOpen=jaw))[0][teeth])
+    assert shade(0.02) > 0.65 > 0.15 > shade(0.3)
+
+
+def test_the_lower_teeth_are_darker_than_the_upper_ones(look):
+    upper, lower = (look.colors[look.regions == f"teeth_{which}"].astype(float) for which in ("upper", "lower"))
+    assert np.percentile(lower.mean(1), 90) < 0.9 * np.percentile(upper.mean(1), 90)
+
+
+@pytest.mark.parametrize("index", [0, 3, 8])
+def test_ear_lobes_are_round(index):
+    """Seen from the front the outline rises outwards: the source's lobes end in a straight line."""
+    head, look = load_head(index), load_look(index)
+    shown = 1e3 * look.vertices(head.template)[look.regions == "ear_left"]
+    bottom, outer = shown[:, 1].min(), shown[shown[:, 1] < shown[:, 1].min() + 9, 0].max()
+    edge = shown[shown[:, 0] > outer - 1.0]
+    assert edge[:, 1].min() > bottom + 2.5
+
+
+@pytest.mark.parametrize("index", [0, 2, 3, 5, 9])
+def test_no_triangle_of_hair_bridges_a_gap(index):
+    """Combed hair is sewn from neighbouring paths; two that part ways would span a web between them."""
+    head, look = load_head(index), load_look(index)
+    shown = 1e3 * look.vertices(head.template)
+    corners = shown[look.faces[(look.regions == "hair")[look.faces].all(1)]]
+    assert np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).min(1).max() < 12, "the shortest edge of each, mm"
 
 
 def test_age_deepens_lines_and_leaves_some_at_rest():

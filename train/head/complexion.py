@@ -51,7 +51,10 @@ def hollows(heads: Heads) -> np.ndarray:
 
 
 UNDER_HAIR = np.array([0.66, 0.60, 0.54])
-"""Brightness of the scalp under strands, as a share of the hair's colour: what is seen between them lies in their shade."""
+"""Brightness of the scalp under strands, as a share of the hair's colour: what is seen between them lies in their shade.
+Combed surfaces have no gaps; the scalp beside them is the hair's own colour."""
+DEEP = np.array([0.62, 0.74, 0.74])
+"""Exponents of the colour of the mouth's lining: red, not black, as far as light comes."""
 WING = np.array([(15.2, -2.5), (16.7, -5.5), (17.3, -9.5), (16.8, -13.5), (14.2, -16.5)])
 """Where the wing of the nose meets the cheek, (x, y) from the front, mm."""
 
@@ -83,6 +86,7 @@ def skin_colors(heads: Heads) -> list[np.ndarray]:
     lower = sum(_lines(heads, side, False, (0.55, 0.50, 0.18)) for side in SIDES)
     grain = 0.55 * noise(mm, 9.0, 1) + 0.45 * noise(mm, 4.0, 2)
     fine = noise(mm, 2.1, 4)
+    burns = (1 - smoothstep(mm[:, 1], 2, 26)) * smoothstep(mm[:, 2], -46, -30)
     wings = nose_shade(heads, mm)
     out = []
     for head, style in zip(heads.all, PEOPLE):
@@ -122,7 +126,7 @@ def skin_colors(heads: Heads) -> list[np.ndarray]:
         lash = np.minimum(style.brows, 60) * 0.6
         colors = blend(colors, lash, np.clip(0.95 * upper + 0.5 * lower * 0.8, 0, 1))
         colors = blend(colors, tone * [0.72, 0.50, 0.46], socket * (1 - rims))
-        inside = np.asarray(matrix @ coarse)
+        inside = 255 * (np.asarray(matrix @ coarse) / 255) ** DEEP
         colors = colors * (1 - cavity[:, None]) + inside * cavity[:, None]
 
         if style.hair == "bald":
@@ -132,7 +136,9 @@ def skin_colors(heads: Heads) -> list[np.ndarray]:
         else:
             cover = 0.93 * hair_cover(mm, 8)
         cover = np.clip(cover * (1 - ears), 0, 1)  # the ear itself bears no hair
-        depth = 0.9 if style.hair in ("bald", "buzz") else UNDER_HAIR
+        if style.hair == "bun":  # combed back: nothing hangs in front of the ears
+            cover = cover * (1 - burns)
+        depth = 0.9 if style.hair in ("bald", "buzz", "bob", "long") else UNDER_HAIR
         colors = blend(colors, np.array(style.hair_color, float) * depth, cover)
         out.append(np.clip(colors, 0, 255))
     assert len(names) == len(mm)

@@ -39,6 +39,8 @@ class Line:
     """Height of the swelling beside it, as a share of the depth."""
     step: bool = False
     """Whether the skin swells on the outer side only, as a cheek does over its fold."""
+    only: int = 0
+    """1: of the left half alone, -1: of the right one; 0: of both."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,10 @@ FOLDS: dict[str, Fold] = {
     ),
     "frown": Fold(
         (
-            Line(((7.2, 30.5), (5.8, 36), (5.3, 42), (5.8, 47), (7.4, 54)), (0.0, 0.46, 0.60, 0.38, 0.0), 1.75, 0.30),
-            Line(((13.0, 41), (11.4, 46), (12.2, 52)), (0.0, 0.16, 0.0), 1.9),
+            Line(((7.2, 30.5), (5.8, 36), (5.3, 42), (5.8, 47), (7.4, 54)), (0.0, 0.46, 0.60, 0.38, 0.0), 1.75, 0.30, only=1),
+            Line(((5.6, 33), (5.4, 37), (6.4, 41), (8.6, 46)), (0.0, 0.34, 0.38, 0.0), 1.9, 0.25, only=-1),
+            Line(((13.0, 41), (11.4, 46), (12.2, 52)), (0.0, 0.16, 0.0), 1.9, only=1),
+            Line(((11.5, 38), (10.8, 42), (12.6, 47)), (0.0, 0.20, 0.0), 1.8, only=-1),
         ),
         (((13, 39), (-13, 39), -1.4), ((13, 39), (12, 88), -0.3), ((-13, 39), (-12, 88), -0.3)),
         0.04,
@@ -151,10 +155,12 @@ FOLDS: dict[str, Fold] = {
         sided=True,
     ),
 }
-MOUTH = {"teeth": 0.32, "tongue": 0.62, "mouth_cavity": 0.80}
-"""Share of the light that nearly shut lips take from what is behind them, by the beginning of the region."""
-OPEN_MM = 9.0
-"""Gap of the lips from which on the mouth is lit as it was painted."""
+SHADES: dict[str, tuple[float, float, dict[str, float]]] = {
+    "mouth_shut": (9.0, 0.5, {"teeth": 0.24, "tongue": 0.50, "mouth_cavity": 0.60}),
+    "mouth_ajar": (3.5, 0.5, {"teeth": 0.50, "tongue": 0.30, "mouth_cavity": 0.28}),
+}
+"""By group: the gaps of the lips, mm, between which they take light from what is behind them, and the share that they take
+by the beginning of the region. The second is the shade of lips that hardly part: lit teeth would be a bright thread between them."""
 UNDER_LIDS = 0.34
 
 
@@ -190,7 +196,7 @@ def heights(front: Front, fold: Fold, side: str | None) -> np.ndarray:
     for sign in (1, -1) if side is None else (1 if side == "left" else -1,):
         share, outwards, up = ASYMMETRY[sign]
         deepest, highest = np.zeros(len(skin)), np.zeros(len(skin))
-        for line in fold.lines:
+        for line in (each for each in fold.lines if each.only in (0, sign)):
             points, depth = _sampled(line)
             moved = points + np.outer(smoothstep(points[:, 0], 0.5, 4), [outwards, up])  # lines that cross the middle stay whole
             on, shares = front.hit(moved * [sign * 1e-3, 1e-3])
@@ -224,9 +230,12 @@ def arrays(heads: Heads, front: Front, pieces: list[Piece]) -> tuple[dict[str, n
     groups = [(name if side is None else f"{name}_{side}", fold, side) for name, fold in FOLDS.items() for side in (SIDES if fold.sided else (None,))]
     parts = [_fold_vertices(front, fold, side) for _, fold, side in groups]
     regions = np.concatenate([piece.regions for piece in pieces])
-    shadows = [_mouth(regions), *(_under_lid(regions, side) for side in SIDES)]
-    pairs = [_fold_pairs(heads, fold, side) for _, fold, side in groups] + [_lip_pairs(heads), *(_lid_pairs(heads, n) for n in range(2))]
-    names = [name for name, _, _ in groups] + ["mouth_shut", *(f"lids_{side}" for side in SIDES)]
+    shadows = [*(_mouth(regions, shares) for _, _, shares in SHADES.values()), *(_under_lid(regions, side) for side in SIDES)]
+    pairs = [_fold_pairs(heads, fold, side) for _, fold, side in groups] + [
+        *[_lip_pairs(heads)] * len(SHADES),
+        *(_lid_pairs(heads, n) for n in range(2)),
+    ]
+    names = [name for name, _, _ in groups] + [*SHADES, *(f"lids_{side}" for side in SIDES)]
     number = lambda lists: np.repeat(np.arange(len(lists)), [len(each[0]) for each in lists]).astype(np.uint8)
     everything = parts + shadows
     shade, tilt = (np.concatenate([each[k] for each in everything]) for k in (1, 2))
@@ -240,7 +249,7 @@ def arrays(heads: Heads, front: Front, pieces: list[Piece]) -> tuple[dict[str, n
         "crease_pair_groups": number(pairs),
         "crease_pair_weights": np.concatenate([each[1] for each in pairs]).astype(np.float32),
     }
-    limits = [(fold.low, fold.high) for _, fold, _ in groups] + [(-OPEN_MM, -0.5), (0.05, 0.75), (0.05, 0.75)]
+    limits = [(fold.low, fold.high) for _, fold, _ in groups] + [*((-wide, -shut) for wide, shut, _ in SHADES.values()), (0.05, 0.75), (0.05, 0.75)]
     return out, {"names": names, "low": [low for low, _ in limits], "high": [high for _, high in limits]}
 
 
@@ -268,9 +277,9 @@ def _fold_vertices(front: Front, fold: Fold, side: str | None) -> tuple[np.ndarr
     return touched, shade[touched], tilt[touched]
 
 
-def _mouth(regions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _mouth(regions: np.ndarray, shares: dict[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     share = np.zeros(len(regions))
-    for start, value in MOUTH.items():
+    for start, value in shares.items():
         share[np.char.startswith(regions.astype(str), start)] = value
     touched = np.flatnonzero(share)
     return touched, share[touched], np.zeros((len(touched), 3))

@@ -20,10 +20,14 @@ LAMP = np.array([-0.24, 0.50, 0.83])
 """Halfway between the key light and a viewer in front of the head."""
 SHEEN = 0.30
 """How much brighter strands are where they mirror it; baked, for colours of vertices have no direction of view."""
-VARIETY = 0.15
+VARIETY = 0.13
 """Standard deviation of the brightness of single strands: without it hair is one piece of plastic."""
-ROLL = 0.16
+STREAK = 0.15
+"""How much one edge of a strand is darker and the other brighter than its middle: one ribbon is seen as several hairs."""
+ROLL = 0.12
 """Standard deviation of how far a strand is turned about its own line, radians: each takes the light a little differently."""
+SEEDS = 14000
+"""Random points of the scalp among which roots are chosen."""
 EARS = ("ear_left", "ear_right")
 SKULL = ("scalp", "forehead", "neck", "ear_left", "ear_right", "cheek_left", "cheek_right", "jaw")
 
@@ -77,8 +81,8 @@ class Skull:
         rng = np.random.default_rng(seed)
         a, b, c = self.triangles[:, 0], self.triangles[:, 1], self.triangles[:, 2]
         area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-        pick = rng.choice(len(area), 9000, p=area / area.sum())
-        u, v = rng.random(9000), rng.random(9000)
+        pick = rng.choice(len(area), SEEDS, p=area / area.sum())
+        u, v = rng.random(SEEDS), rng.random(SEEDS)
         u, v = np.where(u + v > 1, 1 - u, u)[:, None], np.where(u + v > 1, 1 - v, v)[:, None]
         points = a[pick] + u * (b - a)[pick] + v * (c - a)[pick]
         points = points[(rng.random(len(points)) < hair_cover(points)) & (points[:, 1] > -60)]
@@ -154,21 +158,50 @@ def ribbons(
     s = np.linspace(0, 1, k)
     shape = (start + (1 - start) * smoothstep(s, 0, 0.35)) * (tip + (1 - tip) * (1 - smoothstep(s, 0.5, 1.0)))
     wide = (width[:, None] * shape[None])[..., None] / 2
-    vertices = np.stack([paths - wide * side, paths + wide * side], 2).reshape(-1, 3)
-    index = np.arange(2 * n * k).reshape(n, k, 2)
-    p, q, r, t = index[:, :-1, 0], index[:, :-1, 1], index[:, 1:, 1], index[:, 1:, 0]
-    faces = np.concatenate([np.stack([p, q, r], -1).reshape(-1, 3), np.stack([p, r, t], -1).reshape(-1, 3)])
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    if (np.cross(b - a, c - a) * unit(a - CENTER)).sum() < 0:
-        faces = faces[:, ::-1]
+    edges = np.stack([paths - wide * side, paths + wide * side], 2)
     along = 0.74 + 0.26 * smoothstep(s, 0, 0.5) + 0.10 * smoothstep(s, 0.6, 1.0)
     strand = np.exp(VARIETY * rng.normal(0, 1, n))[:, None] * along
     strand = strand * (1 + SHEEN * _anisotropic(ahead, out))
-    edge = rng.normal(1, 0.05, (n, 1, 2))  # the two sides of a strand differ a little
-    shade = 0.96 * strand[..., None] * edge * (1 + 0.07 * noise(vertices, 7.0, 21).reshape(n, k, 2))
+    streak = STREAK * rng.choice([-1, 1], n)[:, None, None] * np.array([-1, 1]) * smoothstep(s, 0.0, 0.3)[None, :, None]
+    shade = 0.96 * strand[..., None] * (1 + streak) * (1 + 0.07 * noise(edges.reshape(-1, 3), 7.0, 21).reshape(n, k, 2))
     walked = np.cumsum(np.linalg.norm(np.diff(paths, axis=1, prepend=paths[:, :1]), axis=2), axis=1)
     fade = np.maximum(0.9 * (1 - smoothstep(walked, 0, 6)), (1 - hair_cover(roots, 10))[:, None] * (1 - smoothstep(walked, 1, 11)))
-    return Locks(vertices, faces, np.repeat(roots, 2 * k, 0), shade.reshape(-1), np.repeat(fade.reshape(-1), 2))
+    # the two corners at the tip are one
+    pointed = lambda values: np.concatenate([values[:, :-1].reshape(n, 2 * k - 2, -1), values[:, -1].mean(1).reshape(n, 1, -1)], 1)
+    vertices = pointed(edges).reshape(-1, 3)
+    corner = 2 * np.arange(k - 2)
+    quads = np.concatenate([np.stack([corner, corner + 1, corner + 3], 1), np.stack([corner, corner + 3, corner + 2], 1)])
+    blade = np.concatenate([quads, [[2 * k - 4, 2 * k - 3, 2 * k - 2]]])
+    faces = (blade[None] + (2 * k - 1) * np.arange(n)[:, None, None]).reshape(-1, 3)
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    if (np.cross(b - a, c - a) * unit(a - CENTER)).sum() < 0:
+        faces = faces[:, ::-1]
+    both = np.repeat(fade[..., None], 2, 2)
+    return Locks(vertices, faces, np.repeat(roots, 2 * k - 1, 0), pointed(shade).reshape(-1), pointed(both).reshape(-1))
+
+
+def sheet(paths: np.ndarray, roots: np.ndarray, fade: np.ndarray, rng: np.random.Generator, *, closed: bool, middle: np.ndarray = CENTER) -> Locks:
+    """Neighbouring paths (n, k, 3) sewn to one smooth surface, each with a brightness of its own: combed hair without a gap. ``closed``: the last
+    is the first one's neighbour."""
+    n, k, _ = paths.shape
+    ahead, out = unit(np.gradient(paths, axis=1)), unit(paths - middle)
+    here = np.arange(n if closed else n - 1)
+    a, b = here[:, None] * k + np.arange(k - 1), (here + 1)[:, None] % n * k + np.arange(k - 1)
+    faces = np.concatenate([np.stack([a, b, b + 1], -1).reshape(-1, 3), np.stack([a, b + 1, a + 1], -1).reshape(-1, 3)])
+    flat = paths.reshape(-1, 3)
+    p, q, r = (flat[faces[:, i]] for i in range(3))
+    if (np.cross(q - p, r - p) * unit(p - middle)).sum() < 0:
+        faces = faces[:, ::-1]
+    strand = np.exp(VARIETY * (1.1 * rng.normal(0, 1, n) + 0.6 * _wavy(rng, n, 7)))[:, None] * (1 + 0.5 * SHEEN * _anisotropic(ahead, out))
+    strand = strand * (1 + 0.10 * noise(flat * [1, 0.4, 1], 9.0, 22).reshape(n, k))
+    return Locks(flat, faces, np.repeat(roots, k, 0), 0.90 * strand.reshape(-1), fade.reshape(-1))
+
+
+def _wavy(rng: np.random.Generator, count: int, width: int) -> np.ndarray:
+    """(count,) random values with standard deviation 1 that change over ``width`` of them, the last next to the first."""
+    kernel = np.exp(-0.5 * ((np.arange(count) - count // 2) / width) ** 2)
+    values = np.fft.irfft(np.fft.rfft(rng.normal(0, 1, count)) * np.abs(np.fft.rfft(kernel)), count)
+    return values / values.std()
 
 
 def softened(skull: Skull, hair: Locks) -> Locks:
@@ -198,55 +231,77 @@ def _across(points: np.ndarray) -> np.ndarray:
     return smoothstep(points[:, 1], 62, 104)
 
 
-def _sides(skull: Skull, comb, seed: int, *, length: float = 17.0, spacing: float = 3.9) -> Locks:
+def _behind(points: np.ndarray) -> np.ndarray:
+    """(n,) 1 on the back of the head, which few look at: fewer and wider strands will do."""
+    return smoothstep(-points[:, 2], 45, 95)
+
+
+def _sides(skull: Skull, comb, seed: int, *, length: float = 20.0, spacing: float = 3.1, width: float = 2.1) -> Locks:
     """Cropped hair close to the skin: many thin strands on the sides and the back."""
     rng = np.random.default_rng(seed)
-    roots = skull.roots(lambda p: spacing + 0 * p[:, 0], seed)
+    roots = skull.roots(lambda p: spacing * (1 + 0.4 * _behind(p)), seed)
     burns = (roots[:, 2] > -30) & (roots[:, 1] < 0)
     roots = roots[(_across(roots) < rng.uniform(0.45, 0.95, len(roots))) & (roots[:, 1] > -46) & ~burns]
-    jitter = rng.normal(0, 0.13, roots.shape)
+    jitter = rng.normal(0, 0.10, roots.shape)
     rise = rng.uniform(0.5, 1.0, len(roots))
     thin = smoothstep(roots[:, 1], -48, 20)
-    height = lambda s: (0.5 + 2.3 * thin) * s * rise
-    paths = grow(skull, roots, length * (0.22 + 0.78 * thin) * rng.uniform(0.8, 1.2, len(roots)), height, lambda p: comb(p) + jitter, steps=2)
-    free = ~skull.touches_ear(paths)
-    paths, roots = paths[free], roots[free]
-    return ribbons(paths, roots, 3.6 * rng.uniform(0.7, 1.2, len(roots)), rng, start=0.35)
+    height = lambda s: (0.4 + 1.9 * thin) * s * rise
+    paths = grow(skull, roots, length * (0.30 + 0.70 * thin) * rng.uniform(0.8, 1.2, len(roots)), height, lambda p: comb(p) + jitter, steps=2)
+    paths, kept = _trimmed(paths)
+    free = ~skull.touches_ear(paths) & (hair_cover(roots) > 0.75)
+    paths, roots, kept = paths[free], roots[free], kept[free]
+    wide = width * kept**0.5 * (1 + 0.5 * _behind(roots)) * rng.uniform(0.7, 1.2, len(roots))
+    return ribbons(paths, roots, wide, rng, start=0.45)
+
+
+def _trimmed(paths: np.ndarray, least: float = 0.35) -> tuple[np.ndarray, np.ndarray]:
+    """Paths (n, k, 3) that end where the hairy scalp does, but keep ``least`` of their length, and (n,) the share that they keep:
+    no spikes on cheek and temple."""
+    inside = hair_cover(paths.reshape(-1, 3), 4).reshape(paths.shape[:2])
+    share = np.clip(inside.min(1), least, 1)[:, None]
+    s = np.linspace(0, 1, paths.shape[1])
+    at = s[None] * share * (paths.shape[1] - 1)
+    low = np.minimum(at.astype(int), paths.shape[1] - 2)
+    rest = (at - low)[..., None]
+    row = np.arange(len(paths))[:, None]
+    return paths[row, low] * (1 - rest) + paths[row, low + 1] * rest, share[:, 0]
 
 
 def short(skull: Skull) -> Locks:
-    """Cropped sides, longer on top, brushed forward and to one side with a lifted front."""
+    """Cropped sides, longer on top, grown from a whorl and brushed to one side at the front."""
     rng = np.random.default_rng(1)
-    roots = skull.roots(lambda p: 3.6 + 0 * p[:, 0], 1)
+    roots = skull.roots(lambda p: 3.2 + 1.0 * _behind(p), 1)
     roots = roots[_across(roots) > rng.uniform(0.05, 0.40, len(roots))]
     top = _across(roots)
     front = smoothstep(roots[:, 2], -10, 45) * top
 
     def comb(p):
         t = _across(p)[:, None]
-        crown = unit(p - np.array([8, 120, -85]))
-        lift = smoothstep(p[:, 2], 20, 50)[:, None]
-        forward = unit(np.array([0.75, 0.1, 0.7]) * (1 - lift) + np.array([1.0, 0.7, -0.15]) * lift + 0.5 * crown * (1 - lift))
-        down = unit(np.column_stack([0.0 * p[:, 0], -np.ones(len(p)), -0.45 * np.ones(len(p))]))
-        return unit(t * forward + (1 - t) * (0.8 * down + 0.3 * crown))
+        whorl = unit(p - np.array([-10, 122, -72]))
+        brushed = smoothstep(p[:, 2], -5, 45)[:, None]
+        forward = unit(whorl * (1 - 0.75 * brushed) + np.array([0.85, 0.25, 0.30]) * brushed)
+        down = unit(0.55 * whorl - UP)
+        return unit(t * forward + (1 - t) * down)
 
-    jitter = rng.normal(0, 0.11, roots.shape)
+    jitter = rng.normal(0, 0.12, roots.shape)
     temple = smoothstep(roots[:, 2], 5, 35) * (1 - smoothstep(roots[:, 1], 78, 95))
-    length = (15 + 20 * top) * (1 - 0.5 * temple) * rng.uniform(0.75, 1.2, len(roots))
+    length = (18 + 20 * top) * (1 - 0.5 * temple) * rng.uniform(0.75, 1.2, len(roots))
     rise = rng.uniform(0.55, 1.05, len(roots))
-    height = lambda s: -0.1 + ((1.4 + 6.5 * top + 5.5 * front) * s**0.8) * rise * (1 - 0.25 * s * s)
-    paths = grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=4)
-    upper = ribbons(paths, roots, (3.2 + 1.0 * top) * rng.uniform(0.6, 1.2, len(roots)), rng)
+    height = lambda s: -0.1 + ((1.4 + 5.5 * top + 5.0 * front) * s**0.8) * rise * (1 - 0.25 * s * s)
+    paths, kept = _trimmed(grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=4), least=0.6)
+    upper = ribbons(paths, roots, kept * (2.0 + 0.5 * top + 0.8 * _behind(roots)) * rng.uniform(0.6, 1.3, len(roots)), rng, start=0.45)
     return softened(skull, joined([upper, _sides(skull, comb, 11)]))
 
 
-def _parted(p: np.ndarray, at: float, back: float, down: float) -> np.ndarray:
-    """Combed to both sides of a part at x = ``at``, which ends at the crown; behind it hair falls from a whorl."""
-    side = np.tanh((p[:, 0] - at) / 7)
+def _parted(p: np.ndarray, at: float, back: float, down: float, crown: float, side: np.ndarray | None = None) -> np.ndarray:
+    """Combed to both sides of a part at x = ``at``, which ends at the crown; behind it hair falls from a whorl at x = ``crown``.
+    ``side`` (n,): the sign of the side that hair is kept on, 0: it goes where it lies."""
+    where = np.tanh((p[:, 0] - at) / 7)
+    side = where if side is None else np.where(side == 0, where, side * np.maximum(side * where, 0.45))
     low = smoothstep(-p[:, 1], -95, -30)
     behind = smoothstep(-p[:, 2], 35, 85)
     parted = unit(np.column_stack([side * (1 - 0.5 * low), -down * (0.25 + low), -back * (1 - 0.9 * behind * low) * (0.6 + 0.4 * low)]))
-    whorl = unit(p - np.array([0.35 * at, 118.0, -62.0])) - 0.35 * UP
+    whorl = unit((p - np.array([crown, 0, -62.0])) * [1, 0, 1]) - 0.35 * UP
     share = smoothstep(-p[:, 2], 40, 78)[:, None]
     return unit(parted * (1 - share) + whorl * share)
 
@@ -254,11 +309,11 @@ def _parted(p: np.ndarray, at: float, back: float, down: float) -> np.ndarray:
 def side_part(skull: Skull) -> Locks:
     """A gentleman's cut: parted on the left, top swept across, sides combed back."""
     rng = np.random.default_rng(2)
-    roots = skull.roots(lambda p: 4.0 + 0 * p[:, 0], 2)
+    roots = skull.roots(lambda p: 3.5 + 0.9 * _behind(p), 2)
     roots = roots[_across(roots) > rng.uniform(0.05, 0.40, len(roots))]
     top, jitter = _across(roots), rng.normal(0, 0.07, roots.shape)
     over = top * smoothstep(34 - roots[:, 0], 0, 22)
-    comb = lambda p: _parted(p, 34, 0.55, 0.35)
+    comb = lambda p: _parted(p, 34, 0.55, 0.35, 12)
     length = (22 + 34 * top) * rng.uniform(0.8, 1.15, len(roots))
     rise = rng.uniform(0.65, 1.05, len(roots))
     height = lambda s: (
@@ -266,98 +321,186 @@ def side_part(skull: Skull) -> Locks:
         + 0.5 * min(4 * s, 1)
         + (1.4 + 3.0 * top + 7.5 * over * np.sin(np.pi * min(s + 0.15, 1.0)) ** 0.7) * rise * (0.2 * min(4 * s, 1) + 0.8 * s**0.5)
     )
-    paths = grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=5)
-    upper = ribbons(paths, roots, (3.6 + 1.6 * top) * rng.uniform(0.6, 1.2, len(roots)), rng)
+    paths, kept = _trimmed(grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=5), least=0.6)
+    upper = ribbons(paths, roots, kept * (2.4 + 0.8 * top + 0.8 * _behind(roots)) * rng.uniform(0.6, 1.3, len(roots)), rng, start=0.45)
     return softened(skull, joined([upper, _sides(skull, comb, 12, length=22)]))
 
 
 def bun(skull: Skull) -> Locks:
     """Everything combed back into a bun high on the back of the head."""
     rng = np.random.default_rng(3)
-    roots = skull.roots(lambda p: 4.7 + 1.2 * _across(p), 3)
     middle = np.array([0, 98.0, -112.0])
     tie = CENTER + unit(middle - CENTER) * (skull.radius(middle[None])[0] + 3)
-    away = np.linalg.norm(roots - tie, axis=1)
-    roots, away = roots[away > 18], away[away > 18]
-    rise = rng.uniform(0.6, 1.1, len(roots))
-    height = lambda s: 0.3 + 0.5 * min(5 * s, 1) + 3.0 * np.sin(np.pi * min(0.9 * s, 1)) ** 0.6 * rise
-    jitter = rng.normal(0, 0.03, roots.shape)
-    paths = grow(skull, roots, np.minimum(away * 1.06, 95), height, lambda p: unit(tie - p) + jitter, steps=6)
-    free = ~skull.touches_ear(paths)
-    paths, roots = paths[free], roots[free]
-    combed = ribbons(paths, roots, 6.2 * rng.uniform(0.6, 1.2, len(roots)), rng, start=0.35, tip=0.40, roll=0.08)
-    # the bun: strands wound round a ball
+    lines, roots = _to_point(skull, tie, 236, np.r_[0, 0.02, 0.05, 0.09, 0.14, 0.21, 0.30, 0.42, 0.56, 0.72, 0.88, 1])
+    relief = 0.30 * rng.normal(0, 1, len(lines)) + 0.5 * _wavy(rng, len(lines), 4)
+    s = np.linspace(0, 1, lines.shape[1])
+    walked = np.cumsum(np.linalg.norm(np.diff(lines, axis=1, prepend=lines[:, :1]), axis=2), axis=1)
+    over = 0.15 + 0.75 * smoothstep(walked, 0, 9) + (2.2 + relief[:, None]) * smoothstep(walked, 3, 34)
+    combed = lines + unit(lines - CENTER) * over[..., None]
+    late = 2.5 + 1.6 * rng.normal(0, 1, (len(lines), 1)).clip(-1.4, 1.4)  # no hair begins exactly where its neighbour does
+    slick = sheet(combed, roots, 1 - smoothstep(walked - late, -2.0, 9.0), rng, closed=True)
+    # loose strands over it
+    pick = np.sort(rng.choice(len(lines), 640))
+    start, reach = rng.uniform(0, 0.6, len(pick)), rng.uniform(0.35, 0.8, len(pick))
+    at = np.clip(start[:, None] + reach[:, None] * np.linspace(0, 1, 6), 0, 0.97)
+    shared = np.stack([[np.interp(t, s, combed[i, :, c]) for c in range(3)] for i, t in zip(pick, at)]).transpose(0, 2, 1)
+    loose = shared + unit(shared - CENTER) * (0.10 + 0.35 * np.sin(np.pi * np.linspace(0, 1, 6)))[None, :, None] * rng.uniform(
+        0.4, 1.2, (len(pick), 1, 1)
+    )
+    loose = loose + rng.normal(0, 0.5, (len(pick), 1, 3))
+    single = ribbons(loose, roots[pick], rng.uniform(0.9, 2.0, len(pick)), rng, start=0.2, tip=0.2)
+    single = replace(single, fade=np.where(np.repeat(start < 0.05, 11), single.fade, 0))
+    return joined([slick, single, _ball(tie, roots, rng)])
+
+
+def _to_point(skull: Skull, tie: np.ndarray, count: int, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Straight lines (count, k, 3) on the skull from the whole hairline to a point, evenly apart where they begin, and their beginnings."""
     axis = unit(tie - CENTER)
     first = unit(np.cross(axis, [1.0, 0, 0]))
     second = np.cross(axis, first)
-    wound, ball = [], tie + axis * 13
-    for turn in np.linspace(0, 2 * np.pi, 54, endpoint=False):
-        s = np.linspace(0, 1, 11)
-        polar, round_ = np.pi * (0.88 - 0.86 * s), turn + 2.6 * s
-        swell = rng.uniform(0.95, 1.04)
-        wound.append(
-            ball
-            + 24
-            * swell
-            * (
-                np.sin(polar)[:, None] * (np.cos(round_)[:, None] * first + np.sin(round_)[:, None] * second) * 1.05
-                + np.cos(polar)[:, None] * axis * 0.84
-            )
-        )
-    wound = np.array(wound)
-    return joined([combed, _wound(wound, ball, tie, rng)])
+    turn = np.linspace(0, 2 * np.pi, 1440, endpoint=False)
+    way = np.cos(turn)[:, None] * first + np.sin(turn)[:, None] * second
+    bend = np.radians(np.arange(12, 170, 1.0))
+    ways = np.cos(bend)[None, :, None] * axis + np.sin(bend)[None, :, None] * way[:, None]
+    ground = CENTER + ways * skull.radius((CENTER + ways).reshape(-1, 3)).reshape(ways.shape[:2])[..., None]
+    bare = (hair_cover(ground.reshape(-1, 3)).reshape(ground.shape[:2]) < 0.25) | (ground[..., 1] < -56)
+    bare |= skull.touches_ear(ground.reshape(-1, 1, 3), 2.5).reshape(bare.shape)
+    ends = bend[np.where(bare.any(1), bare.argmax(1), -1)]
+    # no step where the hairline turns back behind the ear
+    kernel = np.exp(-0.5 * ((np.arange(1440) - 720) / 11) ** 2)
+    ends = np.fft.irfft(np.fft.rfft(ends) * np.abs(np.fft.rfft(kernel / kernel.sum())), 1440)
+    edge = np.cos(ends)[:, None] * axis + np.sin(ends)[:, None] * way
+    ring = 100 * np.r_[edge, edge[:1]]
+    walked = np.r_[0, np.cumsum(np.linalg.norm(np.diff(ring, axis=0), axis=1))]
+    at = np.interp(np.linspace(0, walked[-1], count, endpoint=False), walked, np.r_[turn, 2 * np.pi])
+    end = np.interp(at, np.r_[turn, 2 * np.pi], np.r_[ends, ends[0]])
+    way = np.cos(at)[:, None] * first + np.sin(at)[:, None] * second
+    bend = end[:, None] * (1 - steps)[None] + np.radians(6) * steps[None]
+    ways = np.cos(bend)[..., None] * axis + np.sin(bend)[..., None] * way[:, None]
+    lines = CENTER + ways * skull.radius((CENTER + ways).reshape(-1, 3)).reshape(ways.shape[:2])[..., None]
+    return lines, lines[:, 0]
 
 
-def _wound(paths: np.ndarray, ball: np.ndarray, tie: np.ndarray, rng: np.random.Generator) -> Locks:
-    """Strands (n, k, 3) that lie on a ball round ``ball`` and belong to the point ``tie`` of the scalp."""
-    moved = ribbons(paths - ball + CENTER, np.tile(tie, (len(paths), 1)), np.full(len(paths), 6.4), rng, start=0.5, tip=0.25, roll=0.05)
-    return Locks(moved.vertices + ball - CENTER, moved.faces, moved.roots, moved.shade, 0 * moved.fade)
+def _ball(tie: np.ndarray, roots: np.ndarray, rng: np.random.Generator) -> Locks:
+    """Hair wound to a ball behind ``tie``, where it belongs."""
+    axis = unit(tie - CENTER)
+    first = unit(np.cross(axis, [1.0, 0, 0]))
+    second, ball, count = np.cross(axis, first), tie + axis * 13, 84
+    turn = np.linspace(0, 2 * np.pi, count, endpoint=False)[:, None]
+    s = np.linspace(0, 1, 11)[None]
+    polar, round_ = np.pi * (0.88 - 0.86 * s), turn + 2.6 * s
+    swell = 24 * (1 + 0.012 * rng.normal(0, 1, count) + 0.02 * _wavy(rng, count, 3))[:, None, None]
+    circle = np.cos(round_)[..., None] * first + np.sin(round_)[..., None] * second
+    paths = ball + swell * (1.05 * np.sin(polar)[..., None] * circle + 0.84 * np.cos(polar)[..., None] * axis)
+    return sheet(paths, np.tile(tie, (count, 1)), np.zeros((count, 11)), rng, closed=True, middle=ball)
 
 
-def _hanging(skull: Skull, *, floor: float, seed: int, part: float, spacing: float, wave: float) -> Locks:
+def _hanging(skull: Skull, *, floor: float, seed: int, part: float, wave: float) -> Locks:
+    """Long hair: a smooth surface combed from the part to one line below, and loose strands over it."""
     rng = np.random.default_rng(seed)
-    roots = skull.roots(lambda p: spacing + 0 * p[:, 0], seed)
-    roots = roots[(roots[:, 1] > -25) & (hair_cover(roots) > 0.55)]  # of those of the nape only strays would be seen
-    top, jitter = _across(roots), rng.normal(0, 0.04, roots.shape)
-    length = (roots[:, 1] - floor) * 1.12 + 26 * top + rng.uniform(-6, 10, len(roots))
-    rise = rng.uniform(0.6, 1.0, len(roots))
-    phase = rng.uniform(0, 6.3, len(roots))
-    height = lambda s: (
-        0.6 + 1.0 * min(9 * s, 1) + (0.5 * min(9 * s, 1) + 6.5 * smoothstep(np.array(3.0 * s)) + 1.0 * s) * rise + wave * np.sin(phase + 11 * s) * s
-    )
-    floors = floor + rng.uniform(-7, 4, len(roots)) + 5 * smoothstep(roots[:, 2], -40, 30)
-    paths = grow(skull, roots, length, height, lambda p: _parted(p, part, 0.42, 0.55) + jitter, steps=10, hang=28.0, ears=True)
-    # cut to one line: what would hang lower is drawn up along the path
-    cut = paths.copy()
+    comb = lambda p, side=None: _parted(p, part, 0.42, 0.55, part, side)
+    kept = lambda roots: lambda p: comb(p, np.sign(roots[:, 0] - part) * (roots[:, 2] > -52))
+    grown = lambda roots, long: grow(skull, roots, long, lambda s: _volume(s, 0.8), kept(roots), steps=26, hang=28.0, ears=True)
+    start = _along_part(skull, part)
+    lines, start = _spread(grown, start, (start[:, 1] - floor) * 1.12 + 30)
+    paths = _cut(lines, np.full(len(lines), floor) + 5 * smoothstep(start[:, 2], -40, 30), 15)
+    relief = 0.35 * rng.normal(0, 1, len(paths)) + 0.6 * _wavy(rng, len(paths), 3)
+    s = np.linspace(0, 1, paths.shape[1])
+    ripple = wave * np.sin(_wavy(rng, len(paths), 12)[:, None] * 0.9 + 11 * s) * s
+    paths = paths + unit((paths - CENTER) * [1, 0.4, 1]) * (relief[:, None] * smoothstep(s, 0.05, 0.3) + ripple)[..., None]
+    paths = _turned_in(_over_ears(skull, paths), 9.0 if wave < 2 else 3.0)
+    paths[:, -1, 1] += rng.uniform(-6, 5, len(paths))
+    smooth = sheet(paths, start, 0.5 * np.tile(1 - smoothstep(s, 0.0, 0.05), (len(paths), 1)), rng, closed=False)
+    return joined([smooth, _loose(skull, comb, rng, floor=floor, wave=wave)])
+
+
+def _volume(share: float, rise: float | np.ndarray) -> float | np.ndarray:
+    """Height of hanging hair over the skin, mm."""
+    return 0.6 + min(9 * share, 1) + (0.5 * min(9 * share, 1) + 6.5 * smoothstep(np.array(3.0 * share)) + share) * rise
+
+
+def _along_part(skull: Skull, part: float, count: int = 1200) -> np.ndarray:
+    """Points (count, 3) beside the part, from the forehead to the whorl, round it, and back to the forehead on the other side."""
+    turn = np.linspace(0, np.pi, 24)
+    around = np.column_stack([part + 7 * np.cos(turn), -62 - 7 * np.sin(turn)])
+    line = np.concatenate([[[part + 1.2, 46.0], [part + 1.2, -42.0]], around, [[part - 1.2, -42.0], [part - 1.2, 46.0]]])
+    walked = np.r_[0, np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))]
+    x, z = (np.interp(np.linspace(0, walked[-1], count), walked, line[:, k]) for k in range(2))
+    points = np.column_stack([x, np.full(count, 118.0), z])
+    for _ in range(4):  # on the skull, right above (x, z)
+        points[:, 1] = _over(skull, points, 0.0, False)[:, 1]
+    return points
+
+
+def _spread(grown, start: np.ndarray, reach: np.ndarray, count: int = 280) -> tuple[np.ndarray, np.ndarray]:
+    """Of many neighbouring paths ``count`` that are evenly apart half way down, and where they begin."""
+    paths = grown(start, reach)
+    middle = paths[:, paths.shape[1] // 2]
+    apart = np.linalg.norm(np.diff(middle, axis=0), axis=1) + 0.4 * np.linalg.norm(np.diff(start, axis=0), axis=1)
+    walked = np.r_[0, np.cumsum(np.minimum(apart, 12.0))]
+    at = np.interp(np.linspace(0, walked[-1], count), walked, np.arange(len(start)))
+    low = np.minimum(at.astype(int), len(start) - 2)
+    rest = (at - low)[:, None]
+    start = start[low] * (1 - rest) + start[low + 1] * rest
+    return grown(start, reach[low]), start
+
+
+def _cut(paths: np.ndarray, floors: np.ndarray, steps: int) -> np.ndarray:
+    """(n, steps, 3): paths that end at the height of ``floors`` (n,), denser where they begin."""
+    out = np.empty((len(paths), steps, 3))
     for i, (way, end) in enumerate(zip(paths, floors)):
         walked = np.r_[0, np.cumsum(np.linalg.norm(np.diff(way, axis=0), axis=1))]
         under = np.flatnonzero(way[:, 1] < end)
+        stop = walked[-1]
         if len(under) and under[0] > 0:
             k = under[0]
-            share = (way[k - 1, 1] - end) / max(way[k - 1, 1] - way[k, 1], 1e-6)
-            stop = walked[k - 1] + share * (walked[k] - walked[k - 1])
-            at = np.linspace(0, stop, len(way))
-            cut[i] = np.column_stack([np.interp(at, walked, way[:, c]) for c in range(3)])
-    steps = unit(np.diff(cut, axis=1))
+            stop = walked[k - 1] + (way[k - 1, 1] - end) / max(way[k - 1, 1] - way[k, 1], 1e-6) * (walked[k] - walked[k - 1])
+        at = stop * np.linspace(0, 1, steps) ** 1.3
+        out[i] = np.column_stack([np.interp(at, walked, way[:, c]) for c in range(3)])
+    return out
+
+
+def _turned_in(paths: np.ndarray, by: float) -> np.ndarray:
+    """Paths whose ends bend ``by`` mm towards the neck."""
+    curl = smoothstep(np.linspace(0, 1, paths.shape[1]), 0.7, 1.0)[None, :, None]
+    return paths + by * curl * unit((CENTER - paths) * [1, 0, 1])
+
+
+def _over_ears(skull: Skull, paths: np.ndarray, gap: float = 5.5) -> np.ndarray:
+    """Paths (n, k, 3) that keep ``gap`` mm from head and ears where these are; a surface between them has no strand to spare."""
+    beside = paths[..., 1] > -32
+    wanted = skull.radius(paths.reshape(-1, 3), ears=True).reshape(paths.shape[:2]) + gap * smoothstep(-paths[..., 1], -75, -45)
+    far = np.linalg.norm(paths - CENTER, axis=2)
+    return CENTER + unit(paths - CENTER) * np.where(beside, np.maximum(far, wanted), far)[..., None]
+
+
+def _loose(skull: Skull, comb, rng: np.random.Generator, *, floor: float, wave: float) -> Locks:
+    """Strands over hanging hair: they break its outline, and cover the hairline beside the face."""
+    roots = skull.roots(lambda p: 8.0 - 4.0 * smoothstep(p[:, 2], -10, 20), 4)
+    roots = roots[(roots[:, 1] > -20) & (hair_cover(roots) > 0.55)]
+    jitter, rise, phase = rng.normal(0, 0.035, roots.shape), rng.uniform(0.88, 1.04, len(roots)), rng.uniform(0, 6.3, len(roots))
+    length = (roots[:, 1] - floor) * 1.12 + 26 * _across(roots)
+    height = lambda s: _volume(s, rise) + wave * np.sin(phase + 11 * s) * s
+    paths = grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=12, hang=28.0, ears=True)
+    floors = floor + rng.uniform(-7, 4, len(roots)) + 5 * smoothstep(roots[:, 2], -40, 30)
+    paths = _cut(paths, floors, 8)
+    steps = unit(np.diff(paths, axis=1))
     bent = (steps[:, 1:] * steps[:, :-1]).sum(2).min(1)
-    flung = (steps[:, -4:] * unit((cut - CENTER) * [1, 0, 1])[:, -4:]).sum(2).max(1)
-    over = (np.linalg.norm(cut - CENTER, axis=2) - skull.radius(cut.reshape(-1, 3)).reshape(cut.shape[:2])) * (cut[..., 1] > 98)
+    flung = (steps[:, -4:] * unit((paths - CENTER) * [1, 0, 1])[:, -4:]).sum(2).max(1)
+    over = (np.linalg.norm(paths - CENTER, axis=2) - skull.radius(paths.reshape(-1, 3)).reshape(paths.shape[:2])) * (paths[..., 1] > 98)
     straight = (bent > 0.72) & (flung < 0.25) & (over.max(1) < 5.0)  # the others would stick out of the rest
-    cut, roots = cut[straight], roots[straight]
-    curl = smoothstep(np.linspace(0, 1, cut.shape[1]), 0.7, 1.0)[None, :, None]
-    inward = unit((CENTER - cut) * [1, 0, 1])
-    cut = cut + 9.0 * curl * inward * (1 if wave < 2 else 0)
-    return ribbons(cut, roots, 8.0 * rng.uniform(0.6, 1.2, len(roots)), rng, start=0.12, tip=0.28, roll=0.10)
+    paths, roots = _turned_in(paths[straight], 9.0 if wave < 2 else 3.0), roots[straight]
+    return ribbons(paths, roots, rng.uniform(1.4, 3.8, len(roots)), rng, start=0.25, tip=0.25, roll=0.10)
 
 
 def bob(skull: Skull) -> Locks:
     """Chin length, parted near the middle, ends turned in."""
-    return _hanging(skull, floor=-72, seed=4, part=8, spacing=5.9, wave=0.0)
+    return _hanging(skull, floor=-72, seed=4, part=8, wave=0.0)
 
 
 def long(skull: Skull) -> Locks:
     """Falls to the shoulders in soft waves, parted on the right."""
-    return _hanging(skull, floor=-114, seed=6, part=-22, spacing=5.9, wave=2.4)
+    return _hanging(skull, floor=-114, seed=6, part=-22, wave=2.4)
 
 
 def cap(skull: Skull, thickness, *, count: int, shade, lowest: float = -54.0) -> Locks:
@@ -406,7 +549,7 @@ def _curls(skull: Skull, *, seed: int, spacing: float, volume: float, radius: fl
     flat = paths.reshape(-1, 3)
     far = np.linalg.norm(flat - CENTER, axis=1)
     paths = (CENTER + unit(flat - CENTER) * np.maximum(far, skull.radius(flat) + 1.0)[:, None]).reshape(paths.shape)
-    hairs = ribbons(paths, roots, width * rng.uniform(0.7, 1.2, len(roots)), rng, start=0.6, tip=0.15, roll=0.5)
+    hairs = ribbons(paths, roots, width * rng.uniform(0.7, 1.2, len(roots)), rng, start=0.7, tip=0.5, roll=0.35)
     depth = smoothstep(np.linalg.norm(hairs.vertices - CENTER, axis=1) - skull.radius(hairs.vertices), 0.1 * volume, 0.8 * volume)
     return Locks(hairs.vertices, hairs.faces, hairs.roots, hairs.shade * (0.54 + 0.36 * depth), hairs.fade)
 
@@ -414,8 +557,8 @@ def _curls(skull: Skull, *, seed: int, spacing: float, volume: float, radius: fl
 def curly(skull: Skull) -> Locks:
     """A full head of ringlets."""
     rise = lambda p: 15 * (0.40 + 0.60 * smoothstep(p[:, 1], -20, 100)) * (0.62 + 0.62 * _bumps(p, 13, 3))
-    base = cap(skull, rise, count=4600, shade=lambda p: 0.60 + 0.34 * _bumps(p, 7, 4))
-    return joined([base, _curls(skull, seed=7, spacing=7.0, volume=27, radius=4.2, turns=1.25, width=5.4, steps=7)])
+    base = cap(skull, rise, count=4000, shade=lambda p: 0.60 + 0.34 * _bumps(p, 7, 4))
+    return joined([base, _curls(skull, seed=7, spacing=6.5, volume=26, radius=3.9, turns=1.5, width=2.9, steps=8)])
 
 
 def coils(skull: Skull) -> Locks:

@@ -25,12 +25,16 @@ from emoface.head import ASSET  # noqa: E402
 from emoface.look import FOLDER, OFFSET_STEP, topology, write_arrays  # noqa: E402
 from train.head import bust, complexion, folds, lids, locks, look_brows, look_eyes  # noqa: E402
 from train.head.people import PEOPLE  # noqa: E402
-from train.head.shown import HIDDEN, Heads, Piece, blend, rows_of  # noqa: E402
+from train.head.shown import HIDDEN, Heads, Piece, blend, rows_of, smoothstep  # noqa: E402
 
 REPLACED = ("eye_left", "eye_right", "brow_hair_left", "brow_hair_right", "lashes_left", "lashes_right", "neck_base")
 """Parts of the coarse head that the look draws in its own way; all others are shown as they are."""
 TEETH, ENAMEL = 0.8, np.array([255.0, 250, 236])
 """Exponent that lifts the darks of the teeth, and their colour: a warm white, since the fill light is cool and teeth let light through."""
+UNDER_LIP = np.array([0.84, 0.78, 0.73])
+"""Share of its light that the lower arch keeps in the shade of lip and upper teeth: as bright as the upper one it is a patch of white."""
+TONGUE = np.array([0.80, 0.92, 0.92])
+"""Exponents that lift the darks of the tongue, red most."""
 DIRECTIONS, PIXELS, BIAS = 96, 512, 1.8e-3
 NEVER_HIDDEN = ("eye", "lips", "teeth", "tongue", "mouth", "gum", "lashes", "brow", "tears", "bust", "shirt", "neck_")
 
@@ -39,7 +43,28 @@ def skin_piece(heads: Heads) -> Piece:
     matrix = heads.refined.matrix.tocsr()
     names = heads.names[np.asarray(matrix.argmax(1)).ravel()]
     wide = csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], len(heads.average.template)))
-    return Piece(names, wide, heads.refined.faces, complexion.skin_colors(heads))
+    ears = np.asarray(matrix @ np.isin(heads.names, ("ear_left", "ear_right")).astype(float))
+    places = [rounded_lobes(heads.skin(head), ears) for head in heads.all]
+    return Piece(names, wide, heads.refined.faces, complexion.skin_colors(heads), places)
+
+
+LOBE = 15e-3
+"""Height of the part of an ear that is rounded, metres."""
+
+
+def rounded_lobes(skin: np.ndarray, ears: np.ndarray) -> np.ndarray:
+    """Refined skin (D, 3) with lobes that rise towards their outer edge; the source's end in a straight line. ``ears`` (D,): share of ear."""
+    skin = skin.copy()
+    for sign in (1, -1):
+        own = (ears > 0.5) & (sign * skin[:, 0] > 0)
+        bottom = skin[own, 1].min()
+        low = own & (skin[:, 1] < bottom + LOBE / 2)
+        inner, outer = (sign * skin[low, 0]).min(), (sign * skin[low, 0]).max()
+        part = ears * (sign * skin[:, 0] > 0) * (1 - smoothstep(skin[:, 1], bottom, bottom + LOBE))
+        out = np.clip((sign * skin[:, 0] - inner) / (outer - inner), 0, 1.2)
+        skin[:, 1] += 0.55 * (outer - inner) * part * out**2
+        skin[:, 0] -= sign * 0.10 * (outer - inner) * part * out
+    return skin
 
 
 def mouth_piece(heads: Heads) -> Piece:
@@ -50,8 +75,10 @@ def mouth_piece(heads: Heads) -> Piece:
     place[own] = np.arange(len(own))
     faces = head.faces[np.isin(head.faces, own).all(1)]
     rows = rows_of(own[:, None], np.ones((len(own), 1)), len(head.template))
-    teeth = np.char.startswith(head.regions[own].astype(str), "teeth")[:, None]
-    return Piece(head.regions[own], rows, place[faces], [np.where(teeth, _lifted(h.colors[own]), h.colors[own]) for h in heads.all])
+    named = lambda start: np.char.startswith(head.regions[own].astype(str), start)[:, None]
+    lower = np.where(named("teeth_lower"), UNDER_LIP, 1.0)
+    painted = lambda c: np.where(named("teeth"), _lifted(c) * lower, np.where(named("tongue"), 255 * (c / 255) ** TONGUE, c))
+    return Piece(head.regions[own], rows, place[faces], [painted(h.colors[own].astype(float)) for h in heads.all])
 
 
 def _lifted(colors: np.ndarray) -> np.ndarray:
@@ -64,6 +91,8 @@ def _lifted(colors: np.ndarray) -> np.ndarray:
 
 WARM = np.array([1.05, 1.0, 0.90])
 """Exponents of the brightness of a strand in the three channels: light strands are warmer."""
+MIRRORED = np.array([44.0, 41.0, 40.0])
+"""Light that a strand sends back whatever its colour, for a brightness of 2: black hair, too, is seen as strands."""
 
 
 def hair_piece(heads: Heads, style: str, hair: locks.Locks, anchors: np.ndarray, skin: Piece) -> Piece:
@@ -83,7 +112,7 @@ def hair_piece(heads: Heads, style: str, hair: locks.Locks, anchors: np.ndarray,
     rows = rows_of(np.full((len(hair.roots), 1), anchors[0]), np.ones((len(hair.roots), 1)), len(heads.average.template))
     under = cKDTree(heads.skin(heads.average)).query(hair.vertices * 1e-3)[1] if len(hair.roots) else np.zeros(0, int)
     colors = [
-        np.clip(blend(hair.shade[:, None] ** WARM * person.hair_color, painted[under], hair.fade), 0, 255)
+        np.clip(blend(hair.shade[:, None] ** WARM * person.hair_color + (hair.shade[:, None] - 1) * MIRRORED, painted[under], hair.fade), 0, 255)
         for person, painted in zip(PEOPLE, skin.colors)
     ]
     return Piece(np.full(len(hair.roots), "hair"), rows, hair.faces, colors, places)
@@ -140,7 +169,7 @@ LEAST = {
     "teeth": 0.72,
     "tongue": 0.62,
     "lips": 0.55,
-    "mouth_cavity": 0.30,
+    "mouth_cavity": 0.42,
     "brow_hair": 0.75,
     "lashes": 0.8,
     "tears": 0.9,
@@ -148,7 +177,7 @@ LEAST = {
     "hair": 0.22,
 }
 """Occlusion is baked at rest, with closed lips and open eyes: what motion uncovers must not stay black.
-What is inside the mouth is painted as lit by open lips; shut ones take the light again (``folds.MOUTH``)."""
+What is inside the mouth is painted as lit by open lips; shut ones take the light again (``folds.SHADES``)."""
 TINT = np.array([0.50, 0.66, 0.70])
 """Exponents of occlusion in the three channels of sRGB: light that bounces on skin in a hollow comes back redder."""
 

@@ -12,7 +12,7 @@ from .shown import SIDES, Heads, Piece, blend, rows_of, smoothstep
 # Middle line of the left brow on the average head (x, y) and its half thickness, mm, from the nose outwards
 LINE = np.array([[11.5, 37.3], [17, 38.7], [26, 40.6], [35, 41.6], [43, 40.2], [52.0, 35.0]])
 HALF = np.array([1.7, 2.6, 2.7, 2.3, 1.6, 0.7])
-HAIRS, LENGTH, WIDTH = 260, 6.2, 0.31
+HAIRS, LENGTH, WIDTH = 260, 7.0, 0.30
 LIFT = (0.06, 0.40)
 """Height of root and middle of a hair above the skin, mm."""
 FADE = (0.9, 0.9, 1.0, 1.0, 0.45)
@@ -102,7 +102,7 @@ def _brow(heads: Heads, front: Front, side: str) -> Piece:
     faces = np.concatenate([blade + 5 * n for n in range(HAIRS)])
     places, colors, rows = [], [], None
     rng = np.random.default_rng(11)
-    shade = np.repeat(rng.uniform(0.78, 1.18, HAIRS), 5) * np.tile([0.92, 0.92, 1.0, 1.0, 1.1], HAIRS)
+    shade = np.repeat(rng.uniform(0.60, 1.38, HAIRS), 5) * np.tile([0.92, 0.92, 1.0, 1.0, 1.1], HAIRS)
     for head, style in zip(heads.all, PEOPLE):
         corners, height = _blades(style)
         on, shares = front.hit(corners * [sign * 1e-3, 1e-3])
@@ -143,7 +143,7 @@ def brow_shade(points: np.ndarray, style: Style) -> np.ndarray:
     distance, nearest = cKDTree(middle(s)).query(away)
     thick = distance / half(s)[nearest]
     ends = 0.30 + 0.70 * smoothstep(s, 0.0, 0.28)[nearest]
-    share[near] = 0.70 * ends * (1 - smoothstep(thick, 0.35, 1.7))
+    share[near] = 0.52 * ends * (1 - smoothstep(thick, 0.35, 1.7))
     return share
 
 

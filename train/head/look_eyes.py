@@ -81,11 +81,11 @@ def lashes(heads: Heads) -> list[Piece]:
     return [piece for side in SIDES for piece in (_lash_line(heads, side, True), _lash_row(heads, side), _lash_line(heads, side, False))]
 
 
-LASHES, LENGTH, WIDE = 58, 3.4, 1.0
-"""Number of the upper lashes, their length in mm and the width of their roots as a share of the distance: roots are one line."""
-TIP = 0.85
+LASHES, LENGTH, WIDE = 58, 4.2, 0.42
+"""Number of the upper lashes, their length in mm and the width of their roots as a share of the distance: hairs, not the teeth of a comb."""
+TIP = 0.70
 """Share of skin in the colour of a lash's tip: a tip is too thin to be dark."""
-PALE = {True: 0.10, False: 0.55}
+PALE = {True: 0.10, False: 0.70}
 """Share of skin in the colour of the upper (True) and the lower lashes."""
 FOLLOW = 1.6
 """How much of a lash turns with its lid round the eye, in lengths: a shut lid points it forward and down, not up."""
@@ -109,7 +109,7 @@ def _lash_line(heads: Heads, side: str, upper: bool) -> Piece:
     low, high = (0.30, 0.55) if upper else (0.10, 0.16)
     shares = [np.column_stack([low * reach, 1 - low * reach, 0 * reach]), np.column_stack([0 * reach, 1 - high * reach, high * reach])]
     rows = rows_of(np.tile(np.column_stack(rings), (2, 1)), np.concatenate(shares), len(heads.average.template))
-    away = np.outer(np.tile(reach, 2), [0, 0.04, 0.16] if upper else [0, 0, 0.02]) * 1e-3
+    away = np.outer(np.tile(reach, 2), [0, 0.04, 0.16] if upper else [0, 0.02, 0.10]) * 1e-3
     a = np.arange(n - 1)
     faces = np.concatenate([np.stack([a, a + 1, a + n + 1], 1), np.stack([a, a + n + 1, a + n], 1)])
     faces = np.concatenate([faces, faces[:, ::-1]])
@@ -129,11 +129,11 @@ def _lash_row(heads: Heads, side: str) -> Piece:
     indices, weights, roots, grown, faces, along = [], [], [], [], [], []
     rng = np.random.default_rng(13)
     for number, s in enumerate(stations):
-        fan = 0.95 * (s - 0.40) + 0.20 * (1 - number % 3) + rng.normal(0, 0.10)  # tips of three lean together
+        fan = 0.95 * (s - 0.40) + 0.16 * (1 - number % 3) + rng.normal(0, 0.16)  # tips of three lean together
         grow = np.array([sign * fan, 0.08, 0.95])
         grow /= np.linalg.norm(grow)
         curl = np.array([sign * 0.12 * fan, 0.44, -0.10])
-        reach = LENGTH * (0.30 + 0.70 * np.sin(np.pi * min(s, 0.999) ** 1.25)) * rng.uniform(0.60, 1.08)
+        reach = LENGTH * (0.30 + 0.70 * np.sin(np.pi * min(s, 0.999) ** 1.25)) * rng.uniform(0.45, 1.05)
         for at, out in ((s - half, 0.0), (s + half, 0.0), (s - half * 0.55, 0.5), (s + half * 0.55, 0.5), (s, 1.0)):
             k = int(np.clip(np.searchsorted(walked, at) - 1, 0, len(line) - 2))
             share = np.clip((at - walked[k]) / (walked[k + 1] - walked[k]), 0, 1)
