@@ -267,6 +267,10 @@ def _trimmed(paths: np.ndarray, least: float = 0.35) -> tuple[np.ndarray, np.nda
     return paths[row, low] * (1 - rest) + paths[row, low + 1] * rest, share[:, 0]
 
 
+WHORL = np.array([-10.0, 122.0, -72.0])
+"""Where cropped hair grows to all sides."""
+
+
 def short(skull: Skull) -> Locks:
     """Cropped sides, longer on top, grown from a whorl and brushed to one side at the front."""
     rng = np.random.default_rng(1)
@@ -277,7 +281,7 @@ def short(skull: Skull) -> Locks:
 
     def comb(p):
         t = _across(p)[:, None]
-        whorl = unit(p - np.array([-10, 122, -72]))
+        whorl = unit(p - WHORL)
         brushed = smoothstep(p[:, 2], -5, 45)[:, None]
         forward = unit(whorl * (1 - 0.75 * brushed) + np.array([0.85, 0.25, 0.30]) * brushed)
         down = unit(0.55 * whorl - UP)
@@ -286,7 +290,8 @@ def short(skull: Skull) -> Locks:
     jitter = rng.normal(0, 0.12, roots.shape)
     temple = smoothstep(roots[:, 2], 5, 35) * (1 - smoothstep(roots[:, 1], 78, 95))
     length = (18 + 20 * top) * (1 - 0.5 * temple) * rng.uniform(0.75, 1.2, len(roots))
-    rise = rng.uniform(0.55, 1.05, len(roots))
+    flat = 1 - 0.6 * np.exp(-(((roots - WHORL) ** 2).sum(1)) / 30**2)  # where hair parts to all sides it lies flat
+    rise = rng.uniform(0.55, 1.05, len(roots)) * flat
     height = lambda s: -0.1 + ((1.4 + 5.5 * top + 5.0 * front) * s**0.8) * rise * (1 - 0.25 * s * s)
     paths, kept = _trimmed(grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=4), least=0.6)
     upper = ribbons(paths, roots, kept * (2.0 + 0.5 * top + 0.8 * _behind(roots)) * rng.uniform(0.6, 1.3, len(roots)), rng, start=0.45)

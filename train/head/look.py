@@ -223,7 +223,7 @@ def build(folder: Path = FOLDER, only: list[int] | None = None) -> None:
         {
             **_rows(base),
             "faces": faces.astype(np.uint16),
-            "gloss": _gloss(regions),
+            "gloss": np.minimum(_gloss(regions), dry_corners(heads, len(regions))),
             "regions": np.searchsorted(names, regions).astype(np.uint8),
             **creases,
             **settling,
@@ -273,6 +273,17 @@ def _rows(rows: csr_matrix) -> dict[str, np.ndarray]:
 
 def _gloss(regions: np.ndarray) -> np.ndarray:
     return np.round(255 * materials.gloss(len(regions), regions)).astype(np.uint8) if len(regions) else np.zeros(0, np.uint8)
+
+
+def dry_corners(heads: Heads, count: int) -> np.ndarray:
+    """(count,) uint8 largest gloss: skin within 5 mm of a corner of the mouth does not shine, or folds there would be white specks."""
+    ring = heads.average.lip_rings[0]
+    skin = heads.skin(heads.average)
+    corners = heads.average.skin_template[[ring[heads.average.skin_template[ring, 0].argmin()], ring[heads.average.skin_template[ring, 0].argmax()]]]
+    away = np.linalg.norm(skin[:, None] - corners, axis=2).min(1) * 1e3
+    most = np.full(count, 255.0)
+    most[: len(skin)] = 18 + 237 * smoothstep(away, 3, 7)
+    return most.astype(np.uint8)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Contact sheets of the head, to be looked at.
 
-python -m train.head.sheets FOLDER [--only shapes emotions mouths people eyes]
+python -m train.head.sheets FOLDER [--only shapes emotions mouths people eyes look]
 """
 
 from __future__ import annotations
@@ -123,12 +123,25 @@ def draw_eyes(folder: Path) -> None:
     sheet(folder / "eyes.jpg", _rows(load_head(0), LOOKS), [EYES, EYES_TURNED], (480, 240), 4)
 
 
+def draw_look(folder: Path) -> None:
+    """Five people as films show them: the picture in ``docs/head.md``."""
+    shown = {0: "happy", 5: "sad", 10: "angry", 9: "surprised", 17: "happy"}
+    rows = [(load_head(i), f"{load_head(i).name}, {emotion}", _strong(i, emotion)) for i, emotion in shown.items()]
+    images = [pictures(head, weights[None], camera, 360)[0] for camera in (FRONT, TURNED) for head, _, weights in rows]
+    contact_sheet(images, [label for _, label, _ in rows] + [""] * len(rows), len(rows), folder / "look.webp")
+
+
+def _strong(index: int, emotion: str) -> np.ndarray:
+    return pose_weights(EMOTIONS[emotion], load_head(index).blendshape_names)
+
+
 SHEETS: dict[str, Callable[[Path], None]] = {
     "shapes": draw_shapes,
     "emotions": draw_emotions,
     "mouths": draw_mouths,
     "people": draw_people,
     "eyes": draw_eyes,
+    "look": draw_look,
 }
 
 
