@@ -52,7 +52,7 @@ def client(*jobs, endpoint: str, home: Path, **environment) -> list[str]:
     env = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_PROGRESS_BARS": "1", **environment}
     jobs = [job if isinstance(job, tuple) else (job, None) for job in jobs]
     command = [sys.executable, "-c", _RESOLVE, json.dumps(jobs)]
-    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -101,7 +101,7 @@ for name in sys.argv[1:]:
     print(folder == EMBEDDED_MODEL, notice)
 """
     env = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    done = subprocess.run([sys.executable, "-c", script, *expected], env=env, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", script, *expected], env=env, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     answers, fallbacks = done.stdout.splitlines()[: len(expected)], done.stdout.splitlines()[len(expected) :]
     for (name, words), answer, fallback in zip(expected.items(), answers, fallbacks, strict=True):
@@ -190,7 +190,7 @@ except ModelError as error:
     print(error)
 """
     env = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    done = subprocess.run([sys.executable, "-c", script], env=env, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", script], env=env, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     shape, weight, named, message = done.stdout.splitlines()
     assert named == "lab/wav2vec2-emotion lab/wav2vec2-emotion"

@@ -198,7 +198,7 @@ except ModelError as error:
     print(error)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=900, check=True)
     message, megabytes = done.stdout.strip().splitlines()
     assert "weights" in message and float(megabytes) < 300
 
@@ -262,7 +262,7 @@ for name in ("lab/face", "lab/strange"):
             env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             input="y\ny\ny\n",
         )
         assert done.returncode == 0, done.stderr

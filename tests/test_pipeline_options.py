@@ -68,7 +68,7 @@ def test_initial_offset_reaches_both_branches(pipe, speech):
 
 
 @pytest.mark.parametrize("source", ["angry", "recording"])
-def test_mix_is_linear_in_what_the_emotion_branch_hears(pipe, speech, other, source):
+def test_mix_is_linear_in_the_features_of_the_emotion_branch(pipe, speech, other, source):
     """The classifier is linear, so its logits, of the clip and of every frame, lie on a line between both ends."""
     shares = (0.0, 0.25, 1.0)
     own, quarter, chosen = (pipe(speech, emotion=other if source == "recording" else source, mix=share) for share in shares)

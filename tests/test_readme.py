@@ -17,7 +17,7 @@ COMMANDS = [line for language, code in BLOCKS if language == "bash" for line in 
 
 def run(arguments, folder):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=1800)
     assert result.returncode == 0, result.stderr[-2000:]
     return result.stdout
 

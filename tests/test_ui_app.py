@@ -60,7 +60,7 @@ def page(puppeteer):
 def client(page):
     from gradio_client import Client
 
-    return Client(page.local_url, verbose=False, httpx_kwargs={"timeout": 120})
+    return Client(page.local_url, verbose=False, httpx_kwargs={"timeout": 900})
 
 
 def header(path) -> dict:
@@ -229,7 +229,7 @@ def test_files_of_the_server_cannot_be_named(client, path):
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", str(Path(__file__))])
 def test_files_of_the_server_cannot_be_downloaded(page, path):
-    answer = httpx.get(f"{page.local_url}gradio_api/file={path}", timeout=60)
+    answer = httpx.get(f"{page.local_url}gradio_api/file={path}", timeout=900)
     assert answer.status_code in (403, 404) and "root:" not in answer.text and "def test" not in answer.text
 
 
@@ -247,7 +247,7 @@ def test_many_visitors_get_their_own_results(page, sounds):
     from gradio_client import Client, handle_file
 
     def visit(index):
-        visitor = Client(page.local_url, verbose=False, httpx_kwargs={"timeout": 120})
+        visitor = Client(page.local_url, verbose=False, httpx_kwargs={"timeout": 900})
         _, summary = visitor.predict(speech=handle_file(sounds / f"{index % 6}.wav"), emotion=EMOTIONS[index % 8], api_name="/animate")
         return index, summary
 
@@ -411,12 +411,12 @@ def test_a_foreign_name_is_not_answered(page):
         ("", 403),
         ("127.0.0.1.attacker.example", 403),
     ):
-        assert httpx.get(page.local_url + "config", headers={"Host": host}, timeout=60).status_code == status, host
+        assert httpx.get(page.local_url + "config", headers={"Host": host}, timeout=900).status_code == status, host
 
 
 def test_the_monitor_is_closed(page):
     for path in ("monitoring", "monitoring/summary", "gradio_api/monitoring"):
-        answer = httpx.get(page.local_url + path, timeout=60)
+        answer = httpx.get(page.local_url + path, timeout=900)
         assert answer.status_code >= 400 and "dataframe" not in answer.text
 
 

@@ -67,7 +67,7 @@ def test_an_agent_animates_and_is_told_what_is_wrong(address, speech):
 
 
 def test_addresses_hold_behind_a_root_path(address):
-    html = httpx.get(address, timeout=60).text
+    html = httpx.get(address, timeout=900).text
     config = json.loads(re.search(r"window\.gradio_config = (\{.*?\});</script>", html, re.S)[1])
     assert config["root"].endswith(ROOT)
     assert 'href="/' not in config["head"]  # relative, so that the browser adds the path

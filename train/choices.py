@@ -89,7 +89,7 @@ def agreement(key: dict, answers: dict[str, str], values: dict[str, dict[str, di
                     agrees=share.value,
                     low=share.low,
                     high=share.high,
-                    r=float(spearmanr(gaps, picks)[0]) if np.std(picks) else 0.0,
+                    r=float(spearmanr(gaps, picks)[0]) if np.std(picks) and np.std(gaps) else 0.0,
                     pairs=len(gaps),
                 )
             )

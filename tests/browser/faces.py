@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -30,6 +32,14 @@ def hold(page, player: str, seconds: float) -> None:
         arg=[player, seconds],
     )
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def until(condition: Callable[[], bool], *, page, seconds: float = 300.0) -> None:
+    """Until a condition holds that only Python can see, such as one on pictures; ``seconds`` is only a guard against hangs."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not come"
+        page.wait_for_timeout(50)
 
 
 def picture(page, root: str, panel: int = 0) -> np.ndarray:

@@ -39,6 +39,15 @@ CHARTS = {2: "#cross-plot", 3: "#comparison"}
 """By the place of the tab; charts follow the faces."""
 
 
+def settled_words(page) -> set[str]:
+    """The words on the page when two looks at it agree: while folds open, texts are still changing."""
+    before, now = None, set(page.evaluate(WORDS))
+    while before != now:
+        page.wait_for_timeout(300)
+        before, now = now, set(page.evaluate(WORDS))
+    return now
+
+
 def words_by_tab(page):
     page.wait_for_function("emoface.texts === undefined || emoface.texts.then(() => true)")
     out = {}
@@ -52,8 +61,7 @@ def words_by_tab(page):
             page.locator(f"{CHARTS[index]} .main-svg").first.wait_for()
         for fold in panel.locator(".label-wrap:visible").all():
             fold.click()
-        page.wait_for_timeout(300)
-        out[index] = set(page.evaluate(WORDS))
+        out[index] = settled_words(page)
     return out
 
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from emoface.ui.context import EXAMPLES
-from tests.browser.faces import changed, hold, picture, run_of, wait_for_face
+from tests.browser.conftest import WAIT
+from tests.browser.faces import changed, hold, picture, run_of, until, wait_for_face
 
 COPIED = "window.copied = null; Object.defineProperty(navigator, 'clipboard', { value: { writeText: async text => { window.copied = text; } } });"
 """Instead of the clipboard."""
@@ -103,13 +104,13 @@ def test_the_microphone_records_what_is_animated(open_page):
     page = open_page(permissions=["microphone"])  # Chromium's own device, which beeps
     page.get_by_role("button", name="Record audio").first.click()
     page.locator("#speech .record-button").first.click()
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(2500)
     page.locator("#speech .stop-button").first.click()
     page.get_by_text("seconds.").first.wait_for()
     opening = run_of(page, "animate")
     page.click("#animate")
     wait_for_face(page, "animate", after=opening)
-    assert page.evaluate("emoface.players.animate.scene.duration") > 1
+    assert page.evaluate("emoface.players.animate.scene.duration") > 0.2  # a busy machine records less than it waits
 
 
 def test_heads_are_chosen_with_mouse_and_keyboard(open_page, sounds):
@@ -314,7 +315,7 @@ def test_the_opening_sounds_can_be_heard_from_everywhere(open_page, opening_serv
 @pytest.mark.parametrize("width, theme", [(360, "light"), (360, "dark"), (1280, "light")])
 def test_nothing_is_wider_than_the_screen(open_page, opening_server, width, theme):
     page = open_page(address=opening_server, path=f"?__theme={theme}", width=width)
-    page.wait_for_timeout(3000)
+    wait_for_face(page, "animate")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("document.querySelector('#player').getBoundingClientRect().right") <= width
     assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
@@ -327,8 +328,7 @@ def test_the_page_opens_with_a_face_that_moves(open_page, opening_server):
     page = open_page(address=opening_server)
     wait_for_face(page, "animate")
     first = picture(page, "#player")
-    page.wait_for_timeout(700)
-    assert changed(first, picture(page, "#player")) > 0.0005
+    until(lambda: changed(first, picture(page, "#player")) > 0.0005, page=page)
     assert page.evaluate("emoface.players.animate.audio.muted")
     page.get_by_role("button", name="Play with sound").click()
     page.wait_for_function("!emoface.players.animate.audio.muted && !emoface.players.animate.audio.paused")
@@ -461,15 +461,12 @@ def test_the_head_turns_and_zooms_by_keys(open_page, sounds):
     page.keyboard.press("d")
     page.keyboard.press("d")
     page.wait_for_function("Math.abs(emoface.players.animate.camera.eye.x) > 0.3")
-    page.wait_for_timeout(500)
-    assert changed(front, picture(page, "#player")) > 0.02
+    until(lambda: changed(front, picture(page, "#player")) > 0.02, page=page)
     page.keyboard.press("0")
-    page.wait_for_timeout(500)
-    assert changed(front, picture(page, "#player")) < 0.01
+    until(lambda: changed(front, picture(page, "#player")) < 0.01, page=page)
     page.keyboard.press("+")
     page.wait_for_function("emoface.players.animate.zoom > 1.2")
-    page.wait_for_timeout(500)
-    assert changed(front, picture(page, "#player")) > 0.02
+    until(lambda: changed(front, picture(page, "#player")) > 0.02, page=page)
 
 
 def test_a_feeling_is_directed_over_time_and_downloaded(open_page, sounds):
@@ -598,7 +595,7 @@ def test_a_shared_page_plays_from_the_disk_alone(chromium, sounds, tmp_path):
     context.close()
     context = chromium.new_context(offline=True)
     page = context.new_page()
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(WAIT)
     asked = []
     page.on("request", lambda request: asked.append(request.url) if not request.url.startswith(("file:", "data:", "blob:")) else None)
     page.goto(path.as_uri())

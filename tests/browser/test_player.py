@@ -21,7 +21,7 @@ from emoface.ui.context import EXAMPLES
 from emoface.ui.player import FacePlayer
 from emoface.ui.theme import CSS, theme
 from tests.browser.conftest import BURSTS, WAIT
-from tests.browser.faces import changed, hold, picture, wait_for_face
+from tests.browser.faces import changed, hold, picture, until, wait_for_face
 from tests.puppet import puppet
 
 
@@ -92,11 +92,12 @@ def test_both_ways_of_drawing_agree(page):
         for player in ("fast", "slow"):
             hold(page, player, seconds)
         page.wait_for_function("!emoface.players.slow.scene.panels[0].busy")
-        page.wait_for_timeout(150)
-        fast, slow = picture(page, "#fast"), picture(page, "#slow")
-        assert fast.shape == slow.shape
-        assert np.abs(fast - slow).mean() < 1.0
-        assert changed(fast, slow, by=48) < 0.005
+
+        def agree() -> bool:
+            fast, slow = picture(page, "#fast"), picture(page, "#slow")
+            return fast.shape == slow.shape and np.abs(fast - slow).mean() < 1.0 and changed(fast, slow, by=48) < 0.005
+
+        until(agree, page=page, seconds=60)
 
 
 def test_colour_layers_paint_the_face_and_name_their_unit(page):
@@ -258,9 +259,8 @@ def test_cameras_are_linked_and_survive_a_seek(page):
     left, right = picture(page, "#two", 0), picture(page, "#two", 1)
     drag(page, by=90, pause=100)
     wait_for_equal_eyes(page, turned="Math.abs(a.x) > 0.2")
-    page.wait_for_timeout(300)
-    assert changed(left, picture(page, "#two", 0)) > 0.05
-    assert changed(right, picture(page, "#two", 1)) > 0.05
+    until(lambda: changed(left, picture(page, "#two", 0)) > 0.05, page=page)
+    until(lambda: changed(right, picture(page, "#two", 1)) > 0.05, page=page)
     hold(page, "two", 1.2)
     assert abs(page.evaluate(EYES)[1]["x"]) > 0.2
     page.locator("#two .efp-front").click()

@@ -47,7 +47,7 @@ def blender(code: str, folder: Path) -> dict:
     if python is None:
         pytest.skip("needs Blender as a module (300 MB): a Python with `pip install bpy`, named by EMOFACE_BLENDER_PYTHON")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run([python, "-c", _START + code, str(ADDON), str(folder)], capture_output=True, text=True, timeout=300, env=environment)
+    done = subprocess.run([python, "-c", _START + code, str(ADDON), str(folder)], capture_output=True, text=True, timeout=900, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(next(line for line in reversed(done.stdout.splitlines()) if line.startswith("{")))
 

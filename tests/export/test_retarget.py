@@ -179,7 +179,7 @@ def test_an_arkit_rig_gets_the_curves_by_name(talking, head, tmp_path):
         ".then(report => console.log(JSON.stringify(report.issues)))"
     )
     issues = json.loads(
-        subprocess.run(["node", "-e", code, str(package), str(tmp_path / "out.glb")], capture_output=True, text=True, check=True, timeout=120).stdout
+        subprocess.run(["node", "-e", code, str(package), str(tmp_path / "out.glb")], capture_output=True, text=True, check=True, timeout=900).stdout
     )
     assert issues["numErrors"] == 0 and {message["code"] for message in issues["messages"]} <= {"UNUSED_OBJECT"}, issues
 

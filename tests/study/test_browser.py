@@ -10,7 +10,7 @@ from emoface.study.make import make_study
 
 from .test_make import tetrahedron, tone
 
-WAIT = 60_000
+WAIT = 300_000
 DESIGN = {
     "title": {"en": "Talking faces", "de": "Sprechende Gesichter"},
     "languages": ["en", "de"],

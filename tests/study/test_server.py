@@ -29,7 +29,7 @@ RATERS = 50
 class Sender:
     def __init__(self, address: str, component: str) -> None:
         self.url, self.component = f"{address}gradio_api/component_server/", int(component)
-        self.http = httpx.Client(timeout=60)
+        self.http = httpx.Client(timeout=300)
 
     def __call__(self, **request) -> dict:
         reply = self.http.post(
@@ -83,10 +83,10 @@ def test_fifty_raters_mix_nothing_and_kill_9_loses_no_acknowledged_answer(study,
         threads = [threading.Thread(target=rate, args=(index,)) for index in range(RATERS)]
         for thread in threads:
             thread.start()
-        assert enough.wait(timeout=120)
+        assert enough.wait(timeout=600)
     finally:
         server.send_signal(signal.SIGKILL)
-        server.wait(timeout=10)
+        server.wait(timeout=300)
     for thread in threads:
         thread.join()
     assert not unexpected

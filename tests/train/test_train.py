@@ -397,7 +397,7 @@ def test_ema_weights_are_kept_exported_and_started_from(folder, tmp_path):
     assert torch.equal(Trainer(start, tmp_path / "next", task=FrozenEncoders).model.state_dict()[name], trainer.kept.state_dict()[name])
 
 
-def test_fresh_parts_start_anew_and_the_rest_from_the_checkpoint(folder, tmp_path):
+def test_reinitialised_parts_start_anew_and_the_rest_from_the_checkpoint(folder, tmp_path):
     first = Trainer(tiny_config(folder), tmp_path / "first")
     first.train_step(first.task.batch(0))
     first.save()
@@ -429,7 +429,8 @@ def test_without_cross_reconstruction_the_second_emotion_is_not_looked_at(folder
     swapped = replace(batch, **{name: getattr(batch, name)[:1] * 2 for name in twice})
     _, doubled = compute_losses(trainer.model, swapped, weights=with_cross, **options)
     assert terms["cross"] == 0 and torch.allclose(2 * terms["velocity"], doubled["velocity"], rtol=1e-4)
-    assert total.item() == pytest.approx((1000 * terms["self"] + 500 * terms["velocity"] + 1e-4 * terms["classification"]).item())
+    alone = 1000 * terms["self"] + 500 * terms["velocity"] + 1e-4 * terms["classification"]
+    assert total.item() == pytest.approx(alone.item())
 
 
 def test_squared_aperture_counts_measured_motion_only(folder, tmp_path):
@@ -443,7 +444,7 @@ def test_squared_aperture_counts_measured_motion_only(folder, tmp_path):
     def aperture(*real):
         drawn = Drawn(torch.arange(trainer.model.config.vertex_count), pairs, None, None, None, None)
         options = dict(drawn=drawn, weights=losses.LossWeights(lip_aperture=1.0), probability=1.0)
-        return float(compute_losses(trainer.model, replace(batch, real=torch.tensor(real)), **options)[1]["lip_aperture"])
+        return compute_losses(trainer.model, replace(batch, real=torch.tensor(real)), **options)[1]["lip_aperture"].item()
 
     assert aperture(False, False) == 0 and aperture(True, False) > 0 and aperture(True, True) > 0
 

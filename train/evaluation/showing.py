@@ -169,7 +169,8 @@ def level_rows(who: str, of: dict[tuple[str, int], list[Shown]]) -> list[Row]:
     rows = []
     for emotion in EMOTIONS:
         if (emotion, 0) in of and (emotion, 1) in of and emotion != "neutral":
-            ratio = np.array(moved(of[emotion, 1])) / np.array(moved(of[emotion, 0]))
+            normal, strong = (np.array(moved(of[emotion, level])) for level in (0, 1))
+            ratio = np.divide(strong, normal, out=np.full(len(strong), np.nan), where=normal > 0)  # a still face has no ratio
             rows.append(Row("level_ratio", emotion, "none", who, bootstrap(ratio)))
     strong = [e for e in EMOTIONS if (e, 1) in of and e not in ("neutral", "calm")]
     faces = {e: np.mean([s.upper for s in of[e, 1]], axis=0) for e in strong}
