@@ -88,9 +88,12 @@ class MouthContact:
         turn = np.eye(3, dtype=np.float32) + jaw[:, 1:]
         back = np.linalg.inv(turn)
         for _ in range(ROUNDS):
+            pushed = self._clear_teeth(skin, jaw[:, :1], turn, back)
+            parted = self._part_lips(skin)
+            if not (pushed or parted):
+                break
+        else:
             self._clear_teeth(skin, jaw[:, :1], turn, back)
-            self._part_lips(skin)
-        self._clear_teeth(skin, jaw[:, :1], turn, back)
         given = given[:, self.near]
         skin[:, self.near] = given + self._spread(skin[:, self.near] - given)
         return skin
@@ -107,18 +110,24 @@ class MouthContact:
     def _neighbours(self, by_vertex: np.ndarray) -> np.ndarray:
         return (self.mean @ by_vertex.reshape(len(by_vertex), -1)).reshape(by_vertex.shape).astype(np.float32)
 
-    def _clear_teeth(self, skin: np.ndarray, shift: np.ndarray, turn: np.ndarray, back: np.ndarray) -> None:
+    def _clear_teeth(self, skin: np.ndarray, shift: np.ndarray, turn: np.ndarray, back: np.ndarray) -> bool:
+        """Whether anything was pushed."""
         points = skin[:, self.flesh]
-        points = points + self.upper.push(points)
+        above = self.upper.push(points)
+        points = points + above
         at_rest = (points - shift) @ back
-        points = points + self.lower.push(at_rest) @ turn
-        skin[:, self.flesh] = points
+        below = self.lower.push(at_rest)
+        skin[:, self.flesh] = points + below @ turn
+        return bool(above.any() or below.any())
 
-    def _part_lips(self, skin: np.ndarray) -> None:
+    def _part_lips(self, skin: np.ndarray) -> bool:
+        """Whether anything was parted."""
+        parted = False
         for above, below in TOUCHING:
             move = self._parting(skin[:, self.rings[above]], skin[:, self.rings[below]])
             if move is None:
                 continue
+            parted = True
             reach = RING_FADE if above == below == 0 else RING_FADE[:1]
             for number, fade in enumerate(reach):
                 skin[:, self.rings[above + number][self.upper_lip], :2] += fade * move[:, self.upper_lip]
@@ -126,6 +135,7 @@ class MouthContact:
             if len(reach) > 1:
                 for ring, fade in zip(self.lining, RING_FADE[1:]):
                     skin[:, ring, :2] += fade * move
+        return parted
 
     def _parting(self, upper: np.ndarray, lower: np.ndarray) -> np.ndarray | None:
         """(T, r, 2) movements in x and y that bring overlapping points of an upper and a lower ring (T, r, 3) to their middle; None where none do."""

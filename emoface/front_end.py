@@ -100,6 +100,11 @@ class EncoderStream:
         self._samples = np.concatenate([self._samples, self._high_pass.feed(samples.numpy())])
         return self._hops(last, hurry)
 
+    @property
+    def due(self) -> int:
+        """Samples, of all that were and will be fed, with which the next hop is complete."""
+        return (self._done + self._hop + self._ahead) * SAMPLES_PER_FRAME
+
     def _hops(self, last: bool, hurry: bool) -> Iterator[Tensor]:
         total = self._forgotten + len(self._samples)
         while self._done < self.encoder.frame_count(total):
@@ -289,7 +294,8 @@ class FrontEnd:
             self._resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality=quality)
         self._prosody = ProsodyClock(config.fps) if prosody or model.prosody_in is not None else None
         self._gate = SpeechGate(config.fps)
-        self._audio = np.zeros(0, np.float32)  # samples whose frames have not come out yet
+        self._waiting: list[np.ndarray] = []  # samples that complete no hop yet
+        self._audio = np.zeros(0, np.float32)  # samples before them whose frames have not come out yet
         self._samples, self._frame, self._shown, self._finished = 0, 0, 0, False
         self.look_ahead = windows.ahead + (reach - held + 1) / config.fps
         self.delay = self.look_ahead + windows.hop
@@ -330,6 +336,11 @@ class FrontEnd:
     def _hops(self, samples: np.ndarray, *, last: bool, hurry: bool) -> Iterator[StreamFeatures]:
         """One hop at a time, whatever the size of the piece: so the result cannot depend on it, unless there is a ``hurry``."""
         self._samples += len(samples)
+        self._waiting.append(samples)
+        if not last and self._samples < min(stream.due for stream in self._encoders):
+            return  # filters and pitch cost as much for 20 ms as for a hop
+        samples = np.concatenate(self._waiting)
+        self._waiting.clear()
         self._audio = np.concatenate([self._audio, samples])
         sound = torch.from_numpy(samples)
         if self._prosody is not None:

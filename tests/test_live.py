@@ -10,6 +10,7 @@ from emoface.front_end import Windows
 from emoface.gate import SpeechGate
 from emoface.head import load_head
 from emoface.live import FADE, LIVE, Course, Label, LiveSession, Mood
+from emoface.prosody import ProsodyStream
 from emoface.whisper_stream import WhisperStream
 
 from .test_encoders import speechlike
@@ -52,6 +53,18 @@ def test_the_cut_does_not_matter_and_nothing_is_lost(pipe):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
     np.testing.assert_array_equal(one.audio, samples)
     assert np.ptp(one.blendshapes[:, [name.startswith("eyeLook") for name in one.blendshape_names]]) > 0, "gaze is alive"
+
+
+def test_what_completes_no_hop_costs_nothing(pipe, monkeypatch):
+    """Pitch and filters are computed once a hop, not for every 20 ms that a microphone gives."""
+    original, calls = ProsodyStream.feed, []
+    monkeypatch.setattr(ProsodyStream, "feed", lambda self, samples, **options: calls.append(len(samples)) or original(self, samples, **options))
+    samples = speechlike(2.0).numpy()
+    take = run(pipe, samples, (320,), head_motion=1.0)
+    assert take.frame_count == 60 and sum(calls) == len(samples) and len(calls) <= 2.0 / WINDOWS.hop + 2
+    session = LiveSession(pipe, windows=WINDOWS)
+    session.feed(samples[:100])
+    assert session.seconds == 100 / 16000, "but it is heard"
 
 
 def test_the_head_turns_beside_the_face_and_moves_no_vertex(pipe, always_open):
