@@ -1,11 +1,12 @@
 """How fast a stream is, and how close it comes to the one-shot answer.
 
     python -m train.tools.benchmark_streaming [SPEECH ...] [--model PATH_OR_ID] [--past 4] [--hop 0.2] [--ahead 0.3] [--held 0]
-        [--fresh 0] [--tail 1] [--threads 2]
+        [--fresh 0] [--tail 1] [--before 0] [--threads 2]
 
 Without recordings the example speech of ``assets/examples`` is used. Feeds 20 ms blocks, as a microphone does. Printed:
 what a frame waits for, the computation per hop, the real-time factor, and the distance to the pipeline's one-shot
-answer: correlation of the lip aperture, mean error of the lips, and how far the lips move at all (for scale).
+answer: correlation of the lip aperture, mean error of the lips, and how far the lips move at all (for scale). ``--before``: so many seconds of the other
+recordings are heard before each one, as in a talk that goes on; only the recording itself is compared.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import itertools
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +60,19 @@ def compare(streamed: np.ndarray, whole: np.ndarray) -> dict[str, float]:
     }
 
 
-def measure(pipe: EmoFacePipeline, sounds: list[Audio], wholes: list[np.ndarray], windows: Windows, emotion: str) -> dict:
-    """Means over the recordings; ``wholes`` are the one-shot skins."""
+def after_others(sounds: list[Audio], seconds: float) -> list[Audio]:
+    """Every recording behind so many seconds of those that follow it in the list."""
+    out = []
+    for number, audio in enumerate(sounds):
+        others = np.concatenate([one.samples for one in [*sounds[number + 1 :], *sounds[:number], audio]])
+        before = np.resize(others, round(seconds * audio.sample_rate))
+        out.append(replace(audio, samples=np.concatenate([before, audio.samples])))
+    return out
+
+
+def measure(pipe: EmoFacePipeline, sounds: list[Audio], wholes: list[np.ndarray], windows: Windows, emotion: str, *, before: float = 0.0) -> dict:
+    """Means over the recordings, of which the first seconds ``before`` are not compared; ``wholes`` are the one-shot skins."""
+    skipped = round(before * pipe.model.config.fps)
     rows = []
     for audio, whole in zip(sounds, wholes):
         streamer = EmoFaceStreamer(pipe, emotion=emotion, windows=windows)
@@ -74,7 +87,7 @@ def measure(pipe: EmoFacePipeline, sounds: list[Audio], wholes: list[np.ndarray]
                 "CPU ms": 1e3 * seconds[:, 1].mean(),
                 "real-time factor": seconds[:, 0].sum() / audio.seconds,
                 "CPU s/s": seconds[:, 1].sum() / audio.seconds,
-                **compare(streamed, whole),
+                **compare(streamed[skipped:], whole[skipped:]),
             }
         )
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
@@ -91,6 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--held", type=int, nargs="+", default=[Windows.held], help="frames of the convolutions' future that are not waited for")
     parser.add_argument("--fresh", type=float, nargs="+", default=[0.0], help="seconds of the past that Whisper computes anew; 0: all of it")
     parser.add_argument("--tail", type=float, nargs="+", default=[Windows.tail], help="seconds of silence that Whisper hears after a window")
+    parser.add_argument("--before", type=float, default=0.0, help="seconds of other speech before each recording")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
@@ -100,6 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
         pipe = EmoFacePipeline.from_pretrained(options.model, device=options.device)
         print(f"{pipe.name} on {pipe.device}, {options.threads} threads, emotion {options.emotion}, {len(files)} recordings")
         sounds = [load_audio(file, max_seconds=pipe.max_seconds) for file in files]
+        sounds = after_others(sounds, options.before) if options.before else sounds
         answers = [pipe(audio, emotion=options.emotion) for audio in sounds]
         wholes = [answer.vertices[:, : answer.skin_count] for answer in answers]
         header = None
@@ -113,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
                 "fresh": windows.fresh or 0.0,
                 "tail": windows.tail,
             }
-            row |= measure(pipe, sounds, wholes, windows, options.emotion)
+            row |= measure(pipe, sounds, wholes, windows, options.emotion, before=options.before)
             if header is None:
                 header = list(row)
                 print("  ".join(header))
