@@ -63,8 +63,9 @@ def test_style_reaches_the_decoder(pipe, speech):
 
 def test_initial_offset_reaches_both_branches(pipe, speech):
     offset = np.random.default_rng(1).normal(0, 0.01, (pipe.model.config.vertex_count, 3)).astype(np.float32)
-    for output in ("content", "emotion"):
-        assert moved_mm(pipe(speech, output=output), pipe(speech, output=output, initial_offset=offset)) > 1e-3, output
+    for output in ("content", "emotion"):  # a clip that starts from rest is decoded in another way where the offset is not given
+        rest, start = (pipe(speech, output=output, initial_offset=share * offset) for share in (np.float32(0), np.float32(1)))
+        assert moved_mm(rest, start) > 1e-3, output
 
 
 @pytest.mark.parametrize("source", ["angry", "recording"])
