@@ -10,6 +10,7 @@ import numpy as np
 
 from ..animation import Animation
 from ..errors import EmoFaceError
+from ..export.topology import find_neck, look_of
 
 PLAYER_LIMIT = 4
 SILENCE_RATE = 16000
@@ -18,7 +19,7 @@ SILENCE_RATE = 16000
 def build_viewer(animations: Sequence[Animation], captions: Sequence[str], folder: Path):
     """A gr.Blocks with the animations side by side, in step with the sound of the first that has one.
 
-    Heads of one topology share a player; others get their own, which plays, stops and seeks with the others. ``folder`` receives the player's files and must stay as
+    Animations of one head (or, of meshes that are not ours, of one topology) share a player; others get their own, which plays, stops and seeks with the others. ``folder`` receives the player's files and must stay as
     long as the page does. Raises EmoFaceError for more than four animations.
     """
     import gradio as gr
@@ -31,7 +32,7 @@ def build_viewer(animations: Sequence[Animation], captions: Sequence[str], folde
     animations = [animation if index == heard else replace(animation, audio=None) for index, animation in enumerate(animations)]
     with gr.Blocks(title="EmoFace: " + ", ".join(captions), analytics_enabled=False) as page:
         with gr.Row():
-            for number, group in enumerate(_by_topology(animations)):
+            for number, group in enumerate(_by_head(animations)):
                 value = write_scene(
                     [animations[index] for index in group],
                     [captions[index] for index in group],
@@ -43,7 +44,7 @@ def build_viewer(animations: Sequence[Animation], captions: Sequence[str], folde
 
 
 def write_scene(animations: Sequence[Animation], captions: Sequence[str], stem: Path, *, seconds: float = 0.0) -> dict:
-    """Writes what ``FacePlayer`` shows for animations of one topology, for at least ``seconds``; returns its value."""
+    """Writes what ``FacePlayer`` shows for animations of one head, for at least ``seconds``; returns its value."""
     import soundfile
 
     from ..export.pack import Panel, Track, View, write_pack
@@ -52,7 +53,10 @@ def write_scene(animations: Sequence[Animation], captions: Sequence[str], stem: 
     first = animations[0]
     longest = max(*(animation.frame_count for animation in animations), round(seconds * first.fps))
     painted = [animation for animation in animations if _has_maps(animation)]
-    tracks = [Track(_hold(animation.vertices, longest), _maps(animation, longest)) for animation in animations]
+    tracks = [
+        Track(_hold(one.vertices, longest), _maps(one, longest), None if one.head_angles is None else _hold(one.head_angles, longest))
+        for one in animations
+    ]
     view = View("View", [Panel(index, caption) for index, caption in enumerate(captions)])
     packed = write_pack(
         stem.with_suffix(".efp"),
@@ -63,7 +67,8 @@ def write_scene(animations: Sequence[Animation], captions: Sequence[str], stem: 
         layers=scenes.layers(painted) if painted else [],
         colors=first.colors,
         template=first.template,
-        look=scenes.look_of(first),
+        look=look_of(first),
+        neck=next(filter(None, map(find_neck, animations)), None),
     )
     heard = next((animation for animation in animations if animation.audio is not None), None)
     rate = heard.sample_rate if heard else SILENCE_RATE
@@ -75,17 +80,18 @@ def write_scene(animations: Sequence[Animation], captions: Sequence[str], stem: 
     return {"animation": packed, "audio": stem.with_suffix(".wav"), "autoplay": "off"}
 
 
-def _by_topology(animations: Sequence[Animation]) -> list[list[int]]:
+def _by_head(animations: Sequence[Animation]) -> list[list[int]]:
+    """Indices of those that a player can show together: one topology, one clock, and one look, as a person's hair fits nobody else."""
     groups: list[list[int]] = []
+    looks = [look_of(animation) for animation in animations]
     for index, animation in enumerate(animations):
-        same = next(
-            (group for group in groups if np.array_equal(animations[group[0]].faces, animation.faces) and animations[group[0]].fps == animation.fps),
-            None,
-        )
-        if same is None:
-            groups.append([index])
+        for group in groups:
+            first = animations[group[0]]
+            if first.fps == animation.fps and looks[group[0]] == looks[index] and np.array_equal(first.faces, animation.faces):
+                group.append(index)
+                break
         else:
-            same.append(index)
+            groups.append([index])
     return groups
 
 

@@ -1,5 +1,8 @@
 """``python -m emoface render`` and ``view``: files of ours and of peers, messages, exit codes."""
 
+import gzip
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +10,8 @@ import pytest
 
 from emoface.cli import main
 from emoface.export import FORMATS, load, save
+from emoface.export.curves import animation_from_weights
+from emoface.head_motion import rotations
 from tests.browser.faces import until
 
 
@@ -93,6 +98,15 @@ def test_what_the_player_is_given(files, tmp_path, talking, flame):
     page = build_viewer([talking, peer], ["ours", "peer"], tmp_path)
     players = [block for block in page.blocks.values() if type(block).__name__ == "FacePlayer"]
     assert len(players) == 2, "heads of different topology have their own players"
+    other = animation_from_weights(talking.blendshapes, fps=30, head=5)
+    page = build_viewer([talking, other, talking], ["ours", "another person", "ours"], tmp_path)
+    players = [block for block in page.blocks.values() if type(block).__name__ == "FacePlayer"]
+    assert len(players) == 2, "and so have two people: the hair of one does not fit the other"
+    turning = replace(talking, head_angles=np.full((talking.frame_count, 3), 0.1, np.float32))
+    packed = gzip.decompress(Path(write_scene([talking, turning], ["a", "b"], tmp_path / "turning", seconds=1.0)["animation"]).read_bytes())
+    told = json.loads(packed[8 : 8 + int.from_bytes(packed[4:8], "little")])
+    assert told["neck"] and told["tracks"][0]["turns"] is None
+    assert np.allclose(told["tracks"][1]["turns"], rotations(np.full((30, 3), 0.1)).reshape(30, 9), atol=1e-5), "held as long as the longest"
 
 
 def test_view_in_a_browser(files, tmp_path, talking, chromium):
