@@ -1,7 +1,7 @@
 """Whisper's encoder on a window that moves with the speech: only its newest frames are computed anew.
 
 A frame more than ``fresh`` behind the hop stays in every block as the keys and values that it had when it was last computed; the newer
-frames go on listening to it. Its place in Whisper's position table stays the same, so where the table ends, the whole window is computed
+frames attend to it. Its place in Whisper's position table stays the same, so where the table ends, the whole window is computed
 anew at the table's beginning. With ``fresh=None`` this happens in every hop.
 
 Shapes: n frames computed, m remembered, H heads.

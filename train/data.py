@@ -53,7 +53,7 @@ class Batch:
     spoken: Tensor | None = None
     """(B, n) the corpus' clips whose speech it is, one after the other; -1 where there are fewer."""
     letters: Tensor | None = None
-    """(B, n) what is said, 1-based in ``train.baselines.letters.ALPHABET``; 0 behind the end. Only for those who read lips."""
+    """(B, n) the letters of the text, 1-based in ``train.baselines.letters.ALPHABET``; 0 behind the end. Only for methods with a lip reader."""
 
     def to(self, device) -> Batch:
         def move(value):

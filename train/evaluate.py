@@ -2,7 +2,7 @@
 
 Prints one table per measure and writes ``OUT`` and, beside it, the same as Markdown. Definitions: ``train/evaluation``
 and ``emoface.metrics``. ``--quick`` measures a fifth of the clips, ``--recognition`` only how well emotions are
-heard. With ``--dense DIR`` a model is measured on a data set
+recognised. With ``--dense DIR`` a model is measured on a data set
 of ``train.prepare`` instead: VOCASET or 3D-RAVDESS (with ``--mask FLAME_masks.pkl``), or videos.
 """
 
@@ -36,7 +36,7 @@ CONDITIONS = (
     'The model is asked as a user asks it: `emotion="speech"`, default style, and the level "normal" but for RAVDESS, '
     "where the actor's own level is given (it is an input of the network)."
 )
-HEARING_CONDITIONS = "The model only listens (`EmoFacePipeline.hear`); no face is made."
+RECOGNITION_CONDITIONS = "The model only recognises emotions (`EmoFacePipeline.recognise`); no face is made."
 DENSE_CONDITIONS = {
     "flame": "Offsets from each speaker's own template; FLAME's lips, and eye region with forehead, as masks.",
     "head": "Offsets from the head's template, over its visible skin; its lips, and eyelids, brows and forehead, as masks.",
@@ -90,7 +90,7 @@ class Evaluation:
         return self
 
     def motion(self) -> None:
-        """Aperture, vertex errors and jitter of the model, the speaker, and answers that do not listen."""
+        """Aperture, vertex errors and jitter of the model, the speaker, and answers that do not depend on the speech."""
         for data, own in self.own.items():
             emotional = data == sets.RAVDESS
             who_true = "speaker" if own[0][0].motion == "real" else "target"
@@ -318,7 +318,7 @@ def evaluate(options: argparse.Namespace, arguments: list[str]) -> dict:
         clips, extra, conditions = {str(options.dense): rows[0].estimate.n}, {}, DENSE_CONDITIONS["head" if on_head else "flame"]
     elif options.recognition:
         rows, extra = recognition.recognition_rows(pipeline, options.data, references=pipeline.model.config.voice_rest, quick=options.quick)
-        clips, conditions = {row.data: row.estimate.n for row in rows if row.measure == "emotion_recall"}, HEARING_CONDITIONS
+        clips, conditions = {row.data: row.estimate.n for row in rows if row.measure == "emotion_recall"}, RECOGNITION_CONDITIONS
     else:
         evaluation = Evaluation(
             pipeline,
@@ -327,8 +327,8 @@ def evaluate(options: argparse.Namespace, arguments: list[str]) -> dict:
             action_units=sets.read_action_units(options.data),
             quick=options.quick,
         ).run()
-        heard, details = recognition.recognition_rows(pipeline, options.data, references=pipeline.model.config.voice_rest, quick=options.quick)
-        rows, extra, conditions = evaluation.rows + heard, {**evaluation.extra, **details}, CONDITIONS
+        recognised, details = recognition.recognition_rows(pipeline, options.data, references=pipeline.model.config.voice_rest, quick=options.quick)
+        rows, extra, conditions = evaluation.rows + recognised, {**evaluation.extra, **details}, CONDITIONS
         clips = {data: len(of) for data, of in evaluation.own.items()}
     print("\n" + report.text(rows))
     results = {

@@ -38,7 +38,7 @@ class LossWeights:
     classification: float = 0.0001
     branches: float = 1.0
     """Share of the intermediate supervision (the paper: 1, each branch as much as the fused face). Fusion is a weighted mean of the branches,
-    so where both must be the whole face alone, a smile that only one of them knows can never be shown in full."""
+    so where both must be the whole face alone, a smile that only one of them has can never be shown in full."""
     lip_gap: float = 0.0
     """Beyond the paper: L1 on the height of the lips' gap, from corner to corner and once more in the middle, so that closures are worth
     something to the loss."""
@@ -118,7 +118,7 @@ def lip_seal(predicted: Tensor, truth: Tensor, pairs: Tensor, mask: Tensor) -> T
 
 
 def classification(logits: Tensor, emotion: Tensor, *, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy of the emotion heard, logits (B, 8); rows whose label is negative do not count."""
+    """Cross-entropy of the classifier, logits (B, 8); rows whose label is negative do not count."""
     known = emotion >= 0
     if not known.any():
         return logits.sum() * 0.0

@@ -292,7 +292,7 @@ class MeshTask:
         raise SystemExit("start_from must be a checkpoint for mesh data: an exported model does not hold the encoders as they learn.")
 
     def begin(self, model: EmoFaceModel, *, frozen: list[str], folder: Path) -> None:
-        """Nothing to do: what hears the speech learns."""
+        """Nothing to do: the parts that compute the features are trained."""
 
     def vertex_sampler(self, *, sample: int | None, seed: int) -> VertexSampler:
         return VertexSampler(

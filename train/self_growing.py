@@ -1,6 +1,6 @@
 """The self-growing scheme: from teacher forcing to the model's own predictions.
 
-Stage 1 sees all ground-truth frames (shifted by one) and predicts every next frame in parallel. Stage 2 sees, frame by
+The input of stage 1 is all ground-truth frames (shifted by one); it predicts every next frame in parallel. The input of stage 2 is, frame by
 frame, ground truth or what stage 1 predicted there; its output is what the losses see.
 """
 
@@ -54,8 +54,8 @@ def decode(
         passes: 2 as in the paper; each further pass re-reads the prediction of the one before, which brings the history
             closer to what free running will see.
         masked: (B,) rows whose stage 1 starts from the template and that never see ground truth. An expression is slow: a
-            decoder that finds it in any frame of its history copies it and never learns to hear it. The paper has none.
-        free_running: the history of masked rows is what the decoder really says when it runs freely, frame after frame, instead of
+            decoder that finds it in any frame of its history copies it and never learns it from the speech. The paper has none.
+        free_running: the history of masked rows is what the decoder predicts when it runs freely, frame after frame, instead of
             a few parallel passes. Cheap in ``d`` dimensions, and the only way to meet the slow drift of its own feedback.
         first_frame: the motion before the first frame is the clip's own first frame (the paper's condition for clips that do not start
             at rest; ``initial_offset`` at inference), not the template.

@@ -214,7 +214,7 @@ def compute_losses(
         truth = batch.motions[which].at(vertices)
         terms[name] = losses.reconstruction(fused, offsets_c, offsets_e, truth, batch.mask, branches=weights.branches)
         terms["velocity"] += losses.velocity(fused, truth, batch.mask)
-        # The content branch alone: only what was really said, without a feeling that it cannot know.
+        # The content branch alone: only motion with its own emotion, as it has no information on another one.
         alone = [(fused, measured)]
         if name == "self":
             alone.append((offsets_c, measured if batch.plain is None else measured & batch.plain[:, None]))

@@ -123,10 +123,10 @@ def _finished(timeline: Timeline, name: str) -> Audio:
     samples = np.concatenate([to_mono(segment) for segment in timeline.segments])
     if len(samples) < MIN_SECONDS * SAMPLE_RATE:
         raise AudioError(f"{name} is only {len(samples) / SAMPLE_RATE:.2f} s long: record or choose at least {MIN_SECONDS} s.")
-    heard = HighPass().feed(samples)
-    if float(np.abs(heard).max()) < _SILENCE:
+    filtered = HighPass().feed(samples)
+    if float(np.abs(filtered).max()) < _SILENCE:
         raise _Silent(f"{name} is silent: check the microphone or choose another recording.")
-    return Audio(_in_range(samples, speech_level(block_levels(heard))), SAMPLE_RATE, name, timeline.damaged)
+    return Audio(_in_range(samples, speech_level(block_levels(filtered))), SAMPLE_RATE, name, timeline.damaged)
 
 
 def _in_range(samples: np.ndarray, level: float) -> np.ndarray:

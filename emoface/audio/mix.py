@@ -53,11 +53,11 @@ def _gains(blocks: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     levels, treble = np.zeros(channels), np.zeros(channels)
     changing, swinging = np.zeros(channels, bool), np.zeros(channels, bool)
     for c in range(channels):
-        heard = HighPass().feed(np.concatenate([block[:, c] for block in blocks]))
-        if np.abs(heard).max() > _UNUSED:
-            levels[c] = speech_level(block_levels(heard))
-            treble[c] = np.square(np.diff(heard)).sum() / np.square(heard).sum()
-            changing[c], swinging[c] = speech_signs(heard)
+        filtered = HighPass().feed(np.concatenate([block[:, c] for block in blocks]))
+        if np.abs(filtered).max() > _UNUSED:
+            levels[c] = speech_level(block_levels(filtered))
+            treble[c] = np.square(np.diff(filtered)).sum() / np.square(filtered).sum()
+            changing[c], swinging[c] = speech_signs(filtered)
     used = (levels > 0) & (treble > _LEAST_TREBLE)
     if (used & changing).any():
         used &= changing

@@ -23,8 +23,8 @@ _LEAST_SHARE = 0.25
 
 def _band_levels(samples: np.ndarray) -> np.ndarray:
     """(n,) -> (12, blocks) dB, relative to the loud blocks' whole power, at least the floor."""
-    heard = np.pad(condition(samples), BLOCK)
-    frequencies, _, spectrum = signal.stft(heard, SAMPLE_RATE, nperseg=2 * BLOCK, noverlap=BLOCK, boundary=None, padded=False)
+    conditioned = np.pad(condition(samples), BLOCK)
+    frequencies, _, spectrum = signal.stft(conditioned, SAMPLE_RATE, nperseg=2 * BLOCK, noverlap=BLOCK, boundary=None, padded=False)
     power = np.square(np.abs(spectrum))
     bands = np.stack([power[(frequencies >= low) & (frequencies < high)].sum(0) for low, high in zip(_BANDS, _BANDS[1:])])
     whole = bands.sum(0)

@@ -13,7 +13,7 @@ from train.recognition.batches import Balanced
 from train.recognition.cache import Features, cache
 from train.recognition.copies import altered
 from train.recognition.recordings import NEMO_TESTS, NEMO_VALIDATES, POSSIBLE, Recording, all_recordings
-from train.recognition.references import lenders, logits
+from train.recognition.references import logits, references_of
 from train.recognition.scores import answers, calibration_error, fit_temperature, mean_recall, reaches, recall_interval, reliability
 from train.recognition.trainer import RecognitionConfig, RecognitionTrainer, read_recognition_config, recognition_losses, recognition_model
 
@@ -262,10 +262,10 @@ def test_batches_draw_emotions_evenly_and_lend_the_same_voice(tmp_path):
     voices = {r.speaker: rows[r.identity][0, 0] for r in recordings if r.emotion == "neutral"}
     for copy in torch.nonzero(batch.rest_of >= 0).flatten()[:20]:
         rest = batch.rest[batch.rest_of[copy], 0, 0].numpy()
-        (lender,) = [s for s, place in voices.items() if np.allclose(place, rest, atol=1e-3)]
+        (reference,) = [s for s, place in voices.items() if np.allclose(place, rest, atol=1e-3)]
         heard = batch.hidden[copy, 0, 0].numpy()
         own = [r.speaker for r in recordings if np.allclose(rows[r.identity][0, 0], heard, atol=1e-3)]
-        assert lender in own
+        assert reference in own
 
 
 def test_unknown_settings_are_refused(tmp_path):
@@ -320,9 +320,9 @@ def test_the_confidence_from_which_on_enough_answers_are_right():
 
 def test_a_reference_is_another_neutral_recording_of_the_voice():
     recordings = toy_recordings(5)
-    for r, lender in zip(recordings, lenders(recordings)):
-        assert lender.speaker == r.speaker and lender.emotion == "neutral" and lender.identity != r.identity
-    assert lenders(recordings[:1]) == [None]
+    for r, reference in zip(recordings, references_of(recordings)):
+        assert reference.speaker == r.speaker and reference.emotion == "neutral" and reference.identity != r.identity
+    assert references_of(recordings[:1]) == [None]
 
 
 # -------------------------------------------------------------------------------------------------------- evaluation

@@ -23,7 +23,7 @@ MILLIMETRE = 1e-3
 
 @dataclass(frozen=True)
 class DataShape:
-    """What a network must know of the data before it can be built."""
+    """Sizes of the data that a network is built for."""
 
     vertices: int
     """S, vertices to predict."""
@@ -221,12 +221,12 @@ class DiagonalDecoder(nn.TransformerDecoder):
         """Frame t = that many as the cache holds: token (B, d), ``speech`` (B, d) per layer, ``bias`` of :meth:`bias` -> (B, d)."""
         t = 0 if cache[0] is None else cache[0][0].shape[2]
         x = self.input_dropout(token + periodic_encoding(t, 1, self.hidden, period=self.period, device=token.device))[:, None]
-        for i, (layer, heard) in enumerate(zip(self.layers, speech)):
+        for i, (layer, one) in enumerate(zip(self.layers, speech)):
             q, k, v = self._projections(layer, x)
             if cache[i] is not None:
                 k, v = torch.cat([cache[i][0], k], dim=2), torch.cat([cache[i][1], v], dim=2)
             cache[i] = (k, v)
-            x = self._rest(layer, x, self._attend(layer, q, k, v, bias[:, t : t + 1, : t + 1]), heard[:, None])
+            x = self._rest(layer, x, self._attend(layer, q, k, v, bias[:, t : t + 1, : t + 1]), one[:, None])
         return x[:, 0]
 
     def _projections(self, layer: nn.TransformerDecoderLayer, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -247,7 +247,7 @@ class DiagonalDecoder(nn.TransformerDecoder):
 
 
 def free_run(decoder: DiagonalDecoder, memory: Tensor, style: Tensor, motion_in: nn.Linear, motion_out: nn.Linear) -> Tensor:
-    """Hidden states (B, T, d) of a decoder that hears its own past: the token after frame t is ``motion_in(motion_out(h_t)) + style``.
+    """Hidden states (B, T, d) of a decoder over its own past: the token after frame t is ``motion_in(motion_out(h_t)) + style``.
 
     Neither layer touches vertices here: their product is one d x d matrix, and with the cache the work is linear in T. The original runs
     the whole past and all vertices again for every frame; the numbers are the same. ``style`` (B, d) is the first token.
@@ -257,6 +257,6 @@ def free_run(decoder: DiagonalDecoder, memory: Tensor, style: Tensor, motion_in:
     cache: list = [None] * len(decoder.layers)
     token, hidden = style, []
     for t in range(memory.shape[1]):
-        hidden.append(decoder.step(token, [heard[:, t] for heard in speech], cache, mask))
+        hidden.append(decoder.step(token, [one[:, t] for one in speech], cache, mask))
         token = F.linear(hidden[-1], weight, bias) + style
     return torch.stack(hidden, dim=1)

@@ -1,4 +1,4 @@
-"""EmoTalk (Peng et al., ICCV 2023, arXiv 2303.11089): what is said and how it feels are heard by two encoders and learned apart.
+"""EmoTalk (Peng et al., ICCV 2023, arXiv 2303.11089): words and emotion are encoded by two encoders and disentangled.
 
 Content and emotion features, the level and the speaker are one query per frame; a decoder layer with FaceFormer's biased mask lets it look at
 the emotion once more. All frames at once: there is no past motion. Pairs that swap the emotions of two recordings teach the separation:
@@ -50,7 +50,7 @@ class EmoTalk(Baseline):
         self.vertices = silent_start(nn.Linear(width, 3 * data.vertices))
 
     def felt(self, source: Tensor) -> Tensor:
-        """Encoder frames (B, U, L, C) of the recording that lends its emotion -> (B, U, width)."""
+        """Encoder frames (B, U, L, C) of the emotion source -> (B, U, width)."""
         return self.emotion_memory(torch.einsum("btlc,l->btc", source, self.emotion_mix.softmax(0)))
 
     def forward(self, content: Tensor, felt: Tensor, *, style: Tensor, level: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""FaceFormer (Fan et al., CVPR 2022, arXiv 2112.05329): a transformer that hears the speech and its own past motion.
+"""FaceFormer (Fan et al., CVPR 2022, arXiv 2112.05329): a transformer over the speech and its own past motion.
 
 Style is a one-hot of the training speakers, embedded and added to every token. It is trained on its own past (no teacher forcing), with the
 mean squared error of all vertices. Names of parameters are those of the official checkpoints.

@@ -30,8 +30,8 @@ def words_of(corpus: Corpus, clip: int) -> list[tuple[float, str]]:
 
 def spell(corpus: Corpus, clips: list[int], frames: int) -> list[int]:
     """Letters, 1-based, of the words that end within the first ``frames`` of the clips played one after the other."""
-    heard, start = [], 0
+    words, start = [], 0
     for clip in clips:
-        heard += [word for end, word in words_of(corpus, clip) if start + end * _FPS <= frames]
+        words += [word for end, word in words_of(corpus, clip) if start + end * _FPS <= frames]
         start += corpus.clips[clip]["frames"]
-    return [1 + ALPHABET.index(letter) for letter in " ".join(heard) if letter in ALPHABET]
+    return [1 + ALPHABET.index(letter) for letter in " ".join(words) if letter in ALPHABET]

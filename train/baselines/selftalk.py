@@ -2,7 +2,7 @@
 
 A single decoder layer without masks turns the speech into vertices, all frames at once, without style. In training a lip reader looks at the
 predicted lips: its features shall be those of the speech (latent consistency), and its letters the text (CTC). The original's text is what
-a frozen recogniser hears; here it is the transcript of the corpus, or its aligned words, so that no second network is needed. Loss: squared
+a frozen recogniser gives; here it is the transcript of the corpus, or its aligned words, so that no second network is needed. Loss: squared
 error of positions and velocities, with small shares of the two consistencies (paper: 1000 : 1000 : .001 : .0001 in metres).
 """
 
@@ -53,17 +53,17 @@ class SelfTalk(Baseline):
         self.reader = LipReader(len(data.lips), hidden, heads=heads, layers=reader_layers, dropout=dropout)
         self.register_buffer("lips", data.among_looked(data.lips), persistent=False)
 
-    def forward(self, heard: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, latent_audio: Tensor, mask: Tensor | None = None) -> Tensor:
         """Speech (B, T, d) -> hidden states (B, T, d); its own memory, without masks but for padding."""
         padding = None if mask is None else ~mask
-        return self.decoder(heard, heard, tgt_key_padding_mask=padding, memory_key_padding_mask=padding)
+        return self.decoder(latent_audio, latent_audio, tgt_key_padding_mask=padding, memory_key_padding_mask=padding)
 
     def loss(self, batch: Batch, stage: int) -> Tensor:
-        heard, truth = self.audio(self.speech(batch.content_hidden)), self.truth(batch)
-        predicted = self.looked_at(self.vertices, self(heard, batch.mask))
+        latent_audio, truth = self.audio(self.speech(batch.content_hidden)), self.truth(batch)
+        predicted = self.looked_at(self.vertices, self(latent_audio, batch.mask))
         seen, letters = self.reader(predicted[..., self.lips], batch.mask)
         total = mse(predicted, truth, batch.mask) + velocity_mse(predicted, truth, batch.mask)
-        total = total + self.latent * mse(seen, heard, batch.mask)
+        total = total + self.latent * mse(seen, latent_audio, batch.mask)
         if batch.letters is not None:
             lengths, written = batch.mask.sum(1), (batch.letters > 0).sum(1)
             known = (written > 0) & (written <= lengths)

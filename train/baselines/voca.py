@@ -2,7 +2,7 @@
 
 A window of 16 frames of speech features, each with the speaker's one-hot, shrinks to one by four strided convolutions; two dense layers lead
 to 50 coefficients of a vertex basis that starts as the principal components of the training motion. Loss: squared error of positions
-plus ten times that of velocities. VOCA hears DeepSpeech's 29 letters; here a linear layer makes 29 channels of our encoder's frame.
+plus ten times that of velocities. VOCA's input is DeepSpeech's 29 letters; here a linear layer makes 29 channels of our encoder's frame.
 """
 
 from __future__ import annotations

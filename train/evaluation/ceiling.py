@@ -53,16 +53,16 @@ def train(corpus: Corpus, features: np.ndarray, shares: dict[str, float], *, blo
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     names, share = list(shares), np.array(list(shares.values())) / sum(shares.values())
     for _ in tqdm(range(steps), desc=" + ".join(names), unit="step"):
-        heard, wanted, inside = torch.zeros(BATCH, FRAMES, *features.shape[1:]), torch.zeros(BATCH, FRAMES), torch.zeros(BATCH, FRAMES)
+        hidden, wanted, inside = torch.zeros(BATCH, FRAMES, *features.shape[1:]), torch.zeros(BATCH, FRAMES), torch.zeros(BATCH, FRAMES)
         chosen = [int(rng.choice(clips[names[rng.choice(len(names), p=share)]])) for _ in range(BATCH)]
         for row, i in enumerate(chosen):
             begin = int(corpus.offset[i] + rng.integers(0, max(corpus.clips[i]["frames"] - FRAMES, 0) + 1))
             end = min(begin + FRAMES, int(corpus.offset[i + 1]))
-            heard[row, : end - begin] = torch.from_numpy(np.asarray(features[begin:end], np.float32))
+            hidden[row, : end - begin] = torch.from_numpy(np.asarray(features[begin:end], np.float32))
             aperture = lips.aperture(corpus.weights(i)[begin - corpus.offset[i] : end - corpus.offset[i]])
             wanted[row, : end - begin], inside[row, : end - begin] = torch.from_numpy(aperture), 1
         style = torch.tensor([styles.index(corpus.clips[i]["style"]) for i in chosen])
-        loss = ((probe(heard, style) - wanted).square() * inside).sum() / inside.sum()
+        loss = ((probe(hidden, style) - wanted).square() * inside).sum() / inside.sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -74,8 +74,8 @@ def train(corpus: Corpus, features: np.ndarray, shares: dict[str, float], *, blo
 def score(probe: Probe, style: int, corpus: Corpus, features: np.ndarray, split: str) -> str:
     rows = []
     for i in corpus.select(source="grid", split=split, copy_of=None):
-        heard = torch.from_numpy(np.asarray(features[corpus.offset[i] : corpus.offset[i + 1]], np.float32))[None]
-        aperture, video = probe(heard, torch.tensor([style]))[0].numpy(), corpus.track(i, "measured_aperture_raw")
+        hidden = torch.from_numpy(np.asarray(features[corpus.offset[i] : corpus.offset[i + 1]], np.float32))[None]
+        aperture, video = probe(hidden, torch.tensor([style]))[0].numpy(), corpus.track(i, "measured_aperture_raw")
         rows.append((metrics.pearson(aperture, video), shifted_pearson(aperture, video), metrics.mean_absolute_error(aperture, video)))
     r, shifted, error = np.mean(rows, axis=0)
     return f"GRID {split}, {len(rows)} clips: aperture r {r:.3f} (at the best shift {shifted:.3f}), error {error:.2f} mm"

@@ -1,4 +1,4 @@
-"""Emotion: is it heard, does the face follow the speaker, is it taken from elsewhere, does it go with any words."""
+"""Emotion: is it recognised, does the face follow the speaker, does it follow another emotion source, does it go with any words."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Reading:
     errors: dict[str, float] = field(default_factory=dict)
     """LVE, EVE, FDD, MVE, LVD where the true motion is known."""
     probabilities: np.ndarray | None = None
-    """(8,) of the emotion heard."""
+    """(8,) probabilities of the emotions."""
     slit_mm: np.ndarray | None = None
     """(T,) largest opening along the lips; None for a face that holds one expression."""
     importance: dict[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Is an emotion heard, in voices that nothing was trained or chosen on, and does it stay when only the recording changes?
+"""Emotion recognition of voices that nothing was trained or chosen on, and its stability when only the recording changes.
 
 Recordings alone: no motion, no corpus build. The voices are those of ``train.recognition.recordings``' test split.
 """
@@ -17,7 +17,7 @@ from emoface.errors import EmoFaceError
 from emoface.metrics import Estimate, bootstrap
 from train import sound
 from train.recognition.recordings import POSSIBLE, Recording, all_recordings
-from train.recognition.references import lenders
+from train.recognition.references import references_of
 from train.recognition.scores import answers, calibration_error, mean_recall, recall_interval, reliability
 
 from .measures import Row
@@ -25,8 +25,8 @@ from .measures import Row
 NAMES = {"ravdess": "RAVDESS, actors 21-22", "nemo": "nEMO, speaker left out", "emodb": "EmoDB", "read": "plain reading"}
 
 
-class Listener(Protocol):
-    """``emoface.EmoFacePipeline``'s way of only listening."""
+class Recogniser(Protocol):
+    """``emoface.EmoFacePipeline``, as far as it recognises emotions."""
 
     def recognise(self, sound, *, reference=None) -> np.ndarray: ...
 
@@ -72,24 +72,24 @@ def unseen(data: Path) -> dict[str, list[Recording]]:
     return sets
 
 
-def recall_rows(listener: Listener, name: str, recordings: list[Recording], *, neutral: list[Recording] | None) -> tuple[list[Row], dict]:
+def recall_rows(recogniser: Recogniser, name: str, recordings: list[Recording], *, neutral: list[Recording] | None) -> tuple[list[Row], dict]:
     """Recall and calibration, and with ``neutral`` recordings of each voice (one of them, another than the clip) also beside it."""
     labels, speakers = np.array([r.label for r in recordings]), np.array([r.speaker for r in recordings])
     possible = POSSIBLE[recordings[0].corpus]
     bar = dict(unit="clip", mininterval=10)
-    heard = {"model": np.stack([listener.recognise(_pair(r)) for r in tqdm(recordings, desc=f"hearing {name}", **bar)])}
+    answers_of = {"model": np.stack([recogniser.recognise(_pair(r)) for r in tqdm(recordings, desc=f"recognition, {name}", **bar)])}
     if neutral is not None:
-        beside = lenders(recordings, among=neutral)
+        beside = references_of(recordings, among=neutral)
         if None in beside:
             raise EmoFaceError(f"{name}: the voice of {recordings[beside.index(None)].identity} has no other neutral recording to be its reference.")
-        heard["model, with a reference"] = np.stack(
+        answers_of["model, with a reference"] = np.stack(
             [
-                listener.recognise(_pair(r), reference=_pair(n))
-                for r, n in zip(tqdm(recordings, desc=f"hearing {name}, with a reference", **bar), beside)
+                recogniser.recognise(_pair(r), reference=_pair(n))
+                for r, n in zip(tqdm(recordings, desc=f"recognition, {name}, with a reference", **bar), beside)
             ]
         )
     rows = []
-    for who, probabilities in heard.items():
+    for who, probabilities in answers_of.items():
         for measure, allowed in (("emotion_recall", EMOTIONS), ("emotion_recall_own", possible)):
             chosen = answers(probabilities, allowed)
             low, high = recall_interval(labels, chosen, speakers)
@@ -100,14 +100,14 @@ def recall_rows(listener: Listener, name: str, recordings: list[Recording], *, n
     for measure, allowed in (("emotion_recall", EMOTIONS), ("emotion_recall_own", possible)):
         rows.append(Row(measure, name, "none", "chance", Estimate(1 / len(allowed), np.nan, np.nan, len(labels), float(len(labels))).scaled(100)))
     confusion = np.zeros((len(EMOTIONS), len(EMOTIONS)), int)
-    np.add.at(confusion, (labels, answers(heard["model"])), 1)
-    return rows, {"reliability": reliability(labels, heard["model"]), "label x answer": confusion.tolist()}
+    np.add.at(confusion, (labels, answers(answers_of["model"])), 1)
+    return rows, {"reliability": reliability(labels, answers_of["model"]), "label x answer": confusion.tolist()}
 
 
-def robustness_rows(listener: Listener, name: str, recordings: list[Recording], *, seed: int = 0) -> list[Row]:
+def robustness_rows(recogniser: Recogniser, name: str, recordings: list[Recording], *, seed: int = 0) -> list[Row]:
     """Labels that change under each of :data:`CHANGES`."""
     clips = [r.samples() for r in recordings]
-    clean = answers(np.stack([listener.recognise((x, sound.RATE)) for x in clips]))
+    clean = answers(np.stack([recogniser.recognise((x, sound.RATE)) for x in clips]))
     rows = []
     for change, alter in tqdm(CHANGES.items(), desc=f"{name}, changed", unit="change"):
         changed = []
@@ -115,20 +115,20 @@ def robustness_rows(listener: Listener, name: str, recordings: list[Recording], 
             rng = np.random.default_rng([seed, i])
             others = rng.permutation([j for j in range(len(clips)) if j != i])[:6]
             altered = alter(x.astype(np.float64), [clips[j] for j in others], rng)
-            changed.append(listener.recognise((altered.astype(np.float32), sound.RATE)))
+            changed.append(recogniser.recognise((altered.astype(np.float32), sound.RATE)))
         estimate = bootstrap(answers(np.stack(changed)) != clean).scaled(100)
         rows.append(Row("emotion_changed", name, "none", change, estimate))
     return rows
 
 
-def recognition_rows(listener: Listener, data: Path, *, references: bool, quick: bool = False) -> tuple[list[Row], dict]:
+def recognition_rows(recogniser: Recogniser, data: Path, *, references: bool, quick: bool = False) -> tuple[list[Row], dict]:
     """Everything in this module, for the sets that ``data`` holds."""
     rows: list[Row] = []
     extra: dict = {}
     for name, of in unseen(data).items():
         recordings = of[:: 5 if quick else 1]
-        found, details = recall_rows(listener, name, recordings, neutral=of if references and recordings[0].corpus != "read" else None)
+        found, details = recall_rows(recogniser, name, recordings, neutral=of if references and recordings[0].corpus != "read" else None)
         rows += found
         extra[f"heard, {name}"] = details
-        rows += robustness_rows(listener, name, recordings[:: max(len(recordings) // (20 if quick else 60), 1)])
+        rows += robustness_rows(recogniser, name, recordings[:: max(len(recordings) // (20 if quick else 60), 1)])
     return rows, extra

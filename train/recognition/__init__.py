@@ -1,1 +1,1 @@
-"""Learning to hear an emotion: labelled recordings of many voices, no motion. ``python -m train.recognition``."""
+"""Speech emotion recognition: labelled recordings of many voices, no motion. ``python -m train.recognition``."""

@@ -1,8 +1,8 @@
-"""``python -m train.recognition cache`` once, then ``python -m train.recognition train``: what hears emotions, before the face is trained.
+"""``python -m train.recognition cache`` once, then ``python -m train.recognition train``: the emotion recogniser, before the face is trained.
 
 ``cache`` puts every labelled recording and its altered copies through the frozen encoder; ``train`` learns from that in minutes on one core,
 sets the temperature of the probabilities on the validation voices, prints the recall per corpus and writes ``OUT/recognition.pt``,
-which ``train.train`` takes as ``hearing`` in its settings. Both continue where they stopped. ``figure`` draws how far its probabilities
+which ``train.train`` takes as ``recognition`` in its settings. Both continue where they stopped. ``figure`` draws how far its probabilities
 can be believed in unseen voices. ``certainty`` needs no cache: it asks the finished model (``--model``) about the validation voices, and prints
 from which probability on the page may say *probably* and *clearly*.
 """
@@ -33,10 +33,10 @@ LAYERS = 4
 
 def cache_all(recordings: list[Recording], folder: Path, *, copies: int, per_voice: int | None) -> None:
     encoder = SpeechEncoder.from_pretrained().freeze()
-    heard = [r for r in recordings if r.split == "train"]
-    voices = some(heard, 6)
+    trained = [r for r in recordings if r.split == "train"]
+    voices = some(trained, 6)
     for view in range(copies + 1):
-        chosen = recordings if view == 0 else some(heard, per_voice) if per_voice else heard
+        chosen = recordings if view == 0 else some(trained, per_voice) if per_voice else trained
         cache(chosen, folder, view, encoder=encoder, layers=LAYERS, voices=voices)
 
 
@@ -49,14 +49,14 @@ def train(recordings: list[Recording], folder: Path, config_path: Path, out: Pat
     trainer.resume()
     best = trainer.run()
     validation = [r for r in recordings if r.split == "validate"]
-    heard = np.concatenate(logits(best, validation, features))
+    answers = np.concatenate(logits(best, validation, features))
     labels = np.tile([r.label for r in validation], 2)
-    temperature = fit_temperature(labels, heard)
+    temperature = fit_temperature(labels, answers)
     with torch.no_grad():  # calibrated probabilities are the softmax of logits over the temperature: it goes into the classifier
         best.classifier.weight /= temperature
         best.classifier.bias /= temperature
     table = recall_table(best, [r for r in recordings if r.split != "train"], features)
-    report = dict(temperature=temperature, calibration_error=_errors(labels, heard, temperature), recall=table)
+    report = dict(temperature=temperature, calibration_error=_errors(labels, answers, temperature), recall=table)
     with atomic_path(out / "recognition.pt") as path:
         torch.save(dict(ema={key: value for key, value in best.state_dict().items() if key.split(".")[0] in PARTS}, config=asdict(config)), path)
     with atomic_path(out / "report.json") as path:
@@ -80,10 +80,10 @@ def certainty(recordings: list[Recording], model: str | None) -> None:
     print(json.dumps(certainty_report(recordings, model), indent=1))
 
 
-def _errors(labels: np.ndarray, heard: np.ndarray, temperature: float) -> dict[str, float]:
+def _errors(labels: np.ndarray, answers: np.ndarray, temperature: float) -> dict[str, float]:
     """Expected calibration error on the validation voices before and after."""
     softmax = lambda x: np.exp(x - x.max(-1, keepdims=True)) / np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True)
-    return {"before": calibration_error(labels, softmax(heard)), "after": calibration_error(labels, softmax(heard / temperature))}
+    return {"before": calibration_error(labels, softmax(answers)), "after": calibration_error(labels, softmax(answers / temperature))}
 
 
 def main() -> None:

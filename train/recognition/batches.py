@@ -1,4 +1,4 @@
-"""Training batches for hearing: two copies of every clip, and sometimes a neutral recording of the same voice."""
+"""Training batches for emotion recognition: two copies of every clip, and sometimes a neutral recording of the same voice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEUTRAL = EMOTIONS.index("neutral")
 
 @dataclass
 class RecognitionBatch:
-    """B clips, each heard twice: rows 0 … B-1 are first copies, B … 2B-1 the second ones."""
+    """B clips, two copies of each: rows 0 … B-1 are first copies, B … 2B-1 the second ones."""
 
     hidden: Tensor
     """(2B, T, L, C) encoder frames."""
@@ -33,7 +33,7 @@ class RecognitionBatch:
     """(N, T', L, C) encoder frames of neutral recordings of the same voices."""
     rest_mask: Tensor
     rest_of: Tensor
-    """(2B,) row of ``rest`` that goes with a copy, or -1: heard without."""
+    """(2B,) row of ``rest`` that goes with a copy, or -1: none."""
 
 
 class Balanced:
@@ -51,9 +51,9 @@ class Balanced:
         frames: tuple[int, int] = (45, 120),
         stride: int = 1,
     ):
-        """``stride``: only every n-th frame is heard (for models that hear each for itself: the rest of the excerpt says the same);
+        """``stride``: only every n-th frame is used (for models that take each frame by itself: the rest of the excerpt holds the same);
         ``shares`` of the corpora; ``clips``: B; ``reference``: how often a copy comes with the voice's own rest; ``frames``: length
-        of the excerpts that are heard."""
+        of the excerpts that are used."""
         self.features, self.clips, self.seed, self.reference, self.frames, self.stride = features, clips, seed, reference, frames, stride
         self.views = {r.identity: v for r in recordings if (v := features.views(r.identity))}
         self.tree: dict = {}
@@ -74,10 +74,10 @@ class Balanced:
         return branch[rng.integers(len(branch))]
 
     def _excerpt(self, identity: str, view: int, rng: np.random.Generator) -> np.ndarray:
-        heard = self.features[view, identity]
+        frames = self.features[view, identity]
         longest = self.frames[1] if rng.random() < 0.75 else int(rng.integers(*self.frames))
-        start = int(rng.integers(max(len(heard) - longest, 0) + 1))
-        return heard[start + int(rng.integers(self.stride)) : start + longest : self.stride]
+        start = int(rng.integers(max(len(frames) - longest, 0) + 1))
+        return frames[start + int(rng.integers(self.stride)) : start + longest : self.stride]
 
     def batch(self, step: int) -> RecognitionBatch:
         rng = np.random.default_rng([self.seed, step])
@@ -87,19 +87,19 @@ class Balanced:
             views = self.views[r.identity]
             for rows, view in zip(copies, rng.permutation(views)[:2] if len(views) > 1 else views * 2):
                 rows.append(self._excerpt(r.identity, int(view), rng))
-        heard, rest, rest_of = copies[0] + copies[1], [], []
+        excerpts, rest, rest_of = copies[0] + copies[1], [], []
         for r in chosen + chosen:
-            lenders = [n for n in self.neutral[r.speaker] if n.identity != r.identity]
-            if rng.random() >= self.reference or not lenders:
+            others = [n for n in self.neutral[r.speaker] if n.identity != r.identity]
+            if rng.random() >= self.reference or not others:
                 rest_of.append(-1)
                 continue
-            lender = lenders[rng.integers(len(lenders))].identity
+            reference = others[rng.integers(len(others))].identity
             rest_of.append(len(rest))
-            rest.append(self._excerpt(lender, int(rng.choice(self.views[lender])), rng))
-        rest = rest or [heard[0][:1]]
+            rest.append(self._excerpt(reference, int(rng.choice(self.views[reference])), rng))
+        rest = rest or [excerpts[0][:1]]
         return RecognitionBatch(
-            hidden=pad(heard),
-            mask=mask_of(heard),
+            hidden=pad(excerpts),
+            mask=mask_of(excerpts),
             labels=torch.tensor([r.label for r in chosen]),
             possible=torch.tensor([[e in POSSIBLE[r.corpus] for e in EMOTIONS] for r in chosen]),
             rest=pad(rest),

@@ -34,11 +34,11 @@ def certainty_report(recordings: list[Recording], model: str | Path | None = Non
         chosen = [r for r in recordings if (r.corpus, r.split) == (corpus, "validate")]
         if not chosen:
             raise SystemExit(f"There are no validation recordings of {corpus}: give the folder with --data (see docs/training.md).")
-        heard = np.stack([pipeline.recognise(r.path) for r in tqdm(chosen, desc=corpus, unit="clip", mininterval=10)])
+        probabilities = np.stack([pipeline.recognise(r.path) for r in tqdm(chosen, desc=corpus, unit="clip", mininterval=10)])
         labels = np.array([r.label for r in chosen])
-        tables[corpus] = reliability(labels, heard)
-        confidence.append(heard.max(-1))
-        right.append(heard.argmax(-1) == labels)
+        tables[corpus] = reliability(labels, probabilities)
+        confidence.append(probabilities.max(-1))
+        right.append(probabilities.argmax(-1) == labels)
         weight.append(np.full(len(chosen), 1 / len(chosen)))
     together = np.concatenate(confidence), np.concatenate(right), np.concatenate(weight)
     unsure, clear = (reaches(*together, share=share) for share in (HALF, MOST))

@@ -1,4 +1,4 @@
-"""The labelled recordings that hearing is trained, chosen and measured on, and who is in which split.
+"""The labelled recordings that emotion recognition is trained, chosen and measured on, and who is in which split.
 
 ==========  ==========================================  ======================  =====================
 corpus      train                                       validate                test
@@ -9,7 +9,7 @@ corpus      train                                       validate                
 ``read``    GRID's s1 and LJSpeech's reader             other clips of theirs   others, and five more GRID speakers
 ==========  ==========================================  ======================  =====================
 
-``read`` is plain reading, taken as neutral: without it a sober voice in an ordinary room is heard as *calm*, and the face smiles.
+``read`` is plain reading, taken as neutral: without it a sober voice in an ordinary room is taken for *calm*, and the face smiles.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ POSSIBLE = {
     "emodb": tuple(e for e in EMOTIONS if e in EMODB_EMOTIONS.values()),
     "read": EMOTIONS,
 }
-"""The emotions that each corpus' actors were asked for; who reads was asked for none, and may be told from all."""
+"""The emotions that each corpus' actors acted; readers acted none, and may be confused with all."""
 
 
 def ravdess(data: Path) -> list[Recording]:

@@ -1,4 +1,4 @@
-"""What a model hears in cached recordings, with and without a neutral recording of the same voice."""
+"""A model's answers for cached recordings, with and without a neutral recording of the same voice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .recordings import POSSIBLE, Recording
 from .scores import answers, mean_recall
 
 
-def lenders(recordings: list[Recording], *, among: list[Recording] | None = None, seed: int = 0) -> list[Recording | None]:
+def references_of(recordings: list[Recording], *, among: list[Recording] | None = None, seed: int = 0) -> list[Recording | None]:
     """For every recording another one of the same voice that is neutral, drawn at random from ``among`` (None: from ``recordings``); None
     where there is none."""
     rng = np.random.default_rng(seed)
@@ -30,22 +30,22 @@ def lenders(recordings: list[Recording], *, among: list[Recording] | None = None
 
 @torch.inference_mode()
 def logits(model: EmoFaceModel, recordings: list[Recording], features: Features, *, view: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 8) without, and with, a reference (:func:`lenders`; where there is none, without)."""
+    """(N, 8) without, and with, a reference (:func:`references_of`; where there is none, without)."""
 
     def frames(r: Recording) -> torch.Tensor:
         return model.emotion_frames(torch.from_numpy(np.asarray(features[view, r.identity], np.float32))[None])
 
     rests: dict[str, torch.Tensor] = {}
     without, given = [], []
-    for r, lender in zip(recordings, lenders(recordings)):
+    for r, reference in zip(recordings, references_of(recordings)):
         x = frames(r)
         without.append(model.classifier(model.emotion_vector(x))[0, 0])
-        if lender is None:
+        if reference is None:
             given.append(without[-1])
             continue
-        if lender.identity not in rests:
-            rests[lender.identity] = model.voice_rest(frames(lender))
-        given.append(model.classifier(model.emotion_vector(x, rest=rests[lender.identity]))[0, 0])
+        if reference.identity not in rests:
+            rests[reference.identity] = model.voice_rest(frames(reference))
+        given.append(model.classifier(model.emotion_vector(x, rest=rests[reference.identity]))[0, 0])
     return torch.stack(without).numpy(), torch.stack(given).numpy()
 
 

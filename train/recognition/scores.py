@@ -1,4 +1,4 @@
-"""How well emotions are heard: recall per corpus, and whether probabilities mean what they say. Plain arrays in, numbers out."""
+"""How well emotions are recognised: recall per corpus, and whether probabilities mean what they say. Plain arrays in, numbers out."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Training what hears an emotion: the mix of the encoder's blocks, its convolutions, the slow track, the voice's rest and the classifier.
+"""Training the emotion recogniser: the mix of the encoder's blocks, its convolutions, statistics pooling, the voice's rest and the classifier.
 
 These parts of :class:`EmoFaceModel` learn by themselves from cached features, in minutes, and are then handed to the training of the face,
-which keeps them as they are (``hearing`` in its settings). Seeded and resumable: every batch is a function of (seed, step).
+which keeps them as they are (``recognition`` in its settings). Seeded and resumable: every batch is a function of (seed, step).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..checkpoint import read_checkpoint, update_ema, warm_cosine, write_checkpo
 from .batches import Balanced, RecognitionBatch
 
 PARTS = ("emotion_mix", "statistics_pooling", "classifier")
-"""The parts of the model that hear the emotion."""
+"""The parts of the model that recognise the emotion."""
 
 
 @with_config(STRICT)
@@ -42,7 +42,7 @@ class RecognitionConfig:
     """Altered copies of every training clip, beside the clip itself."""
     steps: int = 1500
     clips: int = 24
-    """Per step, each heard twice."""
+    """Per step, each in two copies."""
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     dropout: float = 0.3
@@ -55,7 +55,7 @@ class RecognitionConfig:
     """Whether emotions that a corpus does not have are left out of its clips' softmax."""
     ema_decay: float = 0.99
     stride: int = 1
-    """Only every n-th frame is heard while training; with ``model.emotion_kernel: 1`` each frame is heard for itself anyway."""
+    """Only every n-th frame is used while training; with ``model.emotion_kernel: 1`` each frame is taken by itself anyway."""
     seed: int = 0
 
     def sampling(self) -> dict:
@@ -83,7 +83,7 @@ def predict(model: EmoFaceModel, batch: RecognitionBatch) -> tuple[Tensor, Tenso
         frames = model.emotion_frames(hidden, mask)
     frames = frames.float()
     rest = model.voice_rest(frames[count:], mask[count:])
-    # Without a recording of its rest a voice is heard against the average voice's.
+    # Without a recording of its rest a voice is measured against the average voice's.
     known = (batch.rest_of >= 0)[:, None, None]
     rest = torch.where(known, rest[batch.rest_of.clamp_min(0)], model.statistics_pooling.rest)
     vector = model.emotion_vector(frames[:count], mask[:count], rest=rest).squeeze(1)
@@ -111,7 +111,7 @@ def recognition_losses(model: EmoFaceModel, batch: RecognitionBatch, config: Rec
 
 
 def recognition_model(config: RecognitionConfig, *, layers: int, width: int) -> EmoFaceModel:
-    """A model whose hearing is to be trained; its face is not used."""
+    """A model whose recogniser is to be trained; its decoders are not used."""
     torch.manual_seed(config.seed)
     return EmoFaceModel(
         EmoFaceConfig(**{"feature_layers": layers, "feature_size": width, "dropout": config.dropout, "voice_rest": True, **config.model})
@@ -154,7 +154,7 @@ class RecognitionTrainer:
 
     def run(self, *, save_every: int = 250) -> EmoFaceModel:
         """Train to the end; returns a model with the averaged weights."""
-        bar = tqdm(total=self.config.steps, initial=self.step, desc="hearing", unit="step", mininterval=10)
+        bar = tqdm(total=self.config.steps, initial=self.step, desc="recognition", unit="step", mininterval=10)
         self.model.train()
         while self.step < self.config.steps:
             torch.manual_seed(self.config.seed * 7_368_787 + self.step)
