@@ -135,7 +135,8 @@ class BranchDecoder(nn.Module):
 
         Args:
             motion: (B, T, d) of :meth:`history`.
-            condition: (B, 1, d). cross: (B, T, d) of :meth:`cross`.
+            condition: (B, 1, d).
+            cross: (B, T, d) of :meth:`cross`.
 
         Returns:
             hidden states (B, T, d).
@@ -241,7 +242,8 @@ class BranchLoop:
     def __init__(self, decoders: list[BranchDecoder], initial: Tensor, conditions: Tensor, *, fixed: bool | None = None):
         """
         Args:
-            initial, conditions: (branches, R, d), the first motion token and the style/level embedding.
+            initial: (branches, R, d), the first motion token.
+            conditions: (branches, R, d), the style/level embedding.
             fixed: attend to a window of fixed size, so that a step can be recorded; None: where steps are recorded, on a GPU.
         """
         first = decoders[0]

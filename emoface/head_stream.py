@@ -1,6 +1,6 @@
 """Head movement for somebody who speaks right now: as :mod:`emoface.head_motion`, from the past alone.
 
-A recording's head leaves before a phrase and rises before a nod. Here both begin when they are heard, so a nod has its lowest point a quarter of a second
+A recording's head leaves before a phrase and rises before a nod. Here both begin with the sound, so a nod has its lowest point a quarter of a second
 after the stress.
 """
 
@@ -29,7 +29,12 @@ class HeadStream:
     """(n, 3) prosody of the next frames in, (n, 3) radians out, the same numbers however the frames are cut.
 
     Args:
-        fps: frames per second. amount, seed: as of :func:`emoface.head_motion.head_angles`. Raises EmoFaceError for other amounts.
+        fps: frames per second.
+        amount: as of :func:`emoface.head_motion.head_angles`.
+        seed: as there.
+
+    Raises:
+        EmoFaceError: for other amounts.
     """
 
     def __init__(self, fps: float, *, amount: float = 1.0, seed: int = 0):

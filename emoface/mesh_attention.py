@@ -83,7 +83,8 @@ class MeshAttention(nn.Module):
     """Weight ``w_e`` in (0, 1) of the emotion branch at every vertex and frame.
 
     Args:
-        feature_size: C of the branches' features. fusion_size: channels of the additive input and the hidden layer.
+        feature_size: C of the branches' features.
+        fusion_size: channels of the additive input and the hidden layer.
         layers: 1 reads the weight straight off the first SpiralConv3D, so it is ``sigmoid(A(t) + B(v))`` and every frame
             ranks the vertices alike; 2 adds a ReLU and a second layer and can answer "where, when, for which emotion".
         second_layer: ``"pointwise"`` or ``"spiral"`` (a general SpiralConv3D; far more costly).

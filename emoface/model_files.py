@@ -243,8 +243,12 @@ def read_weights(
     """The tensors that ``wanted`` names from safetensors files: floats in float32, whole numbers in their own type.
 
     Args:
-        files: all that may hold some of them. wanted: as :func:`weights_of` gives them. what: "The weights of ...", for messages.
-        rename: the network's name for a tensor of the files. spare: names that may be missing. exact: nothing else may be in the files.
+        files: all that may hold some of them.
+        wanted: as :func:`weights_of` gives them.
+        what: "The weights of ...", for messages.
+        rename: the network's name for a tensor of the files.
+        spare: names that may be missing.
+        exact: nothing else may be in the files.
 
     Raises:
         ModelError: missing, of another shape or type (bfloat16 is fine; 8 bits are not), or not finite.

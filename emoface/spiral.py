@@ -80,7 +80,8 @@ def spirals(faces: np.ndarray, positions: np.ndarray, *, length: int, dilation: 
     """Truncated, dilated spirals of all vertices.
 
     Args:
-        faces: (F, 3) triangles. positions: (V, 3), see :func:`ordered_neighbours`.
+        faces: (F, 3) triangles.
+        positions: (V, 3), see :func:`ordered_neighbours`.
         length: entries per spiral, the vertex itself included (the kernel size of the convolution).
         dilation: take every ``dilation``-th entry of the walk.
 

@@ -48,9 +48,12 @@ class VertexSampler:
     """Draws vertices for every step; the same seed and step give the same ones.
 
     Args:
-        faces: (F, 3) triangles. count: vertices of the mesh. sample: about how many to draw (None: all, every step).
+        faces: (F, 3) triangles.
+        count: vertices of the mesh.
+        sample: about how many to draw (None: all, every step).
         importance: (count,) how often each is a patch's centre. pairs, corners, fixed: vertices that are always among them.
-        smoothing: steps of the attention weight's low-pass. basis: (K, S, 3) metres and visible (S,), to read shapes' weights with.
+        smoothing: steps of the attention weight's low-pass.
+        basis: (K, S, 3) metres and visible (S,), to read shapes' weights with.
     """
 
     def __init__(

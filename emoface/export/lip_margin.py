@@ -22,8 +22,12 @@ def lip_margin(
     """(n, 3) of the upper and (n, 3) of the lower lip's margin.
 
     Args:
-        vertices, faces: of a head that looks along z with y up, metres.
-        right, left: the corners of the mouth. upper, lower: the lips in the middle, where they meet.
+        vertices: of a head that looks along z with y up, metres.
+        faces: its triangles.
+        right: the right corner of the mouth.
+        left: the left one.
+        upper: the upper lip in the middle, where the lips meet.
+        lower: the lower one.
         shares: (n,) in (0, 1), of the way from corner to corner along x.
     """
     x = right[0] + shares * (left[0] - right[0])

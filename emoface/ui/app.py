@@ -47,8 +47,10 @@ def build_app(
     """The whole page as Gradio Blocks.
 
     Args:
-        model: None for the embedded model, a folder, or a Hub id. device: auto, cpu or cuda.
-        study: folder of a user study made by ``python -m emoface study``; its tab is added. opening: show the precomputed examples.
+        model: None for the embedded model, a folder, or a Hub id.
+        device: auto, cpu or cuda.
+        study: folder of a user study made by ``python -m emoface study``; its tab is added.
+        opening: show the precomputed examples.
         pipeline: what builds the pipeline, in place of ``EmoFacePipeline.from_pretrained(model, device=device)``.
 
     A model that cannot be used is replaced by the embedded one, and the page says so.

@@ -31,7 +31,9 @@ def fit(
     """Train every stage for ``steps``; goes on from ``checkpoint`` where there is one.
 
     Args:
-        batches: the batch of a step. report: told stage, step and loss now and then. seconds: stop after that long.
+        batches: the batch of a step.
+        report: called with stage, step and loss now and then.
+        seconds: stop after that long.
 
     Returns:
         whether it was finished; if not, the checkpoint holds what the next call goes on from.
