@@ -49,10 +49,8 @@ class Voca(Baseline):
         weight = torch.zeros(frames.shape[1], self.components)
         weight[:, : len(spread)] = directions * spread / len(frames) ** 0.5
         for name, start in (("weight", weight), ("bias", frames.mean(0))):
-            if parametrize.is_parametrized(self.basis):  # the nearest that the shapes can say
-                shapes = self.basis.parametrizations[name][0].shapes
-                start = torch.linalg.lstsq(shapes.T, start.reshape(len(start), -1)).solution.reshape(-1, *start.shape[1:])
-                self.basis.parametrizations[name].original.copy_(start)
+            if parametrize.is_parametrized(self.basis):
+                setattr(self.basis, name, start)  # the nearest that the shapes can say
             else:
                 getattr(self.basis, name).copy_(start)
 
