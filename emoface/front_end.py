@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from .audio import SAMPLE_RATE, Audio
+from .clock import interpolate
 from .conditioning import HighPass, StreamLevel, at_level
 from .encoders import FRAME_RATE, SAMPLES_PER_FRAME, SpeechEncoder, frame_count, resample_frames
 from .errors import AudioError, EmoFaceError
@@ -205,7 +206,7 @@ class ProsodyClock:
         """(1, count, 3) of the next mesh frames; the encoders look farther ahead, so their prosody is known."""
         times = (self._taken + np.arange(count)) / self._fps
         known = (self._first + np.arange(len(self._track))) / FRAME_RATE
-        rows = np.stack([np.interp(times, known, column) for column in self._track.T], 1)
+        rows = interpolate(times, known, self._track)
         self._taken += count
         gone = max(int(self._taken / self._fps * FRAME_RATE) - 1 - self._first, 0)
         self._track, self._first = self._track[gone:], self._first + gone

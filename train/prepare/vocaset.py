@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from emoface.clock import frame_count
 from emoface.errors import EmoFaceError
 from emoface.flame import VERTEX_COUNT, load_pickle
 from train.corpus.clip import read_audio
@@ -68,7 +69,7 @@ def prepare(source: Path, out: Path) -> dict:
                 source="vocaset",
             )
             samples = to_16k(*read_sound())
-            frames = min(len(vertices), int(np.ceil(30 * len(samples) / 16000)))
+            frames = min(len(vertices), frame_count(len(samples), 30))
             entry = write_clip(out, fields, vertices[:frames], samples)
         entries.append(entry)
     if not entries:
