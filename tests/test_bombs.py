@@ -2,9 +2,12 @@
 
 import io
 import json
+import struct
 import subprocess
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -67,17 +70,78 @@ def silence(path, *, seconds, rate, channels, **options):
             file.write(block)
 
 
+def sound(kind: str) -> bytes:
+    """A second of tone."""
+    data = io.BytesIO()
+    soundfile.write(data, 0.1 * np.sin(np.arange(16000) / 8), 16000, format=kind)
+    return data.getvalue()
+
+
+def synchsafe(size: int) -> bytes:
+    return bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
+
+
+def tag(content: bytes, *, flags: bytes = b"\x00\x00", count: int = 1) -> bytes:
+    """An ID3v2.4 tag of so many pictures."""
+    frames = (b"APIC" + synchsafe(len(content)) + flags + content) * count
+    return b"ID3\x04\x00\x00" + synchsafe(len(frames)) + frames
+
+
+def packed(start: bytes, megabytes: int) -> bytes:
+    """``start`` and so many megabytes of zeros, as zlib packs them: a thousandth."""
+    packer = zlib.compressobj(9)
+    return packer.compress(start) + b"".join(packer.compress(bytes(1_000_000)) for _ in range(megabytes)) + packer.flush()
+
+
+def packed_tag() -> bytes:
+    """800 kB that unpack to 800 MB."""
+    return tag(synchsafe(100_000_013) + packed(b"\x00image/png\x00\x03\x00", 100), flags=b"\x00\x09", count=8)
+
+
+def png(side: int) -> bytes:
+    """An empty picture: a thousandth of its pixels."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    packer = zlib.compressobj(9)
+    rows = b"".join(packer.compress(bytes(4 * side + 1)) for _ in range(side)) + packer.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def flac_with_cover(path, picture: bytes):
+    """Not a tag but a block of metadata of flac's own."""
+    plain = sound("FLAC")
+    block = struct.pack(">II", 3, 9) + b"image/png" + struct.pack(">IIIIII", 0, 16000, 16000, 32, 0, len(picture)) + picture
+    path.write_bytes(plain[:4] + b"\x00" + plain[5:42] + b"\x06" + len(block).to_bytes(3, "big") + block + plain[42:])
+
+
+def packed_header(path):
+    """QuickTime's packed ``moov``, with 400 MB of nothing in it."""
+
+    def box(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content) + 8) + name + content
+
+    content = struct.pack(">I", 400_000_000) + packed(struct.pack(">I", 400_000_000) + b"free", 400)
+    path.write_bytes(box(b"ftyp", b"qt  " + bytes(4)) + box(b"moov", box(b"cmov", box(b"dcom", b"zlib") + box(b"cmvd", content))))
+
+
+def leaping(path):
+    """16 channels at 384 kHz with 28 s missing again and again."""
+    with av.open(str(path), "w", format="matroska") as container:
+        stream = container.add_stream("pcm_s16le", rate=384_000, layout="hexadecagonal")
+        for k in range(4):
+            frame = av.AudioFrame.from_ndarray(np.full((1, 16 * 3840), 1000, np.int16), format="s16", layout="hexadecagonal")
+            frame.sample_rate, frame.pts, frame.time_base = 384_000, int(k * 28.5 * 384_000), Fraction(1, 384_000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
 def with_cover(path):
     """A short mp3 with a hundred megabytes of cover art in its tag."""
-    size = 100_000_000
-    synchsafe = bytes((size + 10) >> shift & 0x7F for shift in (21, 14, 7, 0))
-    sound = io.BytesIO()
-    soundfile.write(sound, 0.1 * np.sin(np.arange(16000) / 8), 16000, format="MP3")
     with path.open("wb") as file:
-        file.write(b"ID3\x04\x00\x00" + synchsafe + b"APIC" + synchsafe + b"\x00\x00")
-        for _ in range(100):
-            file.write(bytes(1_000_000))
-        file.write(sound.getvalue())
+        file.write(tag(bytes(100_000_000)))
+        file.write(sound("MP3"))
 
 
 def nested(path, inner):
@@ -101,6 +165,13 @@ def bombs(tmp_path_factory):
     silence(folder / "hours.flac", seconds=3600, rate=4000, channels=1)
     silence(folder / "many.wav", seconds=1, rate=8000, channels=1000)
     with_cover(folder / "cover.mp3")
+    flac_with_cover(folder / "pixels.flac", png(16_000))
+    (folder / "packed.mp3").write_bytes(packed_tag() + sound("MP3"))
+    chunk = packed_tag()
+    wav = sound("WAV")
+    (folder / "packed.wav").write_bytes(wav[:12] + b"id3 " + struct.pack("<I", len(chunk)) + chunk + bytes(len(chunk) % 2) + wav[12:])
+    packed_header(folder / "packed.mov")
+    leaping(folder / "leaping.mkv")
     nested(folder / "nested.mkv", folder / "hours.flac")
     header = bytearray((folder / "many.wav").read_bytes()[:44])
     (folder / "lying.wav").write_bytes(bytes(header[:40]) + b"\xff\xff\xff\x7f" + bytes(64))
@@ -124,6 +195,7 @@ def test_no_small_file_takes_much_memory(bombs, tmp_path):
         and "longer" in measured["hours.flac"][1]
         and measured["sixteen.wav"][1] == "119.0 s"
     )
+    assert {measured[name][1] for name in ("cover.mp3", "pixels.flac", "packed.mp3", "packed.wav")} <= {"1.0 s", "1.1 s"}
 
 
 def upload(address: str, path: Path) -> str:
@@ -154,7 +226,7 @@ def test_twenty_visitors_with_bombs_at_once_take_no_more_than_two_checks(bombs, 
     try:
         address, function = json.loads(server.stdout.readline())
         stored = {path.name: upload(address, path) for path in bombs}
-        sent = [*list(stored) * 2, "sixteen.wav", "sixteen.wav"]  # twenty; the largest four times
+        sent = [*stored, *["sixteen.wav"] * (20 - len(stored))]  # the largest seven times
         server.stdin.write("uploaded\n")
         server.stdin.flush()
         assert server.stdout.readline() == "ready\n"

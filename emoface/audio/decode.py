@@ -7,13 +7,15 @@ length is what decodes, and every frame is taken with the rate and channels that
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
 from ..errors import AudioError
-from .timeline import Timeline, check_format
+from .plain import PlainFile
+from .timeline import MIN_RATE, Timeline, check_format
 
 # The containers that ffmpeg's libraries may open here: no playlists, which could name other files.
 _CONTAINERS = (
@@ -33,6 +35,11 @@ _LEAP_SECONDS = 30.0
 _MAX_FAILURES = 50
 # Where every channel has a plane of its own PyAV knows eight of them, and reads past its table, into a crash, for more.
 _MOST_PLANES = 8
+# Tracks without sound that are listened to before a file is called silent.
+_MOST_TRACKS = 8
+# Values in one frame, all channels together (a minute of stereo at 48 kHz): a packet of some bytes may claim to hold any number.
+_MOST_VALUES = 1 << 23
+_PIECE = 1 << 16
 
 
 def decode(file: BinaryIO, name: str, *, max_seconds: float) -> Iterator[Timeline]:
@@ -47,8 +54,9 @@ def decode(file: BinaryIO, name: str, *, max_seconds: float) -> Iterator[Timelin
 
     av.logging.set_level(av.logging.PANIC)  # what is wrong is said once, by us
     heard = False
-    for index in _tracks(file, name):
-        with _container(file) as container:
+    plain = PlainFile(file, name)
+    for index in _tracks(plain, name)[:_MOST_TRACKS]:
+        with _container(plain) as container:
             timeline = Timeline(name, max_seconds=max_seconds)
             _decode_track(container, container.streams[index], timeline)
         heard = heard or bool(timeline.segments)
@@ -57,14 +65,28 @@ def decode(file: BinaryIO, name: str, *, max_seconds: float) -> Iterator[Timelin
         yield other
 
 
-def _container(file: BinaryIO):
+def _container(file: PlainFile):
     import av
 
     file.seek(0)
-    return av.open(file, options={"format_whitelist": _CONTAINERS}, metadata_errors="ignore")
+    return av.open(file, options={"format_whitelist": _CONTAINERS, "codec_whitelist": _sound_decoders()}, metadata_errors="ignore")
 
 
-def _tracks(file: BinaryIO, name: str) -> list[int]:
+@lru_cache(maxsize=1)
+def _sound_decoders() -> str:
+    """ffmpeg decodes pictures, too, to learn their size: a cover of a megabyte may be a gigabyte of pixels. Hence only what decodes sound."""
+    import av
+
+    def decodes_sound(name: str) -> bool:
+        try:
+            return av.Codec(name, "r").type == "audio"
+        except av.codec.codec.UnknownCodecError:  # it only encodes
+            return False
+
+    return ",".join(sorted(filter(decodes_sound, av.codecs_available)))
+
+
+def _tracks(file: PlainFile, name: str) -> list[int]:
     """Indices of the audio streams in the order in which they are to be heard; none if ffmpeg cannot read the file."""
     import av
 
@@ -83,11 +105,13 @@ def _decode_track(container, stream, timeline: Timeline) -> None:
     """All frames of one track onto the timeline."""
     import av
 
-    if stream.codec_context.name == "flac":  # its checksums tell damage, which would sound like a bang
-        stream.codec_context.options = {"err_detect": "crccheck+explode"}
+    context = stream.codec_context
+    context.options = {"max_samples": str(_MOST_VALUES // max(context.channels, 1))}
+    if context.name == "flac":  # its checksums tell damage, which would sound like a bang
+        context.options |= {"err_detect": "crccheck+explode"}
     container_names = set(container.format.name.split(","))
     clock = _Clock(timed=bool(_TIMED & container_names))
-    primed = not (container_names & _UNPRIMED and stream.codec_context.name == "aac")
+    primed = not (container_names & _UNPRIMED and context.name == "aac")
     for packet in _packets(container, stream):
         if _is_header(packet):
             continue
@@ -101,7 +125,7 @@ def _decode_track(container, stream, timeline: Timeline) -> None:
             if not primed:
                 primed = True
                 continue
-            _add(frame, timeline, compressed=not stream.codec_context.name.startswith("pcm_"))
+            _add(frame, timeline, compressed=not context.name.startswith("pcm_"))
     timeline.damaged += clock.unheard  # at the very end: nothing follows that silence would keep in step
     timeline.close()
 
@@ -133,16 +157,20 @@ def _add(frame, timeline: Timeline, *, compressed: bool) -> None:
         if not timeline.segments:
             raise AudioError(f"{timeline.name} has {channels} channels: export it as mono or stereo.")
         return timeline.lose(frame.samples / max(rate, 8000))
+    timeline.check_room(frame.samples / max(rate, MIN_RATE))
     samples = frame.to_ndarray()
-    samples = to_float(samples.T if frame.format.is_planar else samples.reshape(-1, channels))
+    samples = samples.T if frame.format.is_planar else samples.reshape(-1, channels)
     if timeline.segments:  # behind the first frame an absurd format is damage
         try:
             check_format(rate, channels, "")
         except AudioError:
             return timeline.lose(len(samples) / max(rate, 8000))
-    if compressed and not np.isfinite(samples).all():
-        return timeline.lose(len(samples) / rate)
-    timeline.add(samples, rate, layout=frame.layout.name)
+    for start in range(0, len(samples), _PIECE):
+        piece = to_float(samples[start : start + _PIECE])
+        if compressed and not np.isfinite(piece).all():
+            timeline.lose(len(piece) / rate)
+        else:
+            timeline.add(piece, rate, layout=frame.layout.name)
 
 
 class _Clock:

@@ -16,6 +16,7 @@ MAX_CHANNELS = 16
 """All channels are held until it is known which of them speak: 123 MB for two minutes of so many."""
 # More samples per second than any recorder of speech writes; decoding them would take longer than the work itself.
 MAX_SAMPLES_PER_SECOND = 6_200_000
+_LONG_REST = 0.5
 
 
 def check_format(rate: float, channels: int, name: str) -> None:
@@ -44,9 +45,10 @@ class Segment:
     """(n, channels) float32 at 16 kHz."""
 
     def __post_init__(self) -> None:
-        self._resampler = None
-        if self.rate != SAMPLE_RATE:
-            self._resampler = soxr.ResampleStream(self.rate, SAMPLE_RATE, self.channels, dtype="float32")
+        self._resampler = self._new_resampler()
+
+    def _new_resampler(self) -> soxr.ResampleStream | None:
+        return None if self.rate == SAMPLE_RATE else soxr.ResampleStream(self.rate, SAMPLE_RATE, self.channels, dtype="float32")
 
     def add(self, block: np.ndarray, *, last: bool = False) -> None:
         """(n, channels) float32 at the segment's rate."""
@@ -56,8 +58,18 @@ class Segment:
         if len(block):
             self.blocks.append(block)
 
+    def rest(self, seconds: float) -> None:
+        """Silence. A long one is not resampled: half a minute of many channels at a high rate would be gigabytes."""
+        if seconds < _LONG_REST:
+            return self.add(np.zeros((round(seconds * self.rate), self.channels), np.float32))
+        self.close()
+        self._resampler = self._new_resampler()
+        self.blocks.append(np.zeros((round(seconds * SAMPLE_RATE), self.channels), np.float32))
+
     def close(self) -> None:
+        """Fetch what the resampler still holds."""
         self.add(np.zeros((0, self.channels), np.float32), last=True)
+        self._resampler = None
 
 
 class Timeline:
@@ -100,14 +112,17 @@ class Timeline:
             return  # nothing before it could get out of step with what follows
         self.damaged += seconds
         self._pass(seconds)
-        segment = self.segments[-1]
-        segment.add(np.zeros((round(seconds * segment.rate), segment.channels), np.float32))
+        self.segments[-1].rest(seconds)
 
     def close(self) -> None:
         """Fetch what the last resampler still holds."""
         if self.segments:
             self.segments[-1].close()
 
+    def check_room(self, seconds: float) -> None:
+        """Raises TooLong if so much more is too long."""
+        check_length(self.seconds + seconds, self._max_seconds, self.name)
+
     def _pass(self, seconds: float) -> None:
+        self.check_room(seconds)
         self.seconds += seconds
-        check_length(self.seconds, self._max_seconds, self.name)
