@@ -24,10 +24,12 @@ _CONTAINERS = (
 )
 # Containers in which every packet has a time of its own; elsewhere times are only counted from what was read.
 _TIMED = {"mov", "matroska", "ogg", "mpegts", "mpeg", "flac", "flv"}
-# AAC begins with a frame of the encoder's own delay, which these containers do not tell anybody to leave out.
-_UNPRIMED = {"aac", "loas", "mpegts"}
+# AAC and mp3 begin with a frame of the encoder's own delay. Where a container tells to leave it out, its first time is negative; these often do not.
+_UNPRIMED = {"aac": {"aac", "loas", "mpegts", "flv", "avi", "matroska"}, "mp3float": {"mpegts", "flv", "avi", "matroska"}}
 # Times jitter by less than this (Vorbis: its block sizes; Matroska: whole milliseconds). A lost AAC frame is longer.
 _JITTER_SECONDS = 0.02
+# Half of the millisecond in which Matroska counts.
+_ROUNDING_SECONDS = 0.0006
 # (A leap by less than three quarters of a frame is jitter, too: no lost frame is as short.)
 # A longer leap is not lost sound but another recording, or a damaged time.
 _LEAP_SECONDS = 30.0
@@ -111,16 +113,19 @@ def _decode_track(container, stream, timeline: Timeline) -> None:
         context.options |= {"err_detect": "crccheck+explode"}
     container_names = set(container.format.name.split(","))
     clock = _Clock(timed=bool(_TIMED & container_names))
-    primed = not (container_names & _UNPRIMED and context.name == "aac")
+    primed = not container_names & _UNPRIMED.get(context.name, set())
     for packet in _packets(container, stream):
         if _is_header(packet):
             continue
+        primed = primed or (packet.pts is not None and packet.pts < 0)
         try:
             frames = packet.decode()
         except (av.FFmpegError, ValueError):
             clock.fail(packet)
             continue
         for frame in frames:
+            if clock.before_start(frame):
+                continue
             timeline.lose(clock.lost_before(frame))
             if not primed:
                 primed = True
@@ -185,6 +190,12 @@ class _Clock:
         self._expected: float | None = None  # time of the next frame, if nothing is lost
         self._length = 0.0  # of the last frame, s
         self.unheard = 0.0
+
+    def before_start(self, frame) -> bool:
+        """Whether a frame ends at time 0 at the latest: the encoder's delay, which nobody is meant to hear. (ffmpeg 8.1 leaves it out itself.)"""
+        if not self._timed or frame.pts is None or not frame.time_base:
+            return False
+        return frame.pts < 0 and float(frame.pts * frame.time_base) + frame.samples / frame.sample_rate < _ROUNDING_SECONDS
 
     def fail(self, packet) -> None:
         """A packet could not be decoded."""

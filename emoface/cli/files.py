@@ -69,7 +69,7 @@ def read_animations(arguments: argparse.Namespace) -> list:
     """The animations of the files on the command line, the first with the sound of ``--audio``."""
     from ..export import load
 
-    if arguments.fps and not any(path.suffix.lower() in (".npy", ".csv") for path in arguments.files):
+    if arguments.fps is not None and not any(path.suffix.lower() in (".npy", ".csv") for path in arguments.files):
         raise EmoFaceError(f"{arguments.files[0].suffix} files say their own rate; --fps is for .npy and .csv.")
     animations = [
         load(path, arguments.template if path.suffix.lower() == ".npy" else None, fps=arguments.fps, head=arguments.head) for path in arguments.files

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..animation import Animation, use_file_formats
 from ..errors import Cancelled, EmoFaceError
 from ..reading import one_sentence
-from .checks import check_animation
+from .checks import FILM_FPS, MAX_FPS, MIN_FPS, check_animation, check_rate
 
 FORMATS = {
     ".npz": ("meshes", "save_npz", "everything, for Python"),
@@ -115,6 +115,9 @@ def check_options(path: str | os.PathLike, options: dict) -> tuple[Callable, Map
     if unknown := sorted(set(options) - set(known)):
         possible = sorted(set(known) - {"animation", "animations", "path", "progress", "cancel"})
         raise EmoFaceError(f"{suffix} files have no option {', '.join(unknown)}; they have {', '.join(possible) or 'none'}.")
+    if options.get("fps") is not None:
+        low, high = FILM_FPS if name == "save_video" else (MIN_FPS, MAX_FPS)
+        check_rate(options["fps"], f"of a {suffix}", low=low, high=high)
     return function, known
 
 

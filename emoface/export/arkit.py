@@ -12,7 +12,7 @@ from ..clock import interpolate
 from ..errors import EmoFaceError
 from ..files import write_json, write_text
 from ..reading import MAX_TEXT_BYTES, check_bytes, one_sentence, read_bytes, read_json
-from .checks import MAX_FPS
+from .checks import MAX_FPS, MIN_FPS, check_rate
 from .topology import arkit_weights
 
 
@@ -75,7 +75,7 @@ def save_csv(animation: Animation, path: str | os.PathLike, *, fps: float | None
     HeadYaw, HeadPitch and HeadRoll are ``head_angles`` in radians, 0 where there are none; eye angles are 0, because gaze is in the EyeLook curves.
     """
     names = _checked_names(animation)
-    fps = float(fps or animation.fps)
+    fps = animation.fps if fps is None else check_rate(fps, "of a CSV")
     weights = resample(arkit_weights(animation), animation.fps, fps)
     columns = weights[:, [names.index(name[0].lower() + name[1:]) for name in CSV_NAMES]]
     turned = np.zeros((len(columns), len(ROTATION_NAMES)))
@@ -142,10 +142,10 @@ def load_csv(path: str | os.PathLike, *, fps: float | None = None) -> tuple[np.n
     if not len(weights):
         raise EmoFaceError(f"{Path(path).name} has no frames.")
     try:
-        rate = float(fps or _rate(times))
+        rate = _rate(times) if fps is None else float(fps)
     except ValueError:
         raise EmoFaceError(f"{Path(path).name} has timecodes that cannot be read; give its rate with fps.") from None
-    if not 0 < rate <= MAX_FPS:
+    if not MIN_FPS <= rate <= MAX_FPS:
         raise EmoFaceError(f"{name} has {rate:g} frames per second, which cannot be; give its rate with fps.")
     weights, angles = np.split(_without_gaps(weights, times, rate, name), [len(ARKIT_NAMES)], axis=1)
     return weights, rate, angles if angles.any() else None

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 
 from ..animation import Animation
 from ..errors import EmoFaceError
 
-MAX_FPS = 1000.0
-"""Frames per second that a file may claim."""
+MIN_FPS, MAX_FPS = 0.1, 1000.0
+"""Frames per second that a file may claim, or be asked for."""
+FILM_FPS = (1.0, 240.0)
 _RATES = (4000, 768_000)
+
+
+def check_rate(fps: float, what: str, *, low: float = MIN_FPS, high: float = MAX_FPS) -> float:
+    """``fps`` itself. Raises EmoFaceError where it is no number from ``low`` to ``high``."""
+    if not isinstance(fps, Real) or not low <= fps <= high:
+        raise EmoFaceError(f"Frames per second {what} must be {low:g} to {high:g}, not {fps}: give another rate.")
+    return float(fps)
 
 
 def check_animation(animation: Animation, name: str) -> Animation:
@@ -30,7 +40,7 @@ def check_animation(animation: Animation, name: str) -> Animation:
             and bool(np.isfinite(array).all())
         )
 
-    need(0 < animation.fps <= MAX_FPS, f"{animation.fps} frames per second cannot be")
+    need(MIN_FPS <= animation.fps <= MAX_FPS, f"{animation.fps} frames per second cannot be")
     need(
         frames > 0 and numbers(animation.template, None, 3) and numbers(animation.vertices, frames, count, 3),
         "vertices, template and faces do not fit together",
@@ -60,9 +70,3 @@ def check_animation(animation: Animation, name: str) -> Animation:
     need(animation.head_angles is None or numbers(animation.head_angles, frames, 3), "angles of the head do not fit its frames")
     need(isinstance(animation.settings, dict) and all(isinstance(key, str) for key in animation.settings), "settings are no table")
     return animation
-
-
-def check_rate(fps: float) -> None:
-    """EmoFaceError for a number of pictures a second that no film has."""
-    if not 1 <= fps <= 240:
-        raise EmoFaceError(f"A film has 1 to 240 pictures a second, not {fps:g}.")

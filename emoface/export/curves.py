@@ -25,7 +25,7 @@ def load_curves(path: str | os.PathLike, *, head: int = 0, fps: float | None = N
     else:
         angles = None
         weights, rate = load_json(path)
-        rate = fps or rate
+        rate = rate if fps is None else fps
     if weights.ndim != 2 or not np.isfinite(weights).all() or not np.isfinite(0.0 if angles is None else angles).all():
         raise EmoFaceError(f"{Path(path).name} has curves that are not finite numbers: export it again.")
     check_bytes(len(weights) * load_head(head).template.nbytes, Path(path).name)

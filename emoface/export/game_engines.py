@@ -171,16 +171,16 @@ def save_tres(animation: Animation, path: str | os.PathLike, *, target: str = "h
 
     Raises EmoFaceError for meshes without ARKit shapes.
     """
+    node, _, joint = bone.partition(":")
+    for part in (node, joint):
+        _checked_path(part)
     curves, times = _curves(animation, target)
     tracks = []
     for shape, (at, values) in curves.items():
         tracks.append(("blend_shape", f"{target}:{shape}", [f"{times[frame]:.6g}, 1, {value / 100:.5g}" for frame, value in zip(at, values)]))
     if animation.head_angles is not None:
-        node, _, joint = bone.partition(":")
         turned = [", ".join(f"{value:.6g}" for value in row) for row in quaternions(animation.head_angles)]
-        tracks.append(
-            ("rotation_3d", ":".join(map(_checked_path, filter(None, (node, joint)))), [f"{time:.6g}, 1, {row}" for time, row in zip(times, turned)])
-        )
+        tracks.append(("rotation_3d", ":".join(filter(None, (node, joint))), [f"{time:.6g}, 1, {row}" for time, row in zip(times, turned)]))
     lines = [
         '[gd_resource type="Animation" format=3]',
         "",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from ..animation import EMOTIONS, Animation
 from ..errors import EmoFaceError
 from ..reading import MAX_TEXT_BYTES, one_sentence, read_bytes
-from .checks import MAX_FPS
+from .checks import check_rate
 from .topology import find_head
 from .units import in_metres
 
@@ -48,8 +47,7 @@ def animation_from_vertices(
         )
     if not len(vertices) or not np.isfinite(vertices).all():
         raise EmoFaceError("The motion is empty or has positions that are not finite numbers.")
-    if not isinstance(fps, Real) or not 0 < fps <= MAX_FPS:
-        raise EmoFaceError(f"Frames per second must be positive, at most {MAX_FPS:g}, not {fps}.")
+    check_rate(fps, "of an animation")
     vertices, template, notes = in_metres(vertices, template)
     settings = dict(settings or {})
     if notes:

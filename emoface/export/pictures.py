@@ -15,7 +15,7 @@ from ..animation import Animation
 from ..files import atomic_path
 from .between import picture_times, poses_at
 from .camera import Camera
-from .checks import check_rate
+from .checks import FILM_FPS, check_rate
 from .meshes import zip_entry
 from .render import Renderer
 from .topology import find_look, find_neck
@@ -42,7 +42,7 @@ def save_pictures(
     from PIL import Image
 
     fps = float(fps or animation.fps)
-    check_rate(fps)
+    check_rate(fps, "of pictures", low=FILM_FPS[0], high=FILM_FPS[1])
 
     renderer = Renderer(
         animation.faces,

@@ -15,7 +15,7 @@ from ..files import atomic_path
 from ..head_motion import rotations
 from .between import poses_at
 from .camera import Camera
-from .checks import check_rate
+from .checks import FILM_FPS, check_rate
 from .encode import CONTAINERS, read_sound, write_preview, write_video
 from .heatmap import Heatmap, effect_scale, heatmap
 from .render import BACKGROUNDS, Renderer
@@ -75,8 +75,7 @@ def save_video(
         outer = (size[0] + size[0] % 2, size[1] + size[1] % 2)
         size = _inside(outer, columns, -(-len(animations) // columns), captions=any(captions), bars=any(heat))
     own_rate = fps is None or fps == animations[0].fps
-    fps = float(fps or animations[0].fps)
-    check_rate(fps)
+    fps = check_rate(animations[0].fps if fps is None else fps, "of a film", low=FILM_FPS[0], high=FILM_FPS[1])
     frame_count = max(ceil(animation.duration * fps - 1e-6) for animation in animations)
     painted = [animation for animation, layer in zip(animations, heat) if layer == "effect"]
     scale = max(map(effect_scale, painted), default=None)  # one scale, so that colours can be compared

@@ -53,6 +53,14 @@ KINDS = (
     Kind("mpegts", "ac3", (48000,), 6, joins=True, timed=True),
     Kind("avi", "libmp3lame", (44100, 48000)),
 )
+MORE_KINDS = (
+    Kind("mpegts", "libmp3lame", (44100, 48000), timed=True),
+    Kind("matroska", "libmp3lame", (44100, 48000), timed=True),
+    Kind("avi", "aac", (16000, 48000)),
+    Kind("flv", "aac", (16000, 48000), timed=True),
+    Kind("flv", "libmp3lame", (22050, 44100), timed=True),
+)
+"""Read whole only; not damaged in the tests."""
 
 
 @cache
@@ -80,7 +88,7 @@ def encoded(tracks: list[np.ndarray], codec: str, rate: int, *, container: str, 
         for number, samples in enumerate(tracks):
             stream = file.add_stream(codec, rate=rate, layout=LAYOUTS[samples.shape[1]])
             if default is not None:
-                stream.disposition = av.stream.Disposition.default if number == default else 0
+                stream.disposition = av.stream.Disposition.default.value if number == default else 0  # PyAV 17 takes numbers only
             streams.append(stream)
         for stream, samples in zip(streams, tracks):
             for packet in _packets(stream, samples, rate):

@@ -136,3 +136,14 @@ def test_a_film_without_sound_says_so(files, tmp_path, capsys, talking):
     assert code == 0 and not err
     code, _, err = run(capsys, "render", tmp_path / "mute.npz", "-o", tmp_path / "a.gif", "--size", "48", "--quiet")
     assert code == 0 and not err, "nobody expects sound of a gif"
+
+
+@pytest.mark.parametrize("rate", ["nan", "inf", "-inf", "-1", "0", "1e300", "1e-300", "1e9"])
+@pytest.mark.parametrize("suffix", [".csv", ".mp4"])
+def test_rates_that_no_file_has(files, tmp_path, capsys, suffix, rate):
+    """Of what is written, and of the takes that are read: one sentence, and no file of a billion rows."""
+    code, _, err = run(capsys, "render", files / "ours.npz", "-o", tmp_path / f"a{suffix}", "--quiet", f"--output-fps={rate}")
+    assert code == 2 and err.startswith("emoface: ") and "Frames per second" in err and not (tmp_path / f"a{suffix}").exists()
+    save(load(files / "ours.npz"), tmp_path / "take.csv")
+    code, _, err = run(capsys, "render", tmp_path / "take.csv", "-o", tmp_path / "a.npz", "--quiet", f"--fps={rate}")
+    assert code == 2 and err.startswith("emoface: ") and not (tmp_path / "a.npz").exists()

@@ -99,7 +99,7 @@ def test_pictures_at_another_rate_are_drawn_in_between(tmp_path, talking):
     jaw = replace(talking, vertices=np.stack([talking.template, talking.template + np.float32([0, 0.02, 0])]), blendshapes=talking.blendshapes[:2])
     between, _ = poses_at(jaw, picture_times(jaw.duration, 60))
     assert np.allclose((between - jaw.template)[:, :, 1], [[0], [0.01], [0.02], [0.02]], atol=1e-6)
-    with pytest.raises(EmoFaceError, match="pictures a second"):
+    with pytest.raises(EmoFaceError, match="Frames per second"):
         save(talking, tmp_path / "b.zip", mesh="png", fps=1000)
 
 
