@@ -1,7 +1,7 @@
 """The paper's ablations (Tables 3 and 4) at a small scale: ``python -m train.ablate --corpus data/corpus --out docs/ablations.json``.
 
 Every variant is ``train/configs/ablation.yaml`` with a few settings changed, trained on the same batches, and then runs freely on the same
-clips that nothing was trained on. ``OUT`` and, beside it, the same as Markdown are written anew after every run. A run that was
+clips that nothing was trained on. A ``--config`` of mesh data (3D-RAVDESS, VOCASET) runs the same variants of the paper's model there. ``OUT`` and, beside it, the same as Markdown are written anew after every run. A run that was
 measured before is not trained again; one that was stopped goes on.
 """
 
@@ -12,7 +12,6 @@ import json
 import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emoface import metrics
 from emoface.files import write_text
 from emoface.metrics import Estimate, bootstrap, pearson, root_mm, times_1e5
 from emoface.modeling import EmoFaceModel
@@ -28,12 +28,21 @@ from emoface.modeling import EmoFaceModel
 from .basis_head import merged
 from .evaluation.bounds import CALM_REGIONS, EMOTIONAL_REGIONS
 from .evaluation.face import Face
+from .meshes import MeshTask
 from .tasks import CorpusTask
 from .train import Trainer, TrainingConfig, read_config
 
 BASE = Path(__file__).parent / "configs" / "ablation.yaml"
-SETS = {"grid": "GRID, unseen clips (real)", "ravdess": "RAVDESS, unseen actors (modelled)"}
-MEASURES = (("grid", "lve"), ("grid", "aperture_r"), ("ravdess", "lve"), ("ravdess", "eve"), ("ravdess", "aperture_r"))
+SETS = {"grid": "GRID, unseen clips (real)", "ravdess": "RAVDESS, unseen actors (modelled)", "mesh": "recorded meshes, unseen speakers"}
+MEASURES = (
+    ("grid", "lve"),
+    ("grid", "aperture_r"),
+    ("ravdess", "lve"),
+    ("ravdess", "eve"),
+    ("ravdess", "aperture_r"),
+    ("mesh", "lve"),
+    ("mesh", "eve"),
+)
 TITLES = {"lve": "LVE, 1e-5 m² (mm)", "eve": "EVE, 1e-5 m² (mm)", "aperture_r": "aperture r"}
 
 
@@ -60,7 +69,7 @@ class AblationTask(CorpusTask):
         Nobody has heard the speakers of RAVDESS's held-out clips: they are asked for in the training actors' styles by turns.
         """
         clips, effects = {}, []
-        for data in SETS:
+        for data in ("grid", "ravdess"):
             clips[data] = []
             for k, clip in enumerate(self._some(source=data, split="val")):
                 parts = self.generate(model, clip, style=self.styles[k % len(self.styles)] if data == "ravdess" else None)
@@ -82,7 +91,7 @@ class AblationTask(CorpusTask):
                 self._errors(np.zeros((self.corpus.clips[clip]["frames"], skin, 3), np.float32), clip)
                 for clip in self._some(source=data, split="val")
             ]
-            for data in SETS
+            for data in ("grid", "ravdess")
         }
 
     def _errors(self, offsets: np.ndarray, clip: int) -> dict:
@@ -115,9 +124,58 @@ class SingleBranchTask(AblationTask):
     def __init__(self, config: TrainingConfig):
         super().__init__(config)
         self.sampler.kinds.pop("grid_cross", None)  # their targets hold an emotion that the speech does not
-        model = self.model
-        for unused in (model.emotion_mix, model.statistics_pooling, model.classifier, model.emotion_decoder):
+        leave_emotion_out(self.model)
+
+
+class MeshAblationTask(MeshTask):
+    """Training as for the paper's model; validation is the measurement, and only that is kept."""
+
+    def __init__(self, config: TrainingConfig):
+        super().__init__(config)
+        self.measured: dict = {}
+
+    def validate(self, model: EmoFaceModel) -> dict[str, float]:
+        rows = []
+        for clip, truth, predicted in self.predictions(model):
+            of_styles = [self._errors(offsets, clip, truth) for offsets in predicted]
+            rows.append(dict(of_styles[0], **{key: float(np.mean([row[key] for row in of_styles])) for key in ("lve", "eve")}))
+        self.measured = dict(clips={"mesh": rows}, effect_mm={})
+        lips = float(np.mean([row["lve"] for row in rows]))
+        return dict(mesh_lips_mm=root_mm(lips), score=lips)
+
+    def export(self, model: EmoFaceModel, folder: Path) -> None:
+        pass
+
+    def still(self) -> dict:
+        """What a face that never moves scores on the same clips."""
+        truths = {clip: self.data.offsets(clip) for clip in self.val}
+        return {"mesh": [self._errors(np.zeros_like(truth), clip, truth) for clip, truth in truths.items()]}
+
+    def _errors(self, offsets: np.ndarray, clip: int, truth: np.ndarray) -> dict:
+        lips, upper = metrics.lve(offsets, truth, self.lips), metrics.eve(offsets, truth, self.upper)
+        return dict(id=self.data.clips[clip]["id"], frames=len(truth), lve=lips, eve=upper)
+
+
+class SingleBranchMeshTask(MeshAblationTask):
+    """As :class:`SingleBranchTask`; the second emotion of a pair is in none of its losses."""
+
+    model_class = SingleBranch
+
+    def __init__(self, config: TrainingConfig):
+        super().__init__(config)
+        leave_emotion_out(self.model)
+        self.emotion_encoder.requires_grad_(False)
+
+
+def leave_emotion_out(model: EmoFaceModel) -> None:
+    """Train nothing of the emotion branch (some models have no mix of blocks, or no pooling)."""
+    for unused in (model.emotion_mix, model.statistics_pooling, model.classifier, model.emotion_decoder):
+        if unused is not None:
             unused.requires_grad_(False)
+
+
+TASKS = {"corpus": (AblationTask, SingleBranchTask), "meshes": (MeshAblationTask, SingleBranchMeshTask)}
+"""By the kind of the data: with both branches, with one."""
 
 
 @dataclass(frozen=True)
@@ -129,17 +187,20 @@ class Variant:
     """Fields of ``TrainingConfig``."""
     model: dict = field(default_factory=dict)
     """Fields of ``EmoFaceConfig``."""
-    task: Callable[[TrainingConfig], AblationTask] = AblationTask
+    single_branch: bool = False
 
-    def config(self, base: TrainingConfig, *, corpus: Path, steps: int, seed: int) -> TrainingConfig:
-        changed = replace(base, **self.training)
+    def config(self, base: TrainingConfig, *, corpus: Path, steps: int | None, seed: int) -> TrainingConfig:
+        """``steps``: of the whole run; None: as ``base`` says."""
         return replace(
-            changed,
-            data={**base.data, "corpus": str(corpus)},
+            replace(base, **self.training),
+            data={**base.data, "corpus": str(corpus)} if base.data["kind"] == "corpus" else base.data,
             model={**base.model, **self.model},
             seed=seed,
-            steps_per_epoch=max(steps // base.epochs, 1),
+            steps_per_epoch=max(steps // base.epochs, 1) if steps else base.steps_per_epoch,
         )
+
+    def task(self, config: TrainingConfig) -> AblationTask | MeshAblationTask:
+        return TASKS[config.data["kind"]][self.single_branch](config)
 
 
 REFERENCE = "reference"
@@ -157,7 +218,7 @@ VARIANTS = {
         "single branch (FaceFormer's shape)",
         training=dict(losses=dict(cross_reconstruction=0, velocity=0, classification=0)),
         model=dict(fusion="add"),
-        task=SingleBranchTask,
+        single_branch=True,
     ),
     "blind": Variant("70 % blind items (a departure of emoface-mini, not the paper's)", training=dict(masked_history=0.7)),
 }
@@ -195,7 +256,7 @@ def measured_run(name: str, config: TrainingConfig, folder: Path) -> dict:
         raise SystemExit("Stopped; the same command goes on from here.")
     if not trainer.task.measured:  # an earlier call was stopped after its last step
         trainer.task.validate(trainer.model)
-    write_text(path, json.dumps(dict(settings=settings, **trainer.task.measured)))
+    write_text(path, json.dumps(dict(settings=settings, steps=trainer.total, **trainer.task.measured)))
     trainer.checkpoint.unlink()
     return json.loads(path.read_text())
 
@@ -250,12 +311,14 @@ def effect_order(effect_mm: dict[str, float]) -> tuple[str, str, bool]:
 # ---- the table ----------------------------------------------------------------------------------------------------
 
 
-def results(runs: dict[str, list[dict]], still: dict, command: str) -> dict:
+def results(runs: dict[str, list[dict]], still: dict, command: str, config: str) -> dict:
     """All of it as plain numbers; errors in m2."""
+
+    measures = [(data, key) for data, key in MEASURES if data in still]
 
     def summary(of: list[dict]) -> dict:
         found = {}
-        for data, key in MEASURES:
+        for data, key in measures:
             e = estimate(of, data, key)
             seeds = [bootstrap(row, weights(of, data, key)).value for row in values(of, data, key)]
             found[f"{data} {key}"] = dict(value=e.value, low=e.low, high=e.high, per_seed=seeds)
@@ -265,19 +328,19 @@ def results(runs: dict[str, list[dict]], still: dict, command: str) -> dict:
     for name, of in runs.items():
         variants[name] = dict(text=VARIANTS[name].text, seeds=len(of), measures=summary(of))
         if name != REFERENCE and REFERENCE in runs:
-            variants[name]["against_reference"] = {f"{data} {key}": asdict(change(of, runs[REFERENCE], data, key)[0]) for data, key in MEASURES}
+            variants[name]["against_reference"] = {f"{data} {key}": asdict(change(of, runs[REFERENCE], data, key)[0]) for data, key in measures}
         effects = [run["effect_mm"] for run in of if run["effect_mm"]]
         if effects:
             variants[name]["effect_mm"] = effects
     claims = [
-        dict(claim=text, **{f"{data} {key}": verdict(runs[a], runs[b], data, key) for data, key in MEASURES})
+        dict(claim=text, **{f"{data} {key}": verdict(runs[a], runs[b], data, key) for data, key in measures})
         for text, a, b in CLAIMS
         if a in runs and b in runs
     ]
-    settings = next(iter(runs.values()))[0]["settings"]
-    steps = settings["epochs"] * settings["steps_per_epoch"]
+    steps = next(iter(runs.values()))[0]["steps"]
     return dict(
         command=command,
+        config=config,
         date=date.today().isoformat(),
         steps=steps,
         clips={data: len(of) for data, of in still.items()},
@@ -288,8 +351,9 @@ def results(runs: dict[str, list[dict]], still: dict, command: str) -> dict:
 
 
 def markdown(found: dict) -> str:
-    names = [f"{data} {key}" for data, key in MEASURES]
-    heads = [f"{SETS[data].split(',')[0]} {TITLES[key]}" for data, key in MEASURES]
+    measures = [(data, key) for data, key in MEASURES if data in found["clips"]]
+    names = [f"{data} {key}" for data, key in measures]
+    heads = [f"{SETS[data].split(',')[0]} {TITLES[key]}" for data, key in measures]
     rows = [["static template", "-", *(_cell(name, found["static_template"][name]) for name in names)]]
     rows += [[v["text"], str(v["seeds"]), *(_cell(name, v["measures"][name]) for name in names)] for v in found["variants"].values()]
     changes = [
@@ -307,10 +371,11 @@ def markdown(found: dict) -> str:
     lines = [
         "# Ablations at a small scale",
         "",
-        f"Written by `{found['command']}` on {found['date']}; do not edit. Every variant: `train/configs/ablation.yaml`, {found['steps']} steps, the"
+        f"Written by `{found['command']}` on {found['date']}; do not edit. Every variant: `{found['config']}`, {found['steps']} steps, the"
         f" row's change and nothing else. Measured free-running on {clips}, none trained on; motion that is real and motion that is"
-        " modelled stand apart. [ ]: 95 % interval over clips (seeded bootstrap) of the mean over seeds. These are small models"
-        " after a minute of training: they compare with each other, not with the paper's numbers nor with `results.md`.",
+        " modelled stand apart. [ ]: 95 % interval over clips (seeded bootstrap) of the mean over seeds."
+        + ("" if "mesh" in found["clips"] else " These are small models after a minute of training.")
+        + " They compare with each other, not with the paper's numbers nor with `results.md`.",
         "",
         *_table(["variant", "seeds", *heads], rows),
         "## Against the reference",
@@ -367,20 +432,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/ablations.json"))
     parser.add_argument("--runs", type=Path, default=Path("runs/ablations"), help="where each run keeps its measurement")
     parser.add_argument("--config", type=Path, default=BASE, help="what all variants share")
-    parser.add_argument("--steps", type=int, default=160, help="of each run")
+    parser.add_argument("--steps", type=int, help="of each run; default: 160 on our corpus, on meshes what the configuration says")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each variant")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="NAME", help=", ".join(VARIANTS))
     options = parser.parse_args(arguments)
     base, command = read_config(options.config), shlex.join(["python", "-m", "train.ablate", *(arguments or sys.argv[1:])])
     runs: dict[str, list[dict]] = defaultdict(list)
     plan = [(seed, name) for seed in range(options.seeds) for name in options.variants]
-    still = None
+    still, shown = None, options.config.relative_to(BASE.parents[2]) if options.config.is_relative_to(BASE.parents[2]) else options.config
+    steps = options.steps or (160 if base.data["kind"] == "corpus" else None)
     for number, (seed, name) in enumerate(plan, 1):
         print(f"[{number}/{len(plan)}] {VARIANTS[name].text}, seed {seed}", flush=True)
-        config = VARIANTS[name].config(base, corpus=options.corpus, steps=options.steps, seed=seed)
+        config = VARIANTS[name].config(base, corpus=options.corpus, steps=steps, seed=seed)
         runs[name].append(measured_run(name, config, options.runs / f"{name}-{seed}"))
-        still = still or AblationTask(config).still()
-        found = results(runs, still, command)
+        still = still or TASKS[config.data["kind"]][False](config).still()
+        found = results(runs, still, command, str(shown))
         for path, text in ((options.out, json.dumps(found, indent=1) + "\n"), (options.out.with_suffix(".md"), markdown(found))):
             write_text(path, text)
     print(markdown(found))

@@ -9,9 +9,11 @@ there both outputs are self-reconstructions.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import soundfile
@@ -204,6 +206,8 @@ def face_masks(data: MeshFolder, masks: Path | None) -> tuple[np.ndarray, np.nda
 
 
 class MeshTask:
+    model_class: ClassVar[type[EmoFaceModel]] = EmoFaceModel
+
     def __init__(self, config):
         data = dict(config.data)
         self.data = open_folder(Path(data["folder"]))
@@ -231,7 +235,7 @@ class MeshTask:
                 **config.model,
             }
         )
-        self.model = EmoFaceModel.from_topology(model, faces=faces, template=template)
+        self.model = self.model_class.from_topology(model, faces=faces, template=template)
         self.steps_per_epoch = max(len(self.train) // self.size, 1)
         self.importance = self.lip_pairs = self.channel_importance = None
         masked = isinstance(self.data, HeadFolder) or "masks" in data
@@ -322,13 +326,12 @@ class MeshTask:
             module.load_state_dict(state[f"encoder{i}"])
 
     @torch.inference_mode()
-    def validate(self, model: EmoFaceModel) -> dict[str, float]:
-        """LVE and EVE in mm (root of the mean of the squared maxima), free-running, mean over all training styles for unseen speakers.
-
-        With ``first_frame`` the clip's first frame is given, as it was in training."""
+    def predictions(self, model: EmoFaceModel) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Every validation clip, its true offsets (T, V, 3) in metres and the free-running ones (styles, T, V, 3): its own style, or all training
+        styles for unseen speakers. With ``first_frame`` the clip's first frame is given, as it was in training."""
         for encoder in self.modules():
             encoder.eval()
-        names, rows = model.config.style_names, []
+        names = model.config.style_names
         for clip in self.val:
             truth = self.data.offsets(clip)
             sound, frames = [torch.from_numpy(self.data.sound(clip))], [len(truth)]
@@ -340,11 +343,16 @@ class MeshTask:
             conditions = {key: torch.cat([c[key] for c in conditions]) for key in conditions[0]}
             first = torch.from_numpy(truth[0]) if self.first_frame else None
             parts = model.generate(f_c.expand(len(asked), -1, -1), f_e, **conditions, initial_offset=first, chunk=max(128 // len(asked), 16))
-            static = lve(np.zeros_like(truth), truth, self.lips)
-            for predicted in torch.cat([p.fused_offsets for p in parts], 1).cpu().numpy():
-                rows.append([lve(predicted, truth, self.lips), eve(predicted, truth, self.upper), static])
+            yield clip, truth, torch.cat([p.fused_offsets for p in parts], 1).cpu().numpy()
         for encoder in self.modules():
             encoder.train()
+
+    def validate(self, model: EmoFaceModel) -> dict[str, float]:
+        """LVE and EVE in mm (root of the mean of the squared maxima) over clips and styles of :meth:`predictions`."""
+        rows = []
+        for _, truth, predicted in self.predictions(model):
+            static = lve(np.zeros_like(truth), truth, self.lips)
+            rows += [[lve(offsets, truth, self.lips), eve(offsets, truth, self.upper), static] for offsets in predicted]
         lips, upper, static = 1e3 * np.sqrt(np.mean(rows, axis=0))
         return dict(lips_mm=float(lips), eyes_mm=float(upper), lips_static_mm=float(static), score=float(lips + upper))
 

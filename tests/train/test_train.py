@@ -22,7 +22,7 @@ from emoface.errors import EmoFaceError
 from emoface.head import lip_aperture_mm
 from emoface.loading import load_folder
 from tests.tiny import tiny_model
-from train import losses
+from train import ablate, losses
 from train import train as train_module
 from train.basis_head import learn_in_basis, merged, put_in
 from train.checkpoint import FORMER_SETTINGS, read_checkpoint
@@ -395,6 +395,27 @@ def test_ema_weights_are_kept_exported_and_started_from(folder, tmp_path):
     assert torch.equal(exported.state_dict()[name], trainer.kept.state_dict()[name])
     start = tiny_config(folder, start_from=str(trainer.checkpoint))
     assert torch.equal(Trainer(start, tmp_path / "next", task=FrozenEncoders).model.state_dict()[name], trainer.kept.state_dict()[name])
+
+
+def test_ablations_run_on_mesh_data(folder, tmp_path):
+    """The paper's tables on 3D-RAVDESS: rows, the static template, and seeds paired, from the configuration's own steps."""
+    config = tmp_path / "meshes.yaml"
+    base = asdict(tiny_config(folder, epochs=2))
+    config.write_text(yaml.safe_dump({key: value for key, value in base.items() if value is not None}))
+    out = tmp_path / "table.json"
+    names = ["reference", "add", "single_branch"]
+    ablate.main([f"--config={config}", f"--out={out}", f"--runs={tmp_path / 'runs'}", "--variants", *names])
+    found, page = json.loads(out.read_text()), out.with_suffix(".md").read_text()
+    assert list(found["variants"]) == names and found["steps"] == 2 * tiny_config(folder).steps_per_epoch
+    data = MeshFolder(folder)
+    clips = [i for i, clip in enumerate(data.clips) if clip["split"] == "val"]
+    still = np.concatenate([np.max(np.sum(data.offsets(clip) ** 2, -1), 1) for clip in clips])  # without masks: all vertices
+    assert found["static_template"]["mesh lve"]["value"] == pytest.approx(still.mean(), rel=1e-5)
+    values = [found["variants"][name]["measures"]["mesh lve"]["value"] for name in names]
+    assert len(set(values)) == 3 and all(np.isfinite(values))
+    assert "recorded meshes" in page and "GRID" not in page and str(config) in page
+    task = ablate.SingleBranchMeshTask(tiny_config(folder))
+    assert not any(p.requires_grad for p in (*task.model.emotion_decoder.parameters(), *task.emotion_encoder.parameters()))
 
 
 def test_reinitialised_parts_start_anew_and_the_rest_from_the_checkpoint(folder, tmp_path):
