@@ -9,7 +9,7 @@ import gradio as gr
 from ..errors import EmoFaceError, TooLong
 from .context import SPEECH_EXAMPLES, Context, Example
 from .engine import MAX_SECONDS
-from .sessions import visitor
+from .sessions import return_memory, visitor
 
 LEVEL_CHOICES = [("Normally", "normal"), ("Strongly", "strong")]
 
@@ -93,6 +93,8 @@ def check(path: str | None, *, limit: float) -> str:
         return f"{error} The scissors under the waveform cut a part out."
     except EmoFaceError as error:
         return str(error)
+    finally:
+        return_memory()  # what many channels took
     return f"{audio.seconds:.1f} seconds. {' '.join(audio.notes) or 'Ready.'}"
 
 

@@ -154,7 +154,7 @@ class Sessions:
                 stop.set()
         if session.folder is not None:
             shutil.rmtree(session.folder, ignore_errors=True)
-        _return_memory()
+        return_memory()
 
     # ---- results ----------------------------------------------------------------------------------------------------
 
@@ -335,7 +335,7 @@ def _remove_empty(folder: Path) -> None:
         pass
 
 
-def _return_memory() -> None:
+def return_memory() -> None:
     """Freed arrays stay in the C library's pools, one per thread, until it is asked to give them back (glibc only)."""
     try:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
