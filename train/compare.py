@@ -96,7 +96,7 @@ def results(runs: dict[str, list[dict]], harness: Harness | MeshHarness, command
     for name, of in runs.items():
         rows[name] = dict(seeds=len(of), parameters=of[0].get("parameters"), measures={})
         for key, measure in MEASURES.items():
-            for data in titles.keys() & measure.sets:
+            for data in [data for data in measure.sets if data in titles]:
                 found = over_speakers(by_speaker(of, data, key))
                 if found.n:
                     seeds = [over_speakers(by_speaker([run], data, key)).value for run in of]
