@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 
 from ..errors import AudioError
+from .matroska import mended
 from .plain import PlainFile
 from .timeline import MIN_RATE, Timeline, check_format
 
@@ -57,17 +58,27 @@ def decode(file: BinaryIO, name: str, *, max_seconds: float) -> Iterator[Timelin
     av.logging.set_level(av.logging.PANIC)  # what is wrong is said once, by us
     heard = False
     plain = PlainFile(file, name)
-    for index in _tracks(plain, name)[:_MOST_TRACKS]:
-        with _container(plain) as container:
-            timeline = Timeline(name, max_seconds=max_seconds)
-            _decode_track(container, container.streams[index], timeline)
+    tracks = _tracks(plain, name)[:_MOST_TRACKS]
+    again = mended(file) if tracks else None
+    for index in tracks:
+        timeline = _track(plain, index, Timeline(name, max_seconds=max_seconds))
+        if again is not None:
+            second = _track(again, index, Timeline(name, max_seconds=max_seconds))
+            timeline = max(timeline, second, key=lambda found: found.seconds - found.damaged)
         heard = heard or bool(timeline.segments)
         yield timeline
     if not heard and (other := _decode_soundfile(file, name, max_seconds=max_seconds)) is not None:
         yield other
 
 
-def _container(file: PlainFile):
+def _track(file: PlainFile | BinaryIO, index: int, timeline: Timeline) -> Timeline:
+    """A sound track of a file onto the timeline."""
+    with _container(file) as container:
+        _decode_track(container, container.streams[index], timeline)
+    return timeline
+
+
+def _container(file: PlainFile | BinaryIO):
     import av
 
     file.seek(0)
