@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from ..errors import AudioError
-from .matroska import mended
+from . import matroska, ogg
 from .plain import PlainFile
 from .timeline import MIN_RATE, Timeline, check_format
 
@@ -59,7 +59,7 @@ def decode(file: BinaryIO, name: str, *, max_seconds: float) -> Iterator[Timelin
     heard = False
     plain = PlainFile(file, name)
     tracks = _tracks(plain, name)[:_MOST_TRACKS]
-    again = mended(file) if tracks else None
+    again = matroska.mended(file) or ogg.mended(file) if tracks else None
     for index in tracks:
         timeline = _track(plain, index, Timeline(name, max_seconds=max_seconds))
         if again is not None:
@@ -125,10 +125,13 @@ def _decode_track(container, stream, timeline: Timeline) -> None:
     container_names = set(container.format.name.split(","))
     clock = _Clock(timed=bool(_TIMED & container_names))
     primed = not container_names & _UNPRIMED.get(context.name, set())
+    numbered = _FlacNumbers() if context.name == "flac" and "ogg" in container_names else None
     for packet in _packets(container, stream):
         if _is_header(packet):
             continue
         primed = primed or (packet.pts is not None and packet.pts < 0)
+        if numbered is not None and (sample := numbered.sample(bytes(packet)[:16])) is not None:
+            packet.pts = sample
         try:
             frames = packet.decode()
         except (av.FFmpegError, ValueError):
@@ -187,6 +190,34 @@ def _add(frame, timeline: Timeline, *, compressed: bool) -> None:
             timeline.lose(len(piece) / rate)
         else:
             timeline.add(piece, rate, layout=frame.layout.name)
+
+
+class _FlacNumbers:
+    """The time that a FLAC frame tells itself. An Ogg page tells only where it ends, so behind a lost page ffmpeg's times would be right a page too late."""
+
+    def __init__(self) -> None:
+        self._block = 0  # samples of a frame, where all but the last have as many
+
+    def sample(self, head: bytes) -> int | None:
+        """Number of the first sample of the frame that begins with ``head``; None if it does not look like one."""
+        if len(head) < 8 or head[0] != 0xFF or head[1] & 0xFE != 0xF8:
+            return None
+        width = max(8 - (head[4] ^ 0xFF).bit_length(), 1)  # as in UTF-8: leading ones, or one byte without
+        number = head[4] & (0x7F if width == 1 else 0x7F >> width)
+        for byte in head[5 : 4 + width]:
+            number = number << 6 | byte & 0x3F
+        if head[1] & 1:  # frames of different lengths count samples, others count frames
+            return number
+        self._block = self._block or _flac_block(head, 4 + width)
+        return number * self._block if self._block else None
+
+
+def _flac_block(head: bytes, place: int) -> int:
+    """Samples in a FLAC frame by the code in its header; ``place``: where its number ends."""
+    code = head[2] >> 4
+    if code in (6, 7):
+        return int.from_bytes(head[place : place + code - 5], "big") + 1
+    return 192 if code == 1 else 576 << (code - 2) if 2 <= code <= 5 else 256 << (code - 8) if code >= 8 else 0
 
 
 class _Clock:

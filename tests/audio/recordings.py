@@ -60,7 +60,7 @@ MORE_KINDS = (
     Kind("flv", "aac", (16000, 48000), timed=True),
     Kind("flv", "libmp3lame", (22050, 44100), timed=True),
 )
-"""Read whole only; not damaged in the tests."""
+"""Not joined in the tests."""
 
 
 @cache
