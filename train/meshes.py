@@ -174,6 +174,13 @@ class Partners:
         return feature_map(*pair, *((0.0, (len(f) - 1) / FEATURE_RATE) for f in pair), rate=FEATURE_RATE)
 
 
+def epoch_batch(clips: list[int], step: int, *, size: int, seed: int) -> list[int]:
+    """The clips of a step: every clip once in an epoch (but for those that fill no batch), in another order in each."""
+    epoch, place = divmod(step, max(len(clips) // size, 1))
+    order = np.random.default_rng([seed, epoch, 0]).permutation(clips)
+    return [int(i) for i in order[place * size : (place + 1) * size]]
+
+
 def topology(data: MeshFolder, mesh: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """Mean template, and the triangles of the embedded head or of ``mesh`` (OBJ or PLY of the data's topology, e.g. FLAME_sample.ply).
 
@@ -252,10 +259,7 @@ class MeshTask:
         return encoder.freeze_feature_encoder().train()
 
     def _drawn(self, step: int) -> list[int]:
-        """The clips of a step: every training clip once in an epoch (but for those that fill no batch), in another order in each."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng([self.seed, epoch, 0]).permutation(self.train)
-        return [int(i) for i in order[place * self.size : (place + 1) * self.size]]
+        return epoch_batch(self.train, step, size=self.size, seed=self.seed)
 
     def batch(self, step: int) -> SoundBatch:
         rng = np.random.default_rng([self.seed, step])

@@ -6,6 +6,7 @@ length is what decodes, and every frame is taken with the rate and channels that
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import BinaryIO
@@ -43,6 +44,9 @@ _MOST_TRACKS = 8
 # Values in one frame, all channels together (a minute of stereo at 48 kHz): a packet of some bytes may claim to hold any number.
 _MOST_VALUES = 1 << 23
 _PIECE = 1 << 16
+# By how a file begins. Larger ones hold pictures, and reading them whole would cost memory.
+_MENDERS = {b"\x1a\x45\xdf\xa3": matroska.mended, b"OggS": ogg.mended}
+_LARGEST_MENDED = 32 << 20
 
 
 def decode(file: BinaryIO, name: str, *, max_seconds: float) -> Iterator[Timeline]:
@@ -59,7 +63,7 @@ def decode(file: BinaryIO, name: str, *, max_seconds: float) -> Iterator[Timelin
     heard = False
     plain = PlainFile(file, name)
     tracks = _tracks(plain, name)[:_MOST_TRACKS]
-    again = matroska.mended(file) or ogg.mended(file) if tracks else None
+    again = _mended(file) if tracks else None
     for index in tracks:
         timeline = _track(plain, index, Timeline(name, max_seconds=max_seconds))
         if again is not None:
@@ -69,6 +73,19 @@ def decode(file: BinaryIO, name: str, *, max_seconds: float) -> Iterator[Timelin
         yield timeline
     if not heard and (other := _decode_soundfile(file, name, max_seconds=max_seconds)) is not None:
         yield other
+
+
+def _mended(file: BinaryIO) -> io.BytesIO | None:
+    """A damaged file in a form of which more can be read; None where nothing is wrong, or nothing is known about it."""
+    if file.seek(0, 2) > _LARGEST_MENDED:
+        return None
+    file.seek(0)
+    mend = _MENDERS.get(file.read(4))
+    if mend is None:
+        return None
+    file.seek(0)
+    content = mend(file.read())
+    return None if content is None else io.BytesIO(content)
 
 
 def _track(file: PlainFile | BinaryIO, index: int, timeline: Timeline) -> Timeline:

@@ -6,10 +6,8 @@ again: one is believed where another element follows right behind it. Every bloc
 
 from __future__ import annotations
 
-import io
 import re
 from collections import Counter
-from typing import BinaryIO
 
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 _UNKNOWN_SIZE = b"\x01" + 7 * b"\xff"
@@ -31,19 +29,11 @@ _BEGINNING = re.compile(rb"[\xa3\xa0]|\x1f\x43\xb6\x75")
 _MOST_ELEMENTS = 50_000
 # A track has at least so small a share of the blocks of the busiest one; a damaged header is one of a kind.
 _RAREST = 50
-# Larger files hold pictures; their clusters are short, and reading them whole would cost memory.
-_LARGEST = 32 << 20
 _LARGEST_BLOCK = 1 << 20
 
 
-def mended(file: BinaryIO) -> io.BytesIO | None:
+def mended(data: bytes) -> bytes | None:
     """The file without the bytes that are no elements; None where nothing is wrong or it is no such file."""
-    size = file.seek(0, 2)
-    file.seek(0)
-    if size > _LARGEST or file.read(4) != b"\x1a\x45\xdf\xa3":
-        return None
-    file.seek(0)
-    data = file.read()
     start, segment = data.find(_CLUSTER), data.find(_SEGMENT)
     if not 0 <= segment < start:
         return None
@@ -61,7 +51,7 @@ def mended(file: BinaryIO) -> io.BytesIO | None:
             kept.append(data[place:end])
         else:
             lost = True
-    return io.BytesIO(b"".join(kept)) if lost else None
+    return b"".join(kept) if lost else None
 
 
 def _elements(data: bytes, place: int) -> tuple[list[tuple[int, int]], bool]:

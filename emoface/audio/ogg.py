@@ -6,23 +6,15 @@ fail or sound wrong. Pages whose very frame is damaged are not mended.
 
 from __future__ import annotations
 
-import io
 import zlib
-from typing import BinaryIO
 
 _MARK, _HEAD = b"OggS", 27
-_LARGEST = 32 << 20
 _MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-def mended(file: BinaryIO) -> io.BytesIO | None:
+def mended(content: bytes) -> bytes | None:
     """The file with right checksums; None where all are right or it is no Ogg file."""
-    size = file.seek(0, 2)
-    file.seek(0)
-    if size > _LARGEST or file.read(4) != _MARK:
-        return None
-    file.seek(0)
-    data, place, changed = bytearray(file.read()), 0, False
+    data, place, changed, size = bytearray(content), 0, False, len(content)
     while place < size:
         end = _end(data, place)
         if end is None or not (end == size or data.startswith(_MARK, end)):  # its frame is damaged: on to the next one
@@ -35,7 +27,7 @@ def mended(file: BinaryIO) -> io.BytesIO | None:
             data[place + 22 : place + 26] = right
             changed = True
         place = end
-    return io.BytesIO(data) if changed else None
+    return bytes(data) if changed else None
 
 
 def _end(data: bytearray, place: int) -> int | None:

@@ -18,7 +18,6 @@ from .camera import Camera
 from .checks import FILM_FPS, check_rate
 from .meshes import zip_entry
 from .render import Renderer
-from .topology import find_look, find_neck
 
 
 def save_pictures(
@@ -44,17 +43,7 @@ def save_pictures(
     fps = float(fps or animation.fps)
     check_rate(fps, "of pictures", low=FILM_FPS[0], high=FILM_FPS[1])
 
-    renderer = Renderer(
-        animation.faces,
-        animation.colors,
-        size=size,
-        camera=camera,
-        background=background,
-        regions=animation.regions,
-        template=animation.template,
-        look=find_look(animation, detail),
-        neck=find_neck(animation),
-    )
+    renderer = Renderer.of(animation, detail=detail, size=size, camera=camera, background=background)
     poses, turns = poses_at(animation, picture_times(animation.duration, fps))
     about = {"fps": fps, "frames": len(poses), "alpha": "straight" if background == "transparent" else None}
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:

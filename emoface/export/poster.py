@@ -12,7 +12,6 @@ from ..errors import EmoFaceError
 from ..files import atomic_path
 from .camera import Camera
 from .render import Renderer
-from .topology import find_look
 
 EXPRESSIVE = 0.9
 """Share of its largest movement by emotion at which a face counts as expressive."""
@@ -40,16 +39,7 @@ def save_poster(
 
     if animation.frame_count == 0:
         raise EmoFaceError("There is no motion to picture; animate some speech first.")
-    renderer = Renderer(
-        animation.faces,
-        animation.colors,
-        size=size,
-        camera=camera,
-        background=background,
-        regions=animation.regions,
-        template=animation.template,
-        look=find_look(animation, detail),
-    )
+    renderer = Renderer.of(animation, detail=detail, size=size, camera=camera, background=background)
     picture = Image.fromarray(np.ascontiguousarray(renderer.render(animation.vertices[expressive_frame(animation)])))
     with atomic_path(path) as temporary:
         picture.save(temporary, "webp" if Path(path).suffix.lower() == ".webp" else "png")

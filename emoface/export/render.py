@@ -16,6 +16,7 @@ from threading import Lock
 
 import numpy as np
 
+from ..animation import Animation
 from ..creases import shaded
 from ..errors import Cancelled, EmoFaceError
 from ..head_motion import Neck
@@ -23,6 +24,7 @@ from ..look import Look
 from . import materials
 from .camera import CAMERAS, Camera, find_camera
 from .shading import to_linear, to_srgb, unit
+from .topology import find_look, find_neck
 
 __all__ = ["BACKGROUNDS", "CAMERAS", "Camera", "Renderer", "as_colors"]
 
@@ -77,6 +79,19 @@ class Renderer:
         self._lock, self._ready = Lock(), False
         if template is not None:
             self._prepare(np.asarray(template, np.float32))
+
+    @classmethod
+    def of(cls, animation: Animation, *, detail: str = "fine", **options) -> Renderer:
+        """Draws an animation's mesh: its own colours, look and neck, framed at rest. ``options``: size, camera, background, backend."""
+        return cls(
+            animation.faces,
+            animation.colors,
+            regions=animation.regions,
+            template=animation.template,
+            look=find_look(animation, detail),
+            neck=find_neck(animation),
+            **options,
+        )
 
     def render(self, vertices, colors=None) -> np.ndarray:
         """(V, 3) -> (H, W, 3) uint8, or (T, V, 3) -> (T, H, W, 3); colors (V, 3) or (T, V, 3) replace the head's."""

@@ -19,7 +19,6 @@ from .checks import FILM_FPS, check_rate
 from .encode import CONTAINERS, read_sound, write_preview, write_video
 from .heatmap import Heatmap, effect_scale, heatmap
 from .render import BACKGROUNDS, Renderer
-from .topology import find_look, find_neck
 
 PREVIEWS = {".gif": 70, ".webp": 67}
 """Milliseconds per picture; GIF counts in hundredths of a second. Frames are picked by time, so nothing drifts."""
@@ -152,15 +151,7 @@ class _Panel:
 
     def __init__(self, animation: Animation, heat: Heatmap | None, *, detail: str, in_between: bool = False, **options):
         self.animation, self.heat, self.in_between = animation, heat, in_between
-        self.renderer = Renderer(
-            animation.faces,
-            animation.colors,
-            regions=animation.regions,
-            template=animation.template,
-            look=find_look(animation, detail),
-            neck=find_neck(animation),
-            **options,
-        )
+        self.renderer = Renderer.of(animation, detail=detail, **options)
         self.size = self.renderer.size
 
     def pictures(self, times: np.ndarray, cancel) -> Iterator[np.ndarray]:

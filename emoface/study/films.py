@@ -37,11 +37,8 @@ class Film:
 def film_animation(animation: Animation, *, size: int, speech: str | Path) -> Film:
     """Draw an animation from the front with its own sound, or ``speech`` if it has none."""
     from ..export.render import Renderer
-    from ..export.topology import find_look
 
-    renderer = Renderer(
-        animation.faces, animation.colors, size=size, regions=animation.regions, template=animation.template, look=find_look(animation)
-    )
+    renderer = Renderer.of(animation, size=size)
     own = animation.audio is not None and len(animation.audio)
     audio = load_audio((animation.audio, animation.sample_rate) if own else speech)
     return Film(renderer.frames(animation.vertices), animation.frame_count, float(animation.fps), audio.samples)

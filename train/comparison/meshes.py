@@ -23,7 +23,7 @@ from emoface.metrics.timing import dynamics_ratio
 
 from ..baselines import Baseline, DataShape
 from ..data import Batch, mask_of, pad
-from ..meshes import Partners, face_masks, open_folder, topology
+from ..meshes import Partners, epoch_batch, face_masks, open_folder, topology
 from ..motion import DenseMotion
 
 LONGEST = 100
@@ -52,12 +52,10 @@ class MeshBatches:
     def __init__(self, harness: MeshHarness, seed: int):
         self.harness, self.seed = harness, seed
         self.train = harness.split("train")
-        self.size = max(harness.plan.frames // LONGEST, 2)
+        self.size = min(max(harness.plan.frames // LONGEST, 2), len(self.train))
 
     def _drawn(self, step: int) -> list[int]:
-        place = step * self.size + np.arange(self.size)
-        orders = {epoch: np.random.default_rng([self.seed, epoch]).permutation(self.train) for epoch in set(place // len(self.train))}
-        return [int(orders[p // len(self.train)][p % len(self.train)]) for p in place]
+        return epoch_batch(self.train, step, size=self.size, seed=self.seed)
 
     def batch(self, step: int) -> Batch:
         harness, rng = self.harness, np.random.default_rng([self.seed, step, 1])

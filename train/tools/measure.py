@@ -18,7 +18,6 @@ from emoface.animation import EMOTIONS, LEVELS
 from emoface.encoders import SpeechEncoder
 from emoface.export.basis import find_basis
 from emoface.export.render import Renderer
-from emoface.export.topology import find_look
 from emoface.head import HEAD_COUNT, lip_aperture_mm, load_head
 from emoface.look import load_look
 
@@ -189,9 +188,7 @@ def measure_export(examples: Path) -> None:
             )
     animation = animations[0]
     for backend, count in (("numba", 30), ("numpy", 4)):
-        renderer = Renderer(
-            animation.faces, animation.colors, regions=animation.regions, template=animation.template, backend=backend, look=find_look(animation)
-        )
+        renderer = Renderer.of(animation, backend=backend)
         renderer.render(animation.vertices[0])  # compile, ambient occlusion
         cpu, wall = time.process_time(), time.monotonic()
         list(renderer.frames(animation.vertices[:count], threads=2))

@@ -14,7 +14,6 @@ import numpy as np
 from emoface import Animation, EmoFacePipeline
 from emoface.export.render import Renderer
 from emoface.export.sheet import contact_sheet
-from emoface.export.topology import find_look
 from emoface.head import lip_aperture_mm, load_head
 
 MOMENTS = 6
@@ -29,15 +28,7 @@ def moments(animation: Animation, count: int = MOMENTS) -> list[int]:
 
 
 def strip(animation: Animation, frames: list[int], *, size: int) -> list[np.ndarray]:
-    renderer = Renderer(
-        animation.faces,
-        animation.colors,
-        size=size,
-        camera="front",
-        regions=animation.regions,
-        template=animation.template,
-        look=find_look(animation),
-    )
+    renderer = Renderer.of(animation, size=size)
     return [renderer.render(animation.vertices[t]) for t in frames]
 
 
