@@ -17,10 +17,13 @@ from pathlib import Path
 
 from .errors import EmoFaceError
 from .files import atomic_path
+from .reading import one_sentence, read_json
 
 SOUNDS = frozenset(".wav .flac .mp3 .ogg .oga .opus .m4a .aac .webm .mp4 .mov .mkv .aif .aiff .amr .wma".split())
 """Suffixes that count as recordings in a folder; a list may name any file."""
 SETTINGS = "batch.json"
+_ADDED = {"head_motion": 0.0}
+"""Settings that folders of earlier versions do not name, with what they were made with."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +135,14 @@ def keep_settings(out: Path, settings: dict) -> None:
     """What a folder was made with; a later run must be made alike, or its files would not be what they seem.
 
     Raises:
-        EmoFaceError: the folder was made with other settings.
+        EmoFaceError: the folder was made with other settings, or its record of them is damaged.
     """
     out.mkdir(parents=True, exist_ok=True)
     path = out / SETTINGS
-    if path.exists() and json.loads(path.read_text("utf-8")) != settings:
-        raise EmoFaceError(f"{out} was made with other settings ({path}): choose another folder, or delete this one.")
+    if path.exists():
+        with one_sentence(str(path), "a folder's settings"):
+            before = {**_ADDED, **read_json(path)}
+        if before != {**_ADDED, **settings}:
+            raise EmoFaceError(f"{out} was made with other settings ({path}): choose another folder, or delete this one.")
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(settings, indent=1) + "\n", "utf-8")

@@ -1,11 +1,14 @@
 """Many recordings: what is made, what is skipped, what fails, and what the exit code says."""
 
+import json
+
 import numpy as np
 import pytest
 import soundfile
 
 from emoface import EmoFacePipeline, batch
 from emoface.cli import main
+from emoface.errors import EmoFaceError
 from tests.tiny_model import save_tiny_model
 
 
@@ -54,6 +57,20 @@ def test_a_folder_of_other_settings_is_not_added_to(model, recordings, tmp_path,
     for changed in (("--emotion", "happy"), ("--head-motion", "1")):
         assert run(*command, *changed) == 2
         assert "other settings" in capsys.readouterr().err
+
+
+def test_a_folder_that_an_earlier_version_began_goes_on(tmp_path):
+    """It had no head motion, and does not say so."""
+    (tmp_path / batch.SETTINGS).write_text(json.dumps({"emotion": "sad", "model": None}))
+    with pytest.raises(EmoFaceError, match="other settings"):
+        batch.keep_settings(tmp_path, {"emotion": "sad", "model": None, "head_motion": 1.0})
+    now = {"emotion": "sad", "model": None, "head_motion": 0.0}
+    batch.keep_settings(tmp_path, now)
+    assert json.loads((tmp_path / batch.SETTINGS).read_text()) == now
+    for text in ("{", "[1]"):
+        (tmp_path / batch.SETTINGS).write_text(text)
+        with pytest.raises(EmoFaceError, match="batch.json is damaged"):
+            batch.keep_settings(tmp_path, now)
 
 
 def test_heads_turn_where_they_are_asked_to(model, recordings, tmp_path, capsys):
