@@ -1,7 +1,7 @@
 """Pictures and sound into a video file, through PyAV: no ffmpeg program is needed.
 
-How sound and picture stay together: sound is resampled to 48 kHz, so that AAC's 1024 priming samples last 21 ms and are
-cut by the file's edit list; there are no B-frames, so that picture timestamps begin at 0 in every player.
+How sound and picture stay together: sound keeps its rate where the codec takes it and is not below 44.1 kHz (in AAC), so that AAC's 1024 priming samples
+last 23 ms at most and are cut by the file's edit list; there are no B-frames, so that picture timestamps begin at 0 in every player.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import numpy as np
 from ..errors import EmoFaceError
 
 AUDIO_RATE = 48000
+"""Of sound whose own rate a codec does not take."""
+RATES = {"aac": (44100, 48000, 64000, 88200, 96000), "pcm_s16le": range(4000, 192001), "libopus": (48000,)}
+"""Samples a second that each audio encoder is given as they are."""
 _BT709 = 1
 _LIMITED_RANGE = 1
 CODECS = {
@@ -77,10 +80,11 @@ def write_video(
         if audio is not None and len(audio):
             # Whole streams are declared before the first packet; the sound is short enough to be resampled at once.
             stereo = np.ndim(audio) == 2 and np.shape(audio)[1] == 2
-            sound_stream = container.add_stream(audio_name, rate=AUDIO_RATE, layout="stereo" if stereo else "mono")
+            sound_rate = sample_rate if sample_rate in RATES[audio_name] else AUDIO_RATE
+            sound_stream = container.add_stream(audio_name, rate=sound_rate, layout="stereo" if stereo else "mono")
             sound_stream.bit_rate = 192000 if stereo else 128000
             samples = np.asarray(audio, np.float32)[: round(frame_count / float(rate) * sample_rate)]
-            sound = _Sound(sound_stream, samples, sample_rate)
+            sound = _Sound(sound_stream, samples, sample_rate, sound_rate)
         for index, picture in enumerate(_chain(first, pictures)):
             for packet in video.encode(_video_frame(picture, index, rate, pixels)):
                 container.mux(packet)
@@ -118,23 +122,23 @@ def _video_frame(picture: np.ndarray, index: int, rate: Fraction, pixels: str):
 class _Sound:
     """Samples (n,) or (n, 2) as encoded packets, handed out no further than the picture has come."""
 
-    def __init__(self, stream, samples: np.ndarray, sample_rate: int):
+    def __init__(self, stream, samples: np.ndarray, sample_rate: int, rate: int):
         import av
 
-        self.stream, self.given = stream, 0
+        self.stream, self.given, self.rate = stream, 0, rate
         stream.codec_context.open()
         layout = stream.codec_context.layout.name
         resampler = av.AudioResampler(
-            format=stream.codec_context.format, layout=layout, rate=AUDIO_RATE, frame_size=stream.codec_context.frame_size or 1024
+            format=stream.codec_context.format, layout=layout, rate=rate, frame_size=stream.codec_context.frame_size or 1024
         )
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(np.atleast_2d(np.clip(samples, -1, 1).T)), format="fltp", layout=layout)
         frame.sample_rate, frame.pts = int(sample_rate), 0
         self.frames = [*resampler.resample(frame), *resampler.resample(None)]
 
     def until(self, seconds: float):
-        while self.frames and self.given < seconds * AUDIO_RATE:
+        while self.frames and self.given < seconds * self.rate:
             frame = self.frames.pop(0)
-            frame.pts, frame.time_base = self.given, Fraction(1, AUDIO_RATE)
+            frame.pts, frame.time_base = self.given, Fraction(1, self.rate)
             self.given += frame.samples
             yield from self.stream.encode(frame)
 
@@ -144,7 +148,7 @@ class _Sound:
 
 
 def read_sound(path: str | os.PathLike) -> tuple[np.ndarray, int]:
-    """((n,) or (n, 2) float32 samples, 48000): the sound of a file as it is, mono or stereo, not brought to speech's 16 kHz mono.
+    """((n,) or (n, 2) float32 samples, their rate): the sound of a file as it is, mono or stereo, not brought to speech's 16 kHz mono.
 
     Raises EmoFaceError for files that cannot be read.
     """
@@ -154,13 +158,13 @@ def read_sound(path: str | os.PathLike) -> tuple[np.ndarray, int]:
         with av.open(str(path)) as container:
             stream = container.streams.best("audio")
             mono = stream.codec_context.layout.nb_channels == 1
-            resampler = av.AudioResampler(format="fltp", layout="mono" if mono else "stereo", rate=AUDIO_RATE)
+            resampler = av.AudioResampler(format="fltp", layout="mono" if mono else "stereo")
             frames = [part for frame in container.decode(stream) for part in resampler.resample(frame)]
-            blocks = [frame.to_ndarray() for frame in [*frames, *resampler.resample(None)]]
-            samples = np.concatenate(blocks, 1).T
-    except (av.FFmpegError, OSError, AttributeError, ValueError) as error:
+            frames += resampler.resample(None)
+            samples, rate = np.concatenate([frame.to_ndarray() for frame in frames], 1).T, frames[0].sample_rate
+    except (av.FFmpegError, OSError, AttributeError, ValueError, IndexError) as error:
         raise EmoFaceError(f"The sound of {Path(path).name} cannot be read ({type(error).__name__}); give a wav or flac.") from None
-    return np.ascontiguousarray(samples[:, 0] if mono else samples, np.float32), AUDIO_RATE
+    return np.ascontiguousarray(samples[:, 0] if mono else samples, np.float32), rate
 
 
 def write_preview(path: Path, pictures: Iterable[np.ndarray], durations_ms: list[int]) -> None:

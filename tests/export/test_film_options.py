@@ -31,7 +31,7 @@ def test_the_film_has_the_recordings_own_sound(tmp_path, talking):
     )
     with av.open(str(tmp_path / "a.mp4")) as film:
         stream = film.streams.audio[0]
-        assert stream.codec_context.layout.nb_channels == 2
+        assert stream.codec_context.layout.nb_channels == 2 and stream.rate == 44100
         left, right = np.concatenate([frame.to_ndarray() for frame in film.decode(stream)], 1)
     assert np.sqrt(np.square(left).mean()) > 0.15 and np.abs(right).max() < 0.2
 

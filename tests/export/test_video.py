@@ -11,7 +11,7 @@ from emoface.export.video import save_video
 av = pytest.importorskip("av")
 
 
-def decode(path):
+def decode(path, rate=48000):
     """(T, H, W, 3) pictures, their times, (n,) sound and the time of its first sample, by the file's timestamps."""
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
@@ -21,28 +21,37 @@ def decode(path):
         if not container.streams.audio:
             return pictures, times, None, None
         frames = list(container.decode(audio=0))
-        assert {frame.sample_rate for frame in frames} == {48000}
+        assert {frame.sample_rate for frame in frames} == {rate}
         # The first frame's timestamp says where the decoder, which drops the priming samples, begins.
         return (pictures, times, np.concatenate([frame.to_ndarray()[0] for frame in frames]), float(frames[0].pts * frames[0].time_base))
 
 
-@pytest.mark.parametrize("name, codec", [("a.mp4", "h264"), ("a.webm", "vp9"), ("b.webm", "av1")])
-def test_flash_and_click_meet(tmp_path, name, codec):
+@pytest.mark.parametrize(
+    "name, codec, given, rate",
+    [
+        ("a.mp4", "h264", 16000, 48000),
+        ("a.webm", "vp9", 16000, 48000),
+        ("b.webm", "av1", 16000, 48000),
+        ("a.mp4", "h264", 44100, 44100),
+        ("a.mov", "prores", 22050, 22050),
+    ],
+)
+def test_flash_and_click_meet(tmp_path, name, codec, given, rate):
     pictures = np.full((75, 64, 96, 3), 20, np.uint8)
     pictures[[30, 60]] = 230
-    sound = np.zeros(75 * 16000 // 30, np.float32)
+    sound = np.zeros(75 * given // 30, np.float32)
     for second in (1, 2):
-        sound[second * 16000 : second * 16000 + 32] = 0.8
+        sound[second * given : second * given + given // 500] = 0.8
     path = tmp_path / name
-    write_video(path, iter(pictures), fps=30, frame_count=75, audio=sound, sample_rate=16000, codec=codec)
-    seen, times, heard, start = decode(path)
+    write_video(path, iter(pictures), fps=30, frame_count=75, audio=sound, sample_rate=given, codec=codec)
+    seen, times, heard, start = decode(path, rate)
     assert len(seen) == 75 and np.abs(times - np.arange(75) / 30).max() < 0.001
     flashes = np.flatnonzero(seen.mean((1, 2, 3)) > 120)
     assert flashes.tolist() == [30, 60]
     for second in (1, 2):
-        window = slice(round((second - 0.2 - start) * 48000), round((second + 0.2 - start) * 48000))
+        window = slice(round((second - 0.2 - start) * rate), round((second + 0.2 - start) * rate))
         peak = np.flatnonzero(np.abs(heard[window]) > 0.3)[0]
-        assert abs(peak / 48000 - 0.2) < 0.003, "the click is within 3 ms of its flash"
+        assert abs(peak / rate - 0.2) < 0.003, "the click is within 3 ms of its flash"
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
