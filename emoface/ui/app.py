@@ -53,13 +53,15 @@ def build_app(
         opening: show the precomputed examples.
         pipeline: what builds the pipeline, in place of ``EmoFacePipeline.from_pretrained(model, device=device)``.
 
-    A model that cannot be used is replaced by the embedded one, and the page says so.
+    A model that cannot be used is replaced by the embedded one, and the page says so. From now on this program decodes sound in other processes.
     """
+    from ..audio import decode_apart
     from ..device import pick_device
     from ..hub import EMBEDDED_MODEL
     from ..loading import load_config, named_emotions
     from .model import choose_model
 
+    decode_apart()
     embedded, notice = True, None
     if pipeline is None:
         folder, build, notice = choose_model(model, device=device)
