@@ -26,7 +26,7 @@ from .source import printable
 try:
     import resource
 except ImportError:  # Windows: there is only the limit on time
-    resource = None
+    resource = None  # type: ignore[assignment]
 
 MEMORY_MB = 300
 """On top of what the program itself needs (Linux; elsewhere the system does not count it)."""
@@ -68,30 +68,33 @@ class _Reader:
     def read(self, path: Path, max_seconds: float) -> Audio:
         if self.process is None or self.process.poll() is not None:
             self.process = _start()
-        watch = threading.Timer(SECONDS, self.process.kill)
+        process = self.process
+        watch = threading.Timer(SECONDS, process.kill)
         watch.start()
         try:
-            return self._ask(path, max_seconds)
+            return _ask(process, path, max_seconds)
         except (OSError, ValueError) as error:  # it was stopped, or died: no answer, or half of one
             if isinstance(error, AudioError):
                 raise
-            self.process.kill()
-            self.process.wait()
+            process.kill()
+            process.wait()
             raise AudioError(f"{printable(path)} takes too much memory or time to read, or is damaged: export it as wav or mp3.") from None
         finally:
             watch.cancel()
 
-    def _ask(self, path: Path, max_seconds: float) -> Audio:
-        """Raises AudioError as it was answered, OSError or ValueError where there is no answer."""
-        self.process.stdin.write(json.dumps([os.fspath(path.absolute()), max_seconds, CPU_SECONDS]).encode() + b"\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        if "refused" in answer:
-            raise (TooLong if answer["too_long"] else AudioError)(answer["refused"])
-        content = self.process.stdout.read(4 * answer["samples"])
-        if len(content) < 4 * answer["samples"]:
-            raise ValueError("half an answer")
-        return Audio(np.frombuffer(content, "<f4").astype(np.float32), answer["rate"], answer["name"], answer["damaged"])
+
+def _ask(process: subprocess.Popen, path: Path, max_seconds: float) -> Audio:
+    """Raises AudioError as it was answered, OSError or ValueError where there is no answer."""
+    assert process.stdin is not None and process.stdout is not None  # pipes, both
+    process.stdin.write(json.dumps([os.fspath(path.absolute()), max_seconds, CPU_SECONDS]).encode() + b"\n")
+    process.stdin.flush()
+    answer = json.loads(process.stdout.readline())
+    if "refused" in answer:
+        raise (TooLong if answer["too_long"] else AudioError)(answer["refused"])
+    content = process.stdout.read(4 * answer["samples"])
+    if len(content) < 4 * answer["samples"]:
+        raise ValueError("half an answer")
+    return Audio(np.frombuffer(content, "<f4").astype(np.float32), answer["rate"], answer["name"], answer["damaged"])
 
 
 def _start() -> subprocess.Popen:
