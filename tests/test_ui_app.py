@@ -414,6 +414,21 @@ def test_a_foreign_name_is_not_answered(page):
         assert httpx.get(page.local_url + "config", headers={"Host": host}, timeout=900).status_code == status, host
 
 
+def test_what_gradio_copies_for_every_visit_is_plain_data(page):
+    """An event bound to the page in it would be copied with the whole page, which took most of the time until a browser had its first byte."""
+
+    def leaves(value, path):
+        if isinstance(value, (dict, list, tuple)):
+            for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+                yield from leaves(part, f"{path}.{key}")
+        else:
+            yield path, value
+
+    shown = [part for part in page.config["components"] if part["type"] != "state"]
+    bound = [path for path, value in leaves(shown, "components") if callable(value)]
+    assert not bound
+
+
 def test_the_monitor_is_closed(page):
     for path in ("monitoring", "monitoring/summary", "gradio_api/monitoring"):
         answer = httpx.get(page.local_url + path, timeout=900)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -16,7 +17,7 @@ from .engine import Engine
 from .header import device_name, header
 from .hosts import host_check
 from .live_socket import live_route
-from .player import HERE, LOOK_URL, PLOTLY_3D_URL, static_url
+from .player import HERE, LOOK_URL, PLOTLY_3D_URL, script, static_url
 from .sessions import visitor
 from .share import look_files
 from .texts import LANGUAGES, about, language_css, texts_route, translate_script
@@ -25,8 +26,8 @@ from .theme import CSS, theme
 UPLOAD_LIMIT = "200mb"
 SESSION_STATES = 200
 """Gradio's copies of the page's state, a quarter of a megabyte each; nothing here is kept in them."""
-# Relative, so that it also holds behind a root path: the drawing library comes while Gradio starts.
-PRELOAD = f'<link rel="preload" as="script" href="{PLOTLY_3D_URL.lstrip("/")}">'
+# The drawing library comes, and the browser gets ready to draw, while Gradio still loads its own parts; a player finds both done.
+EARLY = f"<script>(() => {{ {script()} loadLibrary(served({json.dumps(PLOTLY_3D_URL)})).catch(() => {{}}); setTimeout(drawing); }})();</script>"
 # Raters who open the plain address of a study see nothing but the study; its owner adds ?app.
 STUDY = """<script>if (!new URLSearchParams(location.search).has('app')) {
   const alone = document.createElement('style');   // Gradio's own css= cannot hold what lies outside its container
@@ -132,7 +133,7 @@ def launch_options(page: gr.Blocks, *, study: bool = False) -> dict[str, Any]:
         _frontend=False,
         theme=theme(),
         css=CSS + language_css(),
-        head=PRELOAD + (_opening() if page.emoface.opening else "") + translate_script() + RECORDING + (STUDY if study else ""),
+        head=EARLY + (_opening() if page.emoface.opening else "") + translate_script() + RECORDING + (STUDY if study else ""),
         max_file_size=UPLOAD_LIMIT,
         state_session_capacity=SESSION_STATES,
         enable_monitoring=False,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import plotly
 
+from .component import Component
 from .player import HERE, script, static_url
 
 PLOTLY_URL = static_url(Path(plotly.__file__).parent / "package_data" / "plotly.min.js")
@@ -29,7 +29,7 @@ class Chart:
     follows: str | None = None
 
 
-class ChartView(gr.HTML):
+class ChartView(Component):
     """Shows a ``Chart``."""
 
     def __init__(

@@ -16,3 +16,11 @@ const loadLibrary = address => emoface.libraries[address] ??= new Promise((done,
   };
   document.head.appendChild(script);
 });
+
+/** Whether this browser has WebGL, and whether the processor has to do its drawing; asked once per page. */
+const drawing = () => emoface.drawing ??= (() => {
+  const gl = document.createElement('canvas').getContext('webgl'), info = gl?.getExtension('WEBGL_debug_renderer_info');
+  const name = info ? gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : '';
+  gl?.getExtension('WEBGL_lose_context')?.loseContext();
+  return { webgl: !!gl, slow: /swiftshader|llvmpipe|software|basic render/i.test(name) };
+})();

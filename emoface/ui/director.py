@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import gradio as gr
 import numpy as np
 
 from ..animation import Animation
+from .component import Component
 from .player import HERE, script
 from .plots import EMOTION_COLORS, FUSED, thin
 
@@ -17,7 +17,7 @@ HEARD_SHARE = 0.25
 """Emotions that are never heard with more than this are not drawn."""
 
 
-class Director(gr.HTML):
+class Director(Component):
     """Shows what :func:`direction` gives; what it gives back are the keys of an emotion curve (``emoface.curve``), or None."""
 
     def __init__(

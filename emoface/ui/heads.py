@@ -9,6 +9,7 @@ import gradio as gr
 
 from ..head import HEAD_COUNT
 from ..resources import ASSETS
+from .component import Component
 from .player import HERE, script
 
 PICTURES = ASSETS / "heads" / "heads.webp"
@@ -16,7 +17,7 @@ gr.set_static_paths([PICTURES])
 NAMES = ["Average head", *[f"Head {index}" for index in range(1, HEAD_COUNT)]]
 
 
-class HeadPicker(gr.HTML):
+class HeadPicker(Component):
     """Its value is the index of the head."""
 
     def __init__(

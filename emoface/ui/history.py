@@ -12,13 +12,14 @@ import soundfile
 from ..animation import Animation
 from ..errors import EmoFaceError
 from . import scenes
+from .component import Component
 from .context import Context
 from .engine import plain_errors
 from .player import HERE, script
 from .sessions import Result, visitor
 
 
-class History(gr.HTML):
+class History(Component):
     """Shows what :func:`listed` gives; what it gives back are the names that the visitor asks for: one to return to, or two to compare."""
 
     def __init__(

@@ -14,6 +14,7 @@ from ..curve import MOST_INTENSE
 from ..export.pack import Panel, Track, View, write_pack
 from ..head_motion import Neck
 from . import animate
+from .component import Component
 from .context import Context
 from .downloads import Downloads
 from .engine import plain_errors
@@ -35,7 +36,7 @@ _SET = """(source, named, mix, intensity, head, idle, nods, level) => {
 }"""
 
 
-class Live(gr.HTML):
+class Live(Component):
     """The button, the level and the connection; its value is the name of the newest take."""
 
     def __init__(

@@ -551,13 +551,6 @@ function offerLayers(view) {
 
 const currentView = () => scene.header.views[Number(find('.efp-view').value) || 0];
 
-/** Whether this browser has WebGL, and whether the processor has to do its drawing; asked once per page. */
-const drawing = () => emoface.drawing ??= (() => {
-  const gl = document.createElement('canvas').getContext('webgl'), info = gl?.getExtension('WEBGL_debug_renderer_info');
-  const name = info ? gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : '';
-  gl?.getExtension('WEBGL_lose_context')?.loseContext();
-  return { webgl: !!gl, slow: /swiftshader|llvmpipe|software|basic render/i.test(name) };
-})();
 /** Multisampling halves the frame rate where the processor has to draw: ask for none there. */
 async function newPlot(plot, parts) {
   const original = HTMLCanvasElement.prototype.getContext;

@@ -12,6 +12,7 @@ from gradio.data_classes import FileData
 
 from ..export.shading import LIGHTS
 from ..look import FOLDER as LOOKS
+from .component import Component
 
 HERE = Path(__file__).parent
 
@@ -33,7 +34,7 @@ def script(*names: str) -> str:
     return "".join((HERE / f"{name}.js").read_text("utf-8") for name in ("common", *names))
 
 
-class FacePlayer(gr.HTML):
+class FacePlayer(Component):
     """Shows ``{"animation": PATH, "audio": PATH or {LABEL: PATH}, "autoplay": "on" | "muted" | "off", "made": {...}}``.
 
     The animation comes from ``pack``; of several sounds of equal length the visitor chooses one. ``made`` (optional) are the controls

@@ -17,12 +17,13 @@ from ..study.make import FILE_TIME
 from ..study.push import HubCopy
 from ..study.session import StudySession, admin_token
 from ..study.storage import Storage, default_path
+from .component import Component
 from .player import HERE, LOOK_URL, PLOTLY_3D_URL, SCRIPTS
 from .player import script as player_script
 from .scratch import is_private
 
 
-class StudyForm(gr.HTML):
+class StudyForm(Component):
     """The form of one study. Everything it shows comes from `StudySession` through one server function."""
 
     def __init__(self, session: StudySession, clips: Path, **kwargs: Any) -> None:
