@@ -113,16 +113,26 @@ class Puppeteer:
         made = []
         for speech, emotion in jobs:
             for part in range(10):
-                if cancel is not None and cancel():
-                    raise Cancelled("Stopped, as you asked.")
                 if progress is not None:
                     progress("Moving the face", part / 10)
-                time.sleep(self.delay / 10)
+                self._work(self.delay / 10, cancel)
             if options.get("style") not in (None, "s1", "s2"):
                 raise EmoFaceError(f"There is no speaking style called {options['style']!r}: choose one of s1, s2.")
             made.append(puppet(load_audio(speech), emotion=emotion, **options))
             self.finished += 1
         return made
+
+    @staticmethod
+    def _work(seconds: float, cancel) -> None:
+        """Take some time; like the pipeline, notice soon that nobody waits any more."""
+        end = time.monotonic() + seconds
+        while True:
+            if cancel is not None and cancel():
+                raise Cancelled("Stopped, as you asked.")
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, 0.05))
 
     def branches(self, speech, *, emotion="speech", **options):
         return {output: self.batch([(speech, emotion)], output=output, **options)[0] for output in ("fused", "content", "emotion")}

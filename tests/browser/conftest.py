@@ -40,29 +40,33 @@ def serve(puppeteer, *, opening):
     from emoface.ui.app import build_app, launch_options
 
     page = build_app(pipeline=lambda: puppeteer, opening=opening)
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(page), "mcp_server": False})
-    yield address
+    page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **{**launch_options(page), "mcp_server": False})
+    yield page
     page.close()
 
 
 @pytest.fixture(scope="session")
 def server(puppeteer):
     """Address of the whole page, animated by the puppeteer; its players are empty at first, which saves software drawing."""
-    yield from serve(puppeteer, opening=False)
+    for page in serve(puppeteer, opening=False):
+        yield page.local_url
 
 
-@pytest.fixture
-def opening_server(puppeteer):
-    """The same with the precomputed examples."""
+@pytest.fixture(scope="session")
+def opening_app(puppeteer):
+    """The same with the precomputed examples, as Gradio's Blocks."""
     yield from serve(puppeteer, opening=True)
 
 
-@pytest.fixture
-def open_page(chromium, server):
-    """Opens the page in a fresh context and returns it; errors of its scripts fail the test."""
+@pytest.fixture(scope="session")
+def opening_server(opening_app):
+    return opening_app.local_url
+
+
+def opener(chromium, server):
     contexts, errors = [], []
 
-    def open_(*, address=server, path="", width=1100, height=900, script=None, prepare=None, **options):
+    def open_(*, address=server, path="", width=1100, height=900, script=None, **options):
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         if script:
@@ -70,8 +74,6 @@ def open_page(chromium, server):
         page = context.new_page()
         page.set_default_timeout(WAIT)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        if prepare:
-            prepare(page)
         page.goto(address + path)
         page.wait_for_selector("#animate")
         return page
@@ -80,3 +82,15 @@ def open_page(chromium, server):
     for context in contexts:
         context.close()
     assert errors == []
+
+
+@pytest.fixture
+def open_page(chromium, server):
+    """Opens the page in a fresh context and returns it; errors of its scripts fail the test."""
+    yield from opener(chromium, server)
+
+
+@pytest.fixture(scope="module")
+def keep_page(chromium, server):
+    """The same for a page that the tests of one file share: to load the page and to build its first face costs more than most tests."""
+    yield from opener(chromium, server)

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from emoface.ui.texts import LANGUAGES, load_texts
+from emoface.ui.texts import LANGUAGES, load_texts, translate_script
+from tests.browser.conftest import WAIT
+from tests.browser.controls import clear, upload
 from tests.browser.faces import wait_for_face
 
 # All words that can be read or are read aloud, in the tab that is open.
@@ -66,8 +68,11 @@ def words_by_tab(page):
 
 
 def test_no_english_is_left_in_german(open_page, opening_server):
-    english = words_by_tab(open_page(address=opening_server, locale="en-GB"))
-    page = open_page(address=opening_server, locale="de-DE")
+    page = open_page(address=opening_server, locale="en-GB", reduced_motion="reduce")
+    english = words_by_tab(page)
+    page.close()
+    page = open_page(address=opening_server, locale="de-DE", reduced_motion="reduce")
+    page.get_by_text("Mit Gradio erstellt").wait_for()  # Gradio fetches its own words later than ours
     german = words_by_tab(page)
     assert page.evaluate("document.documentElement.lang") == "de" and "Animieren" in german[0]
     for index, words in german.items():
@@ -88,14 +93,24 @@ def test_no_english_is_left_in_german(open_page, opening_server):
         ("?lang=xx", "es-ES", "Animar"),
     ],
 )
-def test_the_browser_chooses_the_language_and_the_address_overrides_it(open_page, path, locale, go):
-    page = open_page(path=path, locale=locale)
-    page.wait_for_function("go => document.querySelector('#animate').textContent.trim() === go", arg=go)
+def test_the_browser_chooses_the_language_and_the_address_overrides_it(chromium, server, path, locale, go):
+    """The page's own script and its texts, on a page with nothing but the button."""
+    context = chromium.new_context(locale=locale)
+    try:
+        page = context.new_page()
+        body = f"<!doctype html><head>{translate_script()}</head><button id=animate>Animate</button>"
+        page.route(f"{server}words**", lambda request: request.fulfill(content_type="text/html; charset=utf-8", body=body))
+        page.goto(f"{server}words{path}")
+        page.wait_for_function("go => document.querySelector('#animate').textContent.trim() === go", arg=go, timeout=WAIT)
+        if go == "Animate":
+            assert page.evaluate("[document.documentElement.lang, emoface.texts ?? null]") == ["en", None]  # nor will it be translated later
+    finally:
+        context.close()
 
 
 def test_what_is_sent_stays_english_and_answers_are_translated(open_page, sounds):
     page = open_page(locale="de-DE")
-    page.locator("#speech input[type=file]").set_input_files(str(sounds["bursts"]))
+    upload(page, "#speech", sounds["bursts"])
     page.get_by_text("2.2 Sekunden.").wait_for()
     page.get_by_label("Ein benanntes Gefühl").check()
     page.locator("#named").get_by_label("Wütend", exact=True).check()
@@ -104,8 +119,8 @@ def test_what_is_sent_stays_english_and_answers_are_translated(open_page, sounds
     assert page.evaluate("emoface.players.animate.made.emotion") == "angry"
     page.get_by_text("Das Gesicht ist wütend, weil Sie es gewählt haben").wait_for()
     page.get_by_text("Fertig nach").wait_for()
-    page = open_page(locale="de-DE")
-    page.locator("#speech input[type=file]").set_input_files(str(sounds["silent"]))
+    clear(page, "#speech", label="Löschen")
+    upload(page, "#speech", sounds["silent"])
     page.get_by_text("silent.wav ist stumm").first.wait_for()
 
 
