@@ -28,7 +28,7 @@ from emoface.modeling import EmoFaceModel
 from .basis_head import merged
 from .evaluation.bounds import CALM_REGIONS, EMOTIONAL_REGIONS
 from .evaluation.face import Face
-from .meshes import MeshTask
+from .meshes import MeshTask, mean_over_styles
 from .tasks import CorpusTask
 from .train import Trainer, TrainingConfig, read_config
 
@@ -138,7 +138,7 @@ class MeshAblationTask(MeshTask):
         rows = []
         for clip, truth, predicted in self.predictions(model):
             of_styles = [self._errors(offsets, clip, truth) for offsets in predicted]
-            rows.append(dict(of_styles[0], **{key: float(np.mean([row[key] for row in of_styles])) for key in ("lve", "eve")}))
+            rows.append(of_styles[0] | mean_over_styles(of_styles, keys=("lve", "eve")))
         self.measured = dict(clips={"mesh": rows}, effect_mm={})
         lips = float(np.mean([row["lve"] for row in rows]))
         return dict(mesh_lips_mm=root_mm(lips), score=lips)

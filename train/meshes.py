@@ -9,7 +9,7 @@ there both outputs are self-reconstructions.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -172,6 +172,11 @@ class Partners:
             return found
         pair = [cepstra(self.data.sound(i)) for i in (content, emotion)]
         return feature_map(*pair, *((0.0, (len(f) - 1) / FEATURE_RATE) for f in pair), rate=FEATURE_RATE)
+
+
+def mean_over_styles(rows: list[dict], *, keys: Iterable[str]) -> dict[str, float]:
+    """Of one clip's measures in each style that it was asked for, the means of those named."""
+    return {key: float(np.mean([row[key] for row in rows])) for key in keys}
 
 
 def epoch_batch(clips: list[int], step: int, *, size: int, seed: int) -> list[int]:

@@ -23,7 +23,7 @@ from emoface.metrics.timing import dynamics_ratio
 
 from ..baselines import Baseline, DataShape
 from ..data import Batch, mask_of, pad
-from ..meshes import Partners, epoch_batch, face_masks, open_folder, topology
+from ..meshes import Partners, epoch_batch, face_masks, mean_over_styles, open_folder, topology
 from ..motion import DenseMotion
 
 LONGEST = 100
@@ -192,7 +192,7 @@ class MeshHarness:
     def _measured(self, answers: list[np.ndarray], clip: int) -> dict:
         truth, info = self.truth(clip), self.data.clips[clip]
         rows = [self._errors(offsets, truth) for offsets in answers]
-        means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        means = mean_over_styles(rows, keys=rows[0])
         return dict(
             id=info["id"], speaker=info["speaker"], frames=len(truth), **{key: None if np.isnan(value) else value for key, value in means.items()}
         )

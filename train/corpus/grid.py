@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from emoface.clock import frame_count
-
-from .channels import FPS
 from .clip import Clip, read_audio, split_of
-from .drive import CORNERS, Capture, drive, lip_gap_mm, measured_closure, resting_face, to_our_order
-from .envelope import accent_track, emotion_envelope, loudness_track, speech_activity, speech_interval
+from .drive import CORNERS, Capture, lip_gap_mm, resting_face, to_our_order
+from .envelope import speech_interval
+from .filmed import filmed_clip
 from .lips import LipResponse
 from .phones import read_word_table
 
@@ -78,30 +76,17 @@ def _clip(identity, audio, capture, rest, words, speaker, split, lips, rejected)
         rejected.append(f"{identity}: no face in {missing:.0%} of the frames")
         return None
     samples, rate = read_audio(audio)
-    count = frame_count(len(samples), 30, sample_rate=rate)
-    speech = speech_of_words(words) if words else speech_interval(samples, rate)
-    motion = drive(capture, rest, np.arange(count) / FPS, lips)
-    activity = speech_activity(count, speech)
-    loudness = loudness_track(samples, rate, count, speech)
-    return Clip(
+    return filmed_clip(
+        capture,
+        rest,
+        lips,
+        samples=samples,
+        sample_rate=rate,
+        speech=speech_of_words(words) if words else speech_interval(samples, rate),
         identity=identity,
         source="grid",
         split=split,
         speaker=speaker,
         style="grid_" + speaker,
-        motion="real",
-        samples=samples,
-        sample_rate=rate,
-        content=motion.weights,
-        loudness=loudness,
-        envelope=emotion_envelope(loudness, speech),
-        activity=activity,
-        accent=accent_track(samples, rate, count),
-        closure=measured_closure(motion.sealed, activity),
-        measured=motion.measured,
-        measured_raw=motion.measured_raw,
-        width=motion.width,
-        width_raw=motion.width_raw,
-        speech=speech,
         words=[(s, e, w) for s, e, w in words or [] if w not in SILENCE_WORDS],
     )

@@ -17,14 +17,13 @@ import numpy as np
 from tqdm import tqdm
 
 from emoface.audio import load_audio
-from emoface.clock import frame_count, interpolate
+from emoface.clock import interpolate
 from emoface.errors import EmoFaceError
 from emoface.files import atomic_path
-from train.corpus.channels import FPS
-from train.corpus.clip import Clip
-from train.corpus.drive import CORNERS, INNER_LIPS, Capture, Rest, drive, lip_gap_mm, measured_closure, resting_face, to_our_order
+from train.corpus.drive import CORNERS, INNER_LIPS, Capture, Rest, lip_gap_mm, resting_face, to_our_order
 from train.corpus.emotion import RAVDESS_NAME, parse_ravdess_name, silent_doubles
-from train.corpus.envelope import accent_track, emotion_envelope, loudness_track, speech_activity, speech_interval
+from train.corpus.envelope import speech_interval
+from train.corpus.filmed import filmed_clip
 from train.corpus.grid import silent_frames
 from train.corpus.lips import average_head_lips
 from train.corpus.speech import RAVDESS_TEXT
@@ -259,30 +258,18 @@ def _write(out: Path, name: str, video: Path, capture: Capture, rest: Rest, labe
     """Drive the head with a video's measurements and store the clip."""
     audio = load_audio(video, max_seconds=max_seconds)
     samples, rate = np.asarray(audio.samples, np.float32), audio.sample_rate
-    count = frame_count(len(samples), 30, sample_rate=rate)
-    speech = speech_interval(samples, rate)
-    motion = drive(capture, rest, np.arange(count) / FPS, average_head_lips())
-    activity, loudness = speech_activity(count, speech), loudness_track(samples, rate, count, speech)
     speaker = speaker_of(video)
-    clip = Clip(
+    clip = filmed_clip(
+        capture,
+        rest,
+        average_head_lips(),
+        samples=samples,
+        sample_rate=rate,
+        speech=speech_interval(samples, rate),
         identity=name,
         source="video",
         speaker=speaker,
         style=speaker,
-        motion="real",
-        samples=samples,
-        sample_rate=rate,
-        content=motion.weights,
-        loudness=loudness,
-        envelope=emotion_envelope(loudness, speech),
-        activity=activity,
-        accent=accent_track(samples, rate, count),
-        closure=measured_closure(motion.sealed, activity),
-        measured=motion.measured,
-        measured_raw=motion.measured_raw,
-        width=motion.width,
-        width_raw=motion.width_raw,
-        speech=speech,
         phones=aligned(samples, label["text"], out / "alignments" / f"{name}.json"),
         **label,
     )
