@@ -616,7 +616,7 @@ def test_a_voice_that_is_hardly_told_is_called_unsure(sounds):
 
     def said(share):
         rest = (1 - share) / 2
-        return words.heard(replace(spoken, emotion_probabilities=np.array([share, rest, rest, *[0] * 5])))
+        return words.recognised(replace(spoken, emotion_probabilities=np.array([share, rest, rest, *[0] * 5])))
 
     assert said(0.4) == "The voice: unsure, perhaps neutral (40 %) or calm (30 %)."
     assert said(0.5).startswith("The voice probably sounds neutral (50 %") and said(0.9).startswith("The voice clearly sounds neutral")

@@ -50,7 +50,7 @@ ROTATION_NAMES = ("HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw", "LeftEyePitc
 HEAD_NAMES = ROTATION_NAMES[:3]
 HEADER = ",".join(["Timecode", "BlendshapeCount", *CSV_NAMES, *ROTATION_NAMES])
 CSV_FPS = 60
-"""Rate of Live Link Face recordings; a CSV does not say its rate, and importers take this one for granted."""
+"""Rate of Live Link Face recordings; a CSV holds no rate, and importers assume this one."""
 ARKIT_NAMES = tuple(sorted(name[0].lower() + name[1:] for name in CSV_NAMES))
 """Apple's camelCase names in alphabetical order."""
 

@@ -33,9 +33,23 @@ STILL = (0.0, 0.0, 0.0)
 
 
 class Sender(Protocol):
-    def send(self, weights: np.ndarray, emotions: Mapping[str, float], *, seconds: float, angles: Sequence[float] = STILL) -> None: ...
+    """Where the frames of a live face go."""
 
-    def close(self) -> None: ...
+    def send(self, weights: np.ndarray, emotions: Mapping[str, float], *, seconds: float, angles: Sequence[float] = STILL) -> None:
+        """Send one frame.
+
+        Args:
+            weights: (52,) ARKit weights in the order of :data:`NAMES`.
+            emotions: how much of each emotion the face shows, in [0, 1].
+            seconds: time of the frame.
+            angles: yaw, pitch and roll of the head (:mod:`emoface.head_motion`).
+
+        Raises:
+            EmoFaceError: the receiver closed the connection.
+        """
+
+    def close(self) -> None:
+        """End the connection."""
 
 
 def sender(address: str, *, fps: int = 30, name: str = "EmoFace") -> Sender:
@@ -75,6 +89,7 @@ class LiveLinkFace:
         self._head = struct.pack("<I", _LIVE_LINK_VERSION) + f"${uuid.uuid4()}".encode() + struct.pack("!i", len(label)) + label
 
     def packet(self, weights: np.ndarray, seconds: float, angles: Sequence[float] = STILL) -> bytes:
+        """One frame as the protocol has it; arguments as in :meth:`Sender.send`."""
         frame, inside = divmod(seconds * self._fps + 1e-6, 1)
         values = [*np.asarray(weights, float)[_LIVE_LINK_ORDER], *map(float, angles), *[0.0] * (len(ROTATION_NAMES) - len(STILL))]
         return self._head + struct.pack("!if2i", int(frame), inside, self._fps, 1) + struct.pack("!B61f", 61, *values)

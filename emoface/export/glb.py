@@ -125,7 +125,7 @@ def save_glb(
     shapes = find_basis(animation, basis)
     mesh, buffer = _mesh(animation, shapes, detail), _Buffer()
     normals = vertex_normals(mesh.template, mesh.faces)
-    normals[~normals.any(axis=1)] = (0, 0, 1)  # vertices of no triangle: glTF wants unit length even there
+    normals[~normals.any(axis=1)] = (0, 0, 1)  # vertices of no triangle: glTF requires unit length even there
     parts = part_names(mesh.regions, mesh.skin_count)
     owned = {part: np.flatnonzero(parts == part) for part in _ROUGHNESS if (parts[mesh.faces[:, 0]] == part).any()}
     targets = {part: [] for part in owned}
@@ -364,7 +364,7 @@ def unpack_glb(content: bytes, *, most: int = _MAX_DOCUMENT_BYTES) -> tuple[Any,
 
 
 def _read(document: dict, data: bytes, number: int, count: int | None = None) -> np.ndarray:
-    """Values of an accessor. One without a view costs no bytes of the file, so ``count``, that of its points, says how many it may have."""
+    """Values of an accessor. One without a view costs no bytes of the file, so it may have at most ``count`` of them, the number of the points."""
     accessor = document["accessors"][number]
     if not isinstance(accessor["count"], int) or (
         accessor["count"] != count if "bufferView" not in accessor or count is not None else accessor["count"] < 0

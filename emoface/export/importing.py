@@ -34,7 +34,7 @@ def animation_from_vertices(
 ) -> Animation:
     """Vertices (T, V, 3) or (T, V*3) over a template (V, 3) and faces (F, 3) as an Animation.
 
-    Lengths in other units are brought to metres, each by the size of a head; ``settings["notes"]`` says so. Regions, colours and ARKit weights are filled in if the template is one of the embedded heads. There are no emotion
+    Lengths in other units are brought to metres, each by the size of a head, with a note in ``settings["notes"]``. Regions, colours and ARKit weights are filled in if the template is one of the embedded heads. There are no emotion
     maps: these arrays are (T, 0), and all emotions are equally probable. Raises EmoFaceError if shapes do not fit.
     """
     template, faces = np.asarray(template, np.float32), np.ascontiguousarray(faces, np.int32)

@@ -34,7 +34,7 @@ def save_poster(
     background: str | tuple[int, int, int] = "light",
     detail: str = "fine",
 ) -> Path:
-    """Writes the expressive frame as PNG, or as WebP where the path says so; "transparent" is a background, too. Raises EmoFaceError where nothing can be drawn."""
+    """Writes the expressive frame as PNG, or as WebP where the path ends so; "transparent" is a background, too. Raises EmoFaceError where nothing can be drawn."""
     from PIL import Image
 
     if animation.frame_count == 0:

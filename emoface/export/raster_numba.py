@@ -26,6 +26,7 @@ def _jit(function):
 
 @_jit
 def vertex_normals(vertices, faces):
+    """vertices (V, 3) float32, faces (F, 3) int32 -> unit normals (V, 3) float32; zero for a vertex of no triangle."""
     normals = np.zeros_like(vertices)
     for f in range(faces.shape[0]):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]

@@ -104,7 +104,7 @@ def carry_shapes(vertices: np.ndarray, faces: np.ndarray, landmarks: Mapping[str
     # The two lips touch: as places of their own they would bend a spline far away from them, by how far they are apart on one head and not on the other.
     known, there = (np.concatenate([points[:-3], points[[-3, -2]].mean(0, keepdims=True), points[-1:]]) for points in (own, beside(theirs)))
     warped = skin + RBFInterpolator(known, there - known, kernel="linear", degree=0)(skin)
-    # What their margins say is for the mouth alone.
+    # Their margins count for the mouth alone.
     fade = np.clip(2 - cKDTree(warped[pins]).query(warped)[0] / _ROUND_LIPS, 0, 1)
     warped += fade[:, None] * RBFInterpolator(warped[pins], wanted - warped[pins], kernel="linear", smoothing=1e-6)(warped)
     spots, normals = _surface(ours, faces)

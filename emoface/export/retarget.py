@@ -68,8 +68,8 @@ def retarget(animation: Animation, mesh: str | os.PathLike, out: str | os.PathLi
 
 def _places(path: str | os.PathLike, vertices: np.ndarray) -> dict[str, np.ndarray]:
     with one_sentence(Path(path).name, "a table of landmarks"):
-        told = {name: np.asarray(value, float) for name, value in read_json(path).items()}
-        places = {name: np.asarray(vertices, float)[int(value)] if value.ndim == 0 else value for name, value in told.items()}
+        given = {name: np.asarray(value, float) for name, value in read_json(path).items()}
+        places = {name: np.asarray(vertices, float)[int(value)] if value.ndim == 0 else value for name, value in given.items()}
         if not all(place.shape == (3,) and np.isfinite(place).all() for place in places.values()):
             raise ValueError("places that are none")
         return places

@@ -49,9 +49,9 @@ def save_video(
     has one line per animation; ``heat`` is "importance", "effect" or None, for all or one each. ``size`` is the side of
     each picture in pixels, 512 by default and 320 for previews, or (width, height) of the whole film with captions in it. ``background``
     "transparent" is kept by .mov (ProRes 4444) and VP9. ``fps`` other than the animation's own draws the poses in between. ``sound_file``
-    is the recording itself, heard in its own quality instead of the 16 kHz mono that the face was made from
+    is the recording itself, in its own quality instead of the 16 kHz mono that the face was made from
     (unless the two differ in length). ``sound`` is the number of the animation
-    that is heard (the first that has sound); GIF and WebP are silent. ``codec``: "vp9" (default) or "av1" in .webm. ``detail``: "fine" draws the
+    whose sound is used (the first that has one); GIF and WebP are silent. ``codec``: "vp9" (default) or "av1" in .webm. ``detail``: "fine" draws the
     look of an embedded head (hair, finer skin), "coarse" its own vertices.
 
     ``progress(stage, fraction)`` is called after each picture; when ``cancel()`` turns true, Cancelled is raised. The
@@ -101,8 +101,8 @@ def save_video(
         if suffix in PREVIEWS:
             write_preview(temporary, pictures, [PREVIEWS[suffix]] * len(times))
         else:
-            heard = _heard(animations, sound)
-            samples, rate = (heard.audio, heard.sample_rate) if heard else (None, 16000)
+            speaking = _speaking(animations, sound)
+            samples, rate = (speaking.audio, speaking.sample_rate) if speaking else (None, 16000)
             if sound_file is not None:
                 original, original_rate = read_sound(sound_file)
                 # Where the two differ in length (damage, an encoder's delay), only what the face was made from is in step with it.
@@ -138,7 +138,7 @@ def _one_each(value, count: int, name: str) -> list:
     return values
 
 
-def _heard(animations: list[Animation], number: int | None) -> Animation | None:
+def _speaking(animations: list[Animation], number: int | None) -> Animation | None:
     if number is not None:
         if not 0 <= number < len(animations):
             raise EmoFaceError(f"There is no animation number {number} to take the sound from.")

@@ -62,14 +62,16 @@ _LETTERS = {
     "oh": "E",
     "ou": "F",
 }
-"""Viseme -> mouth shape of Rhubarb Lip Sync. Its H (the tongue of a long l) is not told."""
+"""Viseme -> mouth shape of Rhubarb Lip Sync. Its H (the tongue of a long l) is not recognised."""
 _CHANGE_COST = 0.7
 """Of a cue's beginning, in frames of certainty: shorter ones are taken for their neighbours."""
 _SHORTEST_SILENCE = 0.2
-"""Seconds; lips that are shut for less between two sounds say p, b or m."""
+"""Seconds; lips that are shut for less between two sounds belong to p, b or m."""
 
 
 class Cue(NamedTuple):
+    """A mouth shape and when it is shown."""
+
     start: float
     """Seconds."""
     end: float
@@ -100,10 +102,10 @@ def viseme_cues(animation: Animation) -> list[Cue]:
     """
     said, felt, _ = _shapes()
     lips = _lips(animation)
-    told = [name for name in VISEMES if name == "DD" or name not in HIDDEN]
-    distance = np.array([[nnls(felt.T, frame - said[list(VISEMES).index(name)])[1] for name in told] for frame in lips])
+    recognised = [name for name in VISEMES if name == "DD" or name not in HIDDEN]
+    distance = np.array([[nnls(felt.T, frame - said[list(VISEMES).index(name)])[1] for name in recognised] for frame in lips])
     shares = np.exp(-np.square(distance / _SPREAD))
-    cues = _cues(shares / np.maximum(shares.sum(1, keepdims=True), 1e-12), told, animation.fps)
+    cues = _cues(shares / np.maximum(shares.sum(1, keepdims=True), 1e-12), recognised, animation.fps)
     return _closures(cues)
 
 

@@ -77,6 +77,8 @@ class Item:
 
 @dataclass(frozen=True)
 class Aspect:
+    """One thing that every clip is rated for."""
+
     id: str
     name: Text
     question: Text
@@ -84,6 +86,8 @@ class Aspect:
 
 @dataclass(frozen=True)
 class Training:
+    """An item that raters see before their answers count."""
+
     item: str
     methods: tuple[str, ...]
 
@@ -133,6 +137,8 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class Design:
+    """A checked design file, with its defaults filled in."""
+
     title: Text
     languages: tuple[str, ...]
     layout: str
@@ -157,6 +163,7 @@ class Design:
 
     @property
     def method_names(self) -> tuple[str, ...]:
+        """In the order of the file."""
         return tuple(method.name for method in self.methods)
 
     @property
@@ -165,9 +172,11 @@ class Design:
         return -(-self.raters_per_item * len(self.items) // self.items_per_rater)
 
     def item(self, name: str) -> Item:
+        """The item of this id. Raises StopIteration where there is none; ids in a checked design exist."""
         return next(item for item in self.items if item.id == name)
 
     def method(self, name: str) -> Method:
+        """The method of this name. Raises StopIteration where there is none; names in a checked design exist."""
         return next(method for method in self.methods if method.name == name)
 
 
@@ -177,6 +186,8 @@ class Design:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class MethodEntry:
+    """A method of the file: one of ``model``, ``animations`` and ``videos``."""
+
     model: str | None = None
     animations: str | None = None
     videos: str | None = None
@@ -197,6 +208,8 @@ class CrossedItems:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class AspectEntry:
+    """An aspect of the file, its words in each language."""
+
     id: Name
     name: Words
     question: Words
@@ -205,6 +218,8 @@ class AspectEntry:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class TrainingEntry:
+    """A training item of the file; without ``methods``, with all of them."""
+
     item: str
     methods: list[str] | None = None
 
@@ -234,7 +249,7 @@ class StudyFile:
 
 
 def load_design(path: str | Path) -> Design:
-    """Read and check a design file; an ``EmoFaceError`` says in one sentence what is wrong with it."""
+    """Read and check a design file; raises EmoFaceError, one sentence on what is wrong with it."""
     path = Path(path)
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ def exclusions(results: Results) -> pd.DataFrame:
     """One row per rater: the measured quantities, ``excluded`` and the ``reasons`` in words.
 
     ``in_3d`` is the share of answers given to the 3D player, ``frames_shown`` the mean share of frames that the
-    rater's machine showed (NaN where browsers do not tell).
+    rater's machine showed (NaN where the browser does not report it).
     """
     rules = results.design.exclusion
     rows = []

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 _COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D1F", "#555555")
-"""Okabe and Ito's palette, which people with colour blindness can tell apart."""
+"""Okabe and Ito's palette, which people with colour blindness can distinguish."""
 
 
 def plot_scores(

@@ -22,6 +22,8 @@ _INK, _PAPER = (25, 25, 30), (245, 245, 245)
 
 @dataclass(frozen=True)
 class Film:
+    """Pictures and sound of one clip."""
+
     pictures: Iterator[np.ndarray]
     """(H, W, 3) uint8 sRGB, one per frame; can be read once."""
     frame_count: int
@@ -31,6 +33,7 @@ class Film:
 
     @property
     def seconds(self) -> float:
+        """Length of the pictures."""
         return self.frame_count / self.fps
 
 
@@ -106,7 +109,7 @@ def check_film(*, beeps: int, number: int, size: int) -> Film:
 
 
 def write_film(film: Film, path: str | Path) -> None:
-    """Write an MP4; every clip of a study goes through here, so nothing in the files tells methods apart."""
+    """Write an MP4; every clip of a study goes through here, so nothing in the files distinguishes the methods."""
     from ..export.encode import write_video
 
     with atomic_path(path) as temporary:

@@ -46,6 +46,7 @@ def mos_table(table: pd.DataFrame, *, methods: dict[str, str], aspects: dict[str
 
 
 def escape(text: str) -> str:
+    """Plain text with LaTeX's special characters masked."""
     return "".join(_SPECIAL.get(letter, letter) for letter in text)
 
 

@@ -20,7 +20,10 @@ MAX_RATERS = 2000
 
 @dataclass(frozen=True)
 class Plan:
+    """How many raters a study needs."""
+
     difference: float
+    """Of two methods' MOS, which is to be found."""
     items: int
     comparisons: int
     power: float

@@ -28,6 +28,7 @@ class HubCopy:
         self._thread.start()
 
     def close(self) -> None:
+        """Make no more copies; one under way is finished."""
         self._stop.set()
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""The collected answers, joined with the private key that says which method each clip shows."""
+"""The collected answers, joined with the private key: which method each clip shows."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ ANSWER_COLUMNS = (
 
 @dataclass(frozen=True)
 class Results:
+    """All that a study collected."""
+
     design: Design
     raters: pd.DataFrame
     """One row per rater: rater, number, language, about, playback, finished, ..."""

@@ -65,7 +65,7 @@ class StudySession:
         }
 
     def __call__(self, request: Any, *, client: str) -> dict:
-        """Answer one request. ``client`` tells senders apart for the rate limits and is not stored."""
+        """Answer one request. ``client`` distinguishes senders for the rate limits and is not stored."""
         try:
             action = request.get("action") if isinstance(request, dict) else None
             if not isinstance(action, str) or action not in self._actions:
@@ -159,7 +159,7 @@ class StudySession:
         return self._page(rater, page)
 
     def _answer(self, request: dict, client: str) -> dict:
-        """All answers of a page; stored durably before the reply, which is the next page. ``revise`` says that the rater went back to it."""
+        """All answers of a page; stored durably before the reply, which is the next page. ``revise``: the rater went back to it."""
         rater = self._rater(request)
         page, current = request.get("page"), self._current(rater)
         if type(page) is not int or not self._checked(rater):
@@ -204,7 +204,7 @@ class StudySession:
         return self._page(rater, page + 1) if revise and page + 1 < current else self._screen(rater)
 
     def _export(self, request: dict, client: str) -> dict:
-        """A zip of raters.csv, answers.csv and the database, for whoever knows the admin token."""
+        """A zip of raters.csv, answers.csv and the database, for whoever has the admin token."""
         self._limit(self._arrivals, client)
         given = str(request.get("token", ""))
         if self._token is None or not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), self._token.encode()):
@@ -275,7 +275,7 @@ class StudySession:
         return self.study["checks"][(rater.number + tries) % len(self.study["checks"])]
 
     def _player(self, request: dict, clip: str) -> str:
-        """What the form says it showed the clip with."""
+        """The player that the form reports to have shown the clip with."""
         given = request.get("players")
         return "3d" if clip in self.study["scenes"] and isinstance(given, dict) and given.get(clip) == "3d" else "video"
 
@@ -343,14 +343,14 @@ def admin_token() -> str | None:
 
 
 def _plays(request: dict, clip: str) -> int:
-    """How often the form says the clip was played; only for the record, so nonsense counts as once."""
+    """How often the clip was played, as the form reports; only for the record, so nonsense counts as once."""
     plays = request.get("plays")
     value = plays.get(clip) if isinstance(plays, dict) else None
     return min(value, 1000) if type(value) is int and value > 0 else 1
 
 
 def _smoothness(request: dict, clip: str) -> float | None:
-    """Share of frames the form says were shown; None if it does not know."""
+    """Share of frames that were shown, as the form reports; None if it reports none."""
     given = request.get("smoothness")
     value = given.get(clip) if isinstance(given, dict) else None
     return round(float(value), 3) if type(value) in (int, float) and 0 <= value <= 1 else None

@@ -27,6 +27,7 @@ class RaterModel:
 
     @property
     def total(self) -> float:
+        """Standard deviation of one answer."""
         return float(np.sqrt(self.rater**2 + self.taste**2 + self.error**2))
 
 
@@ -68,6 +69,8 @@ def as_ratings(values: np.ndarray, *, aspect: str = "realism") -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Coverage:
+    """How often the analysis of simulated studies is right."""
+
     studies: int
     intervals: int
     t: float

@@ -69,6 +69,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Rater:
+    """One rater, as stored."""
+
     code: str
     number: int
     """Number of the plan this rater follows."""
@@ -126,6 +128,7 @@ class Storage:
         return connection
 
     def close(self) -> None:
+        """Close the database; nothing can be stored or read afterwards."""
         with self._lock:
             self._connection.close()
 
@@ -150,7 +153,7 @@ class Storage:
     def add_rater(self, study: str, *, plans: int, language: str, about: dict, limit: int | None = None) -> Rater:
         """Register a rater and give out the plan with the fewest finished or active raters.
 
-        Plans of raters who have not been heard of for two hours are given out again. Towards the ``limit`` count those who are past the
+        Plans of raters who sent nothing for two hours are given out again. Towards the ``limit`` count those who are past the
         playback check, and, up to half of it, those who came in the last ten minutes: whoever only begins, again and again, cannot
         close a study. Errors: `EmoFaceError` ``full`` if the study has ``limit`` raters already.
         """
@@ -186,16 +189,19 @@ class Storage:
         )
 
     def set_playback(self, code: str, *, passed: bool, tries: int, player: str) -> None:
+        """Store the outcome of the playback check; a later one replaces it."""
         with self._transaction() as db:
             db.execute(
                 "UPDATE raters SET playback = ? WHERE id = ?", (json.dumps({"passed": passed, "tries": tries, "player": player}), rater_id(code))
             )
 
     def playback_tries(self, code: str) -> int:
+        """How often this rater tried the playback check."""
         rows = self._rows("SELECT playback FROM raters WHERE id = ?", (rater_id(code),))
         return json.loads(rows[0]["playback"])["tries"] if rows and rows[0]["playback"] else 0
 
     def finish(self, code: str) -> None:
+        """The rater has answered all pages; the time of the first call stays."""
         with self._transaction() as db:
             db.execute("UPDATE raters SET finished = coalesce(finished, ?) WHERE id = ?", (time.time(), rater_id(code)))
 
@@ -283,7 +289,7 @@ class Storage:
 
 
 def _forget_beginners(db: sqlite3.Connection, study: str, *, before: float) -> None:
-    """Raters who began, never came past the playback check, and were not heard of since."""
+    """Raters who began, never came past the playback check, and sent nothing since."""
     gone = f"SELECT id FROM raters WHERE study = ? AND active < ? AND NOT ({_PROVEN})"
     db.execute(f"DELETE FROM pages WHERE rater IN ({gone})", (study, before))
     db.execute(f"DELETE FROM raters WHERE id IN ({gone})", (study, before))

@@ -31,7 +31,7 @@ from .several import MOST_FILES, animate_all
 SOURCES = [("From this speech", "speech"), ("From another recording", "other"), ("A named emotion", "named")]
 PLAYER = "animate"
 CONTROLS = ("speech", "source", "other", "emotion", "mix", "intensity", "level", "style", "head", "idle", "nods", "reference")
-"""What the player is told about how its face was made (``made``), by the names of the controls."""
+"""The settings that made a face, by the names of the controls; the player gets them as ``made``."""
 LINKED = ("source", "emotion", "mix", "intensity", "level", "style", "head", "idle", "nods")
 """Settings that a link holds, beside ``curve``, the feeling drawn over time."""
 MOST_LINKED = 200
@@ -47,7 +47,7 @@ _SHARE = """() => {
   const done = text => { button.textContent = text; };
   navigator.clipboard ? navigator.clipboard.writeText(link).then(() => done('Link copied'), () => prompt('Link', link)) : prompt('Link', link);
 }""".replace("MOST_LINKED", str(MOST_LINKED)).replace("LINKED", json.dumps(LINKED))
-# Runs in the browser whenever a control changes or a face arrives: does the face still show what the controls say?
+# Runs in the browser whenever a control changes or a face arrives: was the face made with the present settings?
 _COMPARE = """(...values) => {
   const player = emoface.players.animate, made = player?.made;
   if (!made) return;
@@ -59,6 +59,7 @@ _COMPARE = """(...values) => {
 
 
 def build(context: Context) -> None:
+    """The tab's components and what they do; called inside its ``gr.Tab``."""
     opening = load_opening("animate") if context.opening else {}
     made = (opening.get("player") or {}).get("made") or {}
     if made:
@@ -184,7 +185,7 @@ def build(context: Context) -> None:
         )
     )
     for button, example in zip(examples, SPEECH_EXAMPLES):
-        # Who clicks *Angry* wants to see that voice's anger, whatever the page's first face was asked for.
+        # A click on *Angry* asks for the anger of that voice, whatever emotion the page's first face was made with.
         chosen = button.click(
             lambda path=example.path: (path, "speech"), None, [speech, source], queue=False, show_progress="hidden", api_visibility="private"
         )
@@ -312,12 +313,12 @@ def remember(context: Context, request: gr.Request, animation: Animation, made: 
     packed, sound = context.sessions.result(visit, ".efp"), sound_file(context, request, animation)
     drawn = animation.settings["emotion"] if isinstance(animation.settings.get("emotion"), list) else None
     shown = show(animation, packed, sound=sound, made={**made, "entry": name, "curve": drawn})
-    heard = animation.settings.get("emotion", "speech") not in animation.emotion_names  # what was chosen needs no correction
+    recognised = animation.settings.get("emotion", "speech") not in animation.emotion_names  # what was chosen needs no correction
     outputs = (
         shown,
         *feeling_shown(animation),
         echo_of(animation),
-        gr.update(value=None, visible=heard and len(context.emotions) > 1),
+        gr.update(value=None, visible=recognised and len(context.emotions) > 1),
         gr.update(value=None, visible=False),
         None,
         drawn,
@@ -354,7 +355,7 @@ def _direct(context: Context) -> Callable:
                 shown,
                 gr.update(value=direction(own, names[2:], player=PLAYER, keys=keys), visible=True),
                 {"speech": speech, "options": options, "made": made},
-                words.heard(own),
+                words.recognised(own),
                 f"Ready after {stages.elapsed:.1f} s: draw the feeling below the face.",
                 None,
             )
@@ -396,20 +397,21 @@ def _directed(context: Context, keys: list, directing: dict, stages: Stages) -> 
 
 
 def feeling_shown(animation: Animation) -> tuple[str, Chart | None, Chart | None]:
-    """What was heard, in words and charts. A named emotion was not heard, so there is nothing to draw."""
+    """The recognised emotion, in words and charts. A named emotion was not recognised, so there is nothing to draw."""
     if animation.settings.get("emotion", "speech") in list(animation.emotion_names):
         return words.worn(animation), None, None
-    return words.heard(animation), plots.emotion_bars(animation), plots.emotion_timeline(animation, follows=PLAYER)
+    return words.recognised(animation), plots.emotion_bars(animation), plots.emotion_timeline(animation, follows=PLAYER)
 
 
 def sound_file(context: Context, request: gr.Request, animation: Animation) -> str:
-    """The animation's own sound as WAV: what the browser plays is what the model heard, whatever was uploaded."""
+    """The animation's own sound as WAV: the browser plays the input of the model, whatever kind of file was uploaded."""
     path = context.sessions.result(visitor(request), ".wav")
     soundfile.write(path, animation.audio, animation.sample_rate, subtype="PCM_16")
     return str(path)
 
 
 def show(animation: Animation, path, *, sound: str, made: dict | None = None) -> dict:
+    """The player's value for one animation, written to ``path``; ``sound`` is the address of its WAV, ``made`` are the settings it was made with."""
     return {"animation": scenes.single(path, animation), "audio": sound, "autoplay": "on", "made": made}
 
 
@@ -437,6 +439,8 @@ def echo_of(animation: Animation) -> str:
 
 
 def stopper(context: Context, *jobs: str) -> Callable:
+    """What a button *Stop* calls: it stops the visitor's work of these names."""
+
     def stop(request: gr.Request):
         with plain_errors():
             for job in jobs:

@@ -19,7 +19,7 @@ FORMATS = ("npz", "glb", "mp4", "csv", "json", "zip", "vrma", "anim", "tres", "a
 
 
 def build(context: Context) -> None:
-    """Components that nobody sees; they give the endpoints their types."""
+    """Invisible components; they give the endpoints their types."""
     with gr.Row(visible=False):
         speech, other = gr.Audio(type="filepath", label="speech"), gr.Audio(type="filepath", label="emotion_speech")
         reference = gr.Audio(type="filepath", label="reference")
@@ -29,7 +29,7 @@ def build(context: Context) -> None:
         style = gr.Dropdown(list(context.styles), value=context.styles[0], label="style")
         idle, head_motion = gr.Checkbox(False, label="idle"), gr.Number(0.0, label="head_motion")
         intensity, curve = gr.Number(1.0, label="intensity"), gr.JSON(label="emotion_curve")
-        curve.api_info = lambda: {"type": "array", "items": {}}  # Gradio's own says {"type": {}}, which is no JSON schema
+        curve.api_info = lambda: {"type": "array", "items": {}}  # Gradio's own is {"type": {}}, which is no JSON schema
         format_ = gr.Dropdown(list(FORMATS), value="npz", label="format")
         file, files, summary = gr.File(label="file"), gr.File(label="files", file_count="multiple"), gr.JSON(label="summary")
         triggers = [gr.Button(visible=False) for _ in range(3)]
@@ -46,7 +46,7 @@ def build(context: Context) -> None:
 
 
 def describe(animation: Animation) -> dict:
-    """What fits into JSON: settings, length and the emotion heard."""
+    """What fits into JSON: settings, length and the recognised emotion."""
     return {
         "settings": animation.settings,
         "seconds": round(animation.duration, 3),
@@ -105,7 +105,7 @@ def _animate(context: Context) -> Callable:
             head_motion: How much the head turns and nods: 0 not at all, 1 as people do, up to 1.5. In npz, glb, mp4, csv, vrma, anim and tres; other formats hold the face alone.
 
         Returns:
-            The file, and a summary: settings, length, and the probabilities of the emotions heard.
+            The file, and a summary: settings, length, and the probabilities of the recognised emotions.
         """
         stages = _stages(context, request, speech, emotion_speech, reference)
         with plain_errors():

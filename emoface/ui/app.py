@@ -54,7 +54,7 @@ def build_app(
         opening: show the precomputed examples.
         pipeline: what builds the pipeline, in place of ``EmoFacePipeline.from_pretrained(model, device=device)``.
 
-    A model that cannot be used is replaced by the embedded one, and the page says so. From now on this program decodes sound in other processes.
+    A model that cannot be used is replaced by the embedded one, and a notice on the page gives the reason. From now on this program decodes sound in other processes.
     """
     from ..audio import decode_apart
     from ..device import pick_device

@@ -27,6 +27,7 @@ class Example:
 
     @property
     def path(self) -> str:
+        """Where the file is."""
         return str(EXAMPLES / self.file)
 
 
@@ -37,18 +38,20 @@ SPEECH_EXAMPLES = (
     Example("Sad", "sad.wav"),
     Example("Fearful", "fearful.wav"),
 )
-"""Each is heard as what it is called (a test); of the free happy recordings none is."""
+"""The model recognises each as the emotion of its name (a test); this holds for none of the free happy recordings."""
 
 
 @dataclass(frozen=True)
 class Context:
+    """What the tabs of one page share."""
+
     engine: Engine
     styles: Sequence[str]
     """Speaking styles of the model; the first is the default."""
     heads: bool
     """Whether the model moves the embedded head, of which there are 24."""
     voice_rest: bool = False
-    """Whether the model can hear a voice against its own rest."""
+    """Whether the model can compare a voice with a neutral sentence of the same person."""
     sessions: Sessions = field(default_factory=Sessions)
     rooms: Rooms = field(default_factory=Rooms)
     """Who speaks live."""

@@ -27,6 +27,7 @@ HOW = "Use Hear below the faces to switch between the two recordings; the others
 
 
 def build(context: Context) -> None:
+    """The tab's components and what they do; called inside its ``gr.Tab``."""
     opening = load_opening("cross") if context.opening else {}
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):
@@ -88,7 +89,7 @@ def _cross(context: Context) -> Callable:
                 shown,
                 plots.column_displacement(rows),
                 f"Ready after {stages.elapsed:.1f} s: four faces.",
-                " ".join([*(words.heard(row[i], whose=f"Recording {name}") for i, (row, name) in enumerate(zip(rows, "AB"))), HOW]),
+                " ".join([*(words.recognised(row[i], whose=f"Recording {name}") for i, (row, name) in enumerate(zip(rows, "AB"))), HOW]),
             )
 
     return cross_tab

@@ -1,5 +1,5 @@
 // The feeling over time, drawn over the sound. Runs in gr.HTML's js_on_load, after common.js.
-// props.value: { run, player, duration, wave, heard: { name: [share, ...] }, names, colors, keys } (see director.py). Every emotion has a
+// props.value: { run, player, duration, wave, recognised: { name: [share, ...] }, names, colors, keys } (see director.py). Every emotion has a
 // line of points [seconds, strength]; the voice's own emotion takes what the others leave. ``keys`` is what all of them come to: the data
 // that the server gets (emoface/curve.py), and that the player shows at once.
 
@@ -104,7 +104,7 @@ function show() {
   }
   pen.fillStyle = text;
   pen.fillText(emoface.say('whole'), inset + 2, toY(1) - 3);
-  for (const [name, shares] of Object.entries(value.heard)) {   // what was heard in the voice, thin
+  for (const [name, shares] of Object.entries(value.recognised)) {   // the emotion recognised in the voice, thin
     pen.strokeStyle = value.colors[name];
     pen.globalAlpha = 0.45;
     pen.beginPath();

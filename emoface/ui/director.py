@@ -14,7 +14,7 @@ from .plots import EMOTION_COLORS, FUSED, thin
 
 WAVE_COLUMNS, HEARD_COLUMNS = 200, 60
 HEARD_SHARE = 0.25
-"""Emotions that are never heard with more than this are not drawn."""
+"""Emotions whose probability never exceeds this are not drawn."""
 
 
 class Director(Component):
@@ -49,17 +49,17 @@ class Director(Component):
 
 
 def direction(own: Animation, names: list[str], *, player: str, keys: list | None = None) -> dict:
-    """The editor's value for a voice (``own``: its animation with the emotion heard) and the emotions that may be drawn on it."""
+    """The editor's value for a voice (``own``: its animation with the recognised emotion) and the emotions that may be drawn on it."""
     pieces = np.array_split(np.abs(own.audio), WAVE_COLUMNS)
     wave = np.array([piece.max(initial=0) for piece in pieces])
     _, track = thin(own.emotion_track, own.fps, HEARD_COLUMNS)
-    heard = {name: np.round(track[:, i], 3).tolist() for i, name in enumerate(own.emotion_names) if track[:, i].max() >= HEARD_SHARE}
+    recognised = {name: np.round(track[:, i], 3).tolist() for i, name in enumerate(own.emotion_names) if track[:, i].max() >= HEARD_SHARE}
     return {
         "run": uuid.uuid4().hex,
         "player": player,
         "duration": own.duration,
         "wave": np.round(wave / max(wave.max(), 1e-6), 3).tolist(),
-        "heard": heard,
+        "recognised": recognised,
         "names": ["speech", *names],
         "colors": {name: EMOTION_COLORS.get(name, FUSED) for name in (*names, *own.emotion_names)},
         "keys": keys or [[0, {"speech": 1}]],

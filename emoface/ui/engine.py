@@ -31,6 +31,7 @@ class Engine:
 
     @property
     def pipeline(self) -> Any:
+        """Loaded at the first use; errors of loading are raised each time."""
         with self._lock:
             if self._pipeline is None:
                 self._pipeline = self._build()
@@ -87,6 +88,7 @@ class Stages:
 
     @property
     def elapsed(self) -> float:
+        """Seconds since the work began."""
         return time.monotonic() - self._start
 
     def part(self, start: float, end: float) -> Callable[[str, float], None]:
@@ -94,6 +96,7 @@ class Stages:
         return lambda stage, fraction: self(stage, start + (end - start) * fraction)
 
     def cancelled(self) -> bool:
+        """Whether the visitor pressed *Stop* or left."""
         return self._stopped.is_set()
 
 

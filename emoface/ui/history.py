@@ -58,7 +58,7 @@ def listed(context: Context, session_id: str, shown: str | None) -> dict:
 
 
 def label_of(animation: Animation) -> str:
-    """A few words that tell one animation from the others."""
+    """A short name that distinguishes one animation from the others."""
     emotion = animation.settings.get("emotion", "speech")
     word = animation.emotion if emotion == "speech" else "directed" if isinstance(emotion, list) else str(emotion)
     return f"{word.capitalize()}, {animation.settings.get('speech', 'speech')}"

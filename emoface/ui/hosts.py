@@ -31,6 +31,7 @@ def host_check() -> list[Any]:
 
 
 def allowed_names() -> set[str]:
+    """Host names by which this server may be addressed: its own, that of ``GRADIO_ROOT_PATH`` and those of ``EMOFACE_HOSTS``."""
     own = socket.gethostname().lower()
     root = urlsplit(os.environ.get("GRADIO_ROOT_PATH") or "").hostname
     given = {name.strip().lower() for name in os.environ.get("EMOFACE_HOSTS", "").split(",")}

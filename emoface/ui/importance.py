@@ -25,6 +25,7 @@ LEAD = (
 
 
 def build(context: Context) -> None:
+    """The tab's components and what they do; called inside its ``gr.Tab``."""
     opening = load_opening("importance") if context.opening else {}
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=8, min_width=320, elem_classes="ef-result"):

@@ -32,7 +32,7 @@ def heading(title: str, aside: str) -> gr.HTML:
 
 
 def recording(context: Context, label: str, *, limit: float = MAX_SECONDS, elem_id: str | None = None) -> gr.Audio:
-    """A recorder / upload field, with a line below it that says whether the recording can be used."""
+    """A recorder / upload field, with a line below it: whether the recording can be used."""
     audio = gr.Audio(
         label=label,
         show_label=False,
@@ -58,7 +58,7 @@ def recording(context: Context, label: str, *, limit: float = MAX_SECONDS, elem_
 
 
 def action(label: str, *, elem_id: str, stop_id: str | None = None, status_id: str) -> tuple[gr.Button, gr.Button, Note]:
-    """The button that starts a tab's work, the one that stops it, and the line that says how it went; how it goes is shown on the stage."""
+    """The button that starts a tab's work, the one that stops it, and the line for the outcome; progress is shown on the stage."""
     with gr.Row(elem_classes="ef-action"):
         go = gr.Button(label, variant="primary", elem_classes="ef-go", elem_id=elem_id, scale=4)
         stop = gr.Button("Stop", elem_classes="ef-cancel", elem_id=stop_id, scale=1, min_width=84)
@@ -111,15 +111,18 @@ def emotion_choice(context: Context, preferred: str, *, shown: bool = False, **o
 
 
 def emotion_default(context: Context, preferred: str) -> str | None:
+    """``preferred`` if the model has it, else its first emotion; None where it has none."""
     return preferred if preferred in context.emotions else next(iter(context.emotions), None)
 
 
 def example_buttons(examples: Sequence[Example] = SPEECH_EXAMPLES) -> list[gr.Button]:
+    """One button for each example, in a row."""
     with gr.Row(elem_classes="ef-examples"):
         return [gr.Button(example.label, size="sm", variant="secondary") for example in examples]
 
 
 def need(path: str | None, what: str = "Record or upload speech, or click one of the examples, then press the button again.") -> str:
+    """``path``. Raises EmoFaceError with the sentence ``what`` where it is missing."""
     if not path:
         raise EmoFaceError(what)
     return path

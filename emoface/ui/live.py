@@ -26,7 +26,7 @@ from .sessions import visitor
 
 PLAYER = "live"
 SOURCES = [("My voice", "speech"), ("A named emotion", "named"), ("Both", "both")]
-# Runs in the browser whenever a control changes: what the session is told, now or when it begins.
+# Runs in the browser whenever a control changes: the settings that are sent to the session, now or when it begins.
 _SET = """(source, named, mix, intensity, head, idle, nods, level) => {
   const share = source === 'speech' ? 0 : source === 'named' ? 1 : mix, feeling = { speech: (1 - share) * intensity };
   if (named) feeling[named] = (feeling[named] || 0) + share * intensity;
@@ -72,7 +72,7 @@ class Live(Component):
 
 
 def why_off(context: Context) -> str:
-    """A sentence where nobody can speak live here, else nothing."""
+    """A sentence where the tab Live cannot work, else an empty string."""
     if context.engine.zero_gpu:
         return ZERO_GPU
     if not context.rooms.count:
@@ -81,6 +81,7 @@ def why_off(context: Context) -> str:
 
 
 def build(context: Context, tab: gr.Tab) -> None:
+    """The tab's components and what they do; called inside ``tab``."""
     with gr.Row(equal_height=False, elem_classes="ef-layout"):
         with gr.Column(scale=7, min_width=320, elem_classes="ef-result"):
             player = FacePlayer(None, player_id=PLAYER, elem_id="live-player", empty="The face appears here.")
@@ -117,7 +118,7 @@ def build(context: Context, tab: gr.Tab) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
-    told = dict(
+    sent = dict(
         fn=None,
         inputs=[source, named, mix, intensity, head, idle, nods, level],
         outputs=None,
@@ -126,8 +127,8 @@ def build(context: Context, tab: gr.Tab) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
-    gr.on([control.change for control in (source, named, mix, intensity, head, idle, nods, level)], **told)
-    tab.select(_rest(context), head, player, show_progress="hidden", concurrency_limit=2, api_visibility="private").then(**told)
+    gr.on([control.change for control in (source, named, mix, intensity, head, idle, nods, level)], **sent)
+    tab.select(_rest(context), head, player, show_progress="hidden", concurrency_limit=2, api_visibility="private").then(**sent)
     head.change(_rest(context), head, player, show_progress="hidden", concurrency_limit=2, api_visibility="private")
     speaker.change(_fetch(context), speaker, [player, felt, echo], show_progress_on=player, api_visibility="private")
     downloads.connect(context)
@@ -145,6 +146,7 @@ def _rest(context: Context) -> Callable:
 
 
 def resting(context: Context, head: int, request: gr.Request) -> dict:
+    """The player's value for a face at rest, which stands there until somebody speaks."""
     from ..head import load_head
 
     path, sound = (context.sessions.result(visitor(request), suffix) for suffix in (".efp", ".wav"))

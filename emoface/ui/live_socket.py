@@ -38,6 +38,8 @@ _RATES = (8000, 192000)
 
 
 def live_route(context: Context) -> WebSocketRoute:
+    """The address that the tab Live connects to; only from pages of this server."""
+
     async def endpoint(socket: WebSocket) -> None:
         if not same_site(socket):
             return await socket.close(1008)

@@ -14,7 +14,7 @@ def choose_model(name: str | Path | None, *, device: str) -> tuple[Path, Callabl
     """A page must start, whatever model it is given.
 
     Returns: the model's folder, what gives its pipeline, and a sentence for people where the embedded model stands in for another.
-        The embedded model loads with the first call. Any other is loaded here, which tells whether it can be used, and is not loaded again.
+        The embedded model loads with the first call. Any other is loaded here, to find out whether it can be used, and is not loaded again.
     """
     folder, notice = EMBEDDED_MODEL, None
     try:

@@ -23,7 +23,7 @@ EMOTION_COLORS = {
 CONTENT, EMOTION, FUSED = "#3d8fb8", "#d9564a", "#8f62d9"
 """Colours of the two branches and of their fusion, everywhere on the page."""
 PLASMA = [[i / (len(heatmap.PLASMA) - 1), "#" + bytes(color).hex()] for i, color in enumerate(heatmap.PLASMA.astype("uint8"))]
-"""The faces' colour map; plotly.js does not know it by name."""
+"""The faces' colour map, which plotly.js does not have by name."""
 COLUMNS = 300
 """Most points in time that a chart shows."""
 TIMELINE_COLUMNS = 60
@@ -67,7 +67,7 @@ def _time_axis(duration: float) -> dict:
 
 
 def emotion_bars(animation: Animation) -> Chart:
-    """Probabilities of the emotion heard in the emotion source, which is not always the speech."""
+    """Probabilities of the emotion recognised in the emotion source, which is not always the speech."""
     own = animation.settings.get("emotion", "speech") == "speech"
     share = 100 * np.asarray(animation.emotion_probabilities, np.float64)
     names = list(animation.emotion_names)

@@ -68,10 +68,11 @@ class Room:
 
     @property
     def full(self) -> bool:
+        """Whether the longest take has been reached."""
         return self.received >= self.limit * self.rate
 
     def feed(self, samples: np.ndarray, feeling: dict[str, float] | None, *, fresh: bool) -> tuple[bytes | None, str]:
-        """int16 samples in; a message of frames (:meth:`_packed`), or None, and the name of the emotion heard.
+        """int16 samples in; a message of frames (:meth:`_packed`), or None, and the name of the recognised emotion.
 
         ``fresh``: the other side knows no frame yet. What came late is computed in a hurry.
         """

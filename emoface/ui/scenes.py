@@ -18,7 +18,7 @@ WEIGHT, EFFECT = "weight", "effect"
 
 
 def layers(animations: Sequence[Animation]) -> list[Layer]:
-    """Colour scales that hold for all faces shown together. The weight's is always 0 to 1; that of movement is the films', and says what lies above it."""
+    """Colour scales that hold for all faces shown together. The weight's is always 0 to 1; that of movement is the films', with a note on values above its end."""
     most = max(float(a.emotion_effect_mm.max(initial=0)) for a in animations)
     high = max(map(effect_scale, animations))
     still = f"grey: moved less than {MOVING_MM} mm"
@@ -27,6 +27,7 @@ def layers(animations: Sequence[Animation]) -> list[Layer]:
 
 
 def heat(animation: Animation) -> dict[str, np.ndarray]:
+    """Layer -> (T, S) values of the skin: attention weight in [0, 1] and movement in mm; NaN where the emotion moves less than ``MOVING_MM``."""
     moved = animation.emotion_effect_mm >= MOVING_MM
     return {WEIGHT: np.where(moved, animation.emotion_importance, np.nan), EFFECT: np.where(moved, animation.emotion_effect_mm, np.nan)}
 

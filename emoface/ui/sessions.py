@@ -55,8 +55,10 @@ class Result:
 
 @dataclass
 class Session:
+    """What is kept of one visit."""
+
     live: bool = False
-    """Whether a page is open, which says when it is closed."""
+    """Whether a page is open, which will report that it closes."""
     used: float = field(default_factory=time.monotonic)
     folder: Path | None = None
     """Made with the first result."""
@@ -70,7 +72,7 @@ class Session:
 
 
 def visitor(request: gr.Request) -> str:
-    """The id of a request's visit. A call without one gets one of its own: nobody else's results are reached with it."""
+    """The id of a request's visit. A call without one gets one of its own, which gives no access to other visitors' results."""
     if not request.session_hash:
         request.session_hash = f"call-{uuid.uuid4().hex}"
     return request.session_hash
@@ -90,7 +92,7 @@ class Sessions:
     # ---- visits -----------------------------------------------------------------------------------------------------
 
     def arrive(self, session_id: str) -> None:
-        """A page was opened; it will say when it is closed."""
+        """A page was opened; it will report when it is closed."""
         with self._lock:
             if session_id not in self._ended:
                 self._open(session_id).live = True
@@ -107,14 +109,14 @@ class Sessions:
         return session
 
     def _still_open(self, session_id: str) -> Session:
-        """A job may outlive its page: what it then made has nobody to go to, and nobody would ever delete it."""
+        """A job may end after its page was closed: nobody could fetch its result then, and nothing would ever delete it."""
         with self._lock:
             if session_id not in self._sessions:
                 raise Cancelled("The page was closed.")
             return self._sessions[session_id]
 
     def start(self, session_id: str, job: str, *uploads: str | None) -> threading.Event:
-        """Begin a job; returns what tells it to stop. Uploads: as :meth:`use`. Raises Cancelled when the visit has ended."""
+        """Begin a job; returns the event that stops it. Uploads: as :meth:`use`. Raises Cancelled when the visit has ended."""
         stop = threading.Event()
         with self._lock:
             self._open(session_id).jobs[job].add(stop)
@@ -291,7 +293,7 @@ def _sweep_now_and_then(sessions: ref) -> None:
             return
         try:
             living.sweep()
-        except OSError as error:  # a full or vanished disk: the next round may be luckier
+        except OSError as error:  # a full or vanished disk: the next round tries again
             print(f"emoface: files of visitors could not be tidied ({error.strerror}).", flush=True)
         del living
 

@@ -72,7 +72,7 @@ def build_study(folder: str | Path, *, database: str | Path | None = None, token
 
 
 def _public_clips(folder: Path) -> Path:
-    """The clips in a folder of their own, whose name says nothing and beside which there is nothing else to fetch."""
+    """The clips in a folder of their own, whose name holds no information and beside which there is nothing else to fetch."""
     scratch = Path(get_upload_folder())
     public = Path(tempfile.mkdtemp(prefix="clips-", dir=scratch if is_private(scratch) else None))
     atexit.register(shutil.rmtree, public, ignore_errors=True)
@@ -90,7 +90,7 @@ def _public_clips(folder: Path) -> Path:
 def _client(request: gr.Request) -> str:
     """Tells senders apart for the rate limits; never stored.
 
-    What a sender says of itself (``X-Forwarded-For``) counts for nothing: the web server puts a forwarded address here only when it comes
+    The address that a sender claims (``X-Forwarded-For``) is ignored: the web server puts a forwarded address here only when it comes
     from a proxy that ``FORWARDED_ALLOW_IPS`` names (:func:`emoface.ui.hosts.trust_proxies`).
     """
     return request.client.host if request.client else "unknown"

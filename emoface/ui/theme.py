@@ -40,6 +40,7 @@ _ink = Color(
 
 
 def theme() -> gr.themes.Base:
+    """Colours, fonts and radii of the page, light and dark."""
     return gr.themes.Base(
         primary_hue=_coral,
         secondary_hue=_coral,

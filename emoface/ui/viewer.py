@@ -28,8 +28,8 @@ def build_viewer(animations: Sequence[Animation], captions: Sequence[str], folde
 
     if not 1 <= len(animations) <= PLAYER_LIMIT:
         raise EmoFaceError(f"The player shows 1 to {PLAYER_LIMIT} animations at once, not {len(animations)}.")
-    heard = next((index for index, animation in enumerate(animations) if animation.audio is not None), None)
-    animations = [animation if index == heard else replace(animation, audio=None) for index, animation in enumerate(animations)]
+    speaking = next((index for index, animation in enumerate(animations) if animation.audio is not None), None)
+    animations = [animation if index == speaking else replace(animation, audio=None) for index, animation in enumerate(animations)]
     with gr.Blocks(title="EmoFace: " + ", ".join(captions), analytics_enabled=False) as page:
         with gr.Row():
             for number, group in enumerate(_by_head(animations)):
@@ -70,18 +70,18 @@ def write_scene(animations: Sequence[Animation], captions: Sequence[str], stem: 
         look=look_of(first),
         neck=next(filter(None, map(find_neck, animations)), None),
     )
-    heard = next((animation for animation in animations if animation.audio is not None), None)
-    rate = heard.sample_rate if heard else SILENCE_RATE
+    speaking = next((animation for animation in animations if animation.audio is not None), None)
+    rate = speaking.sample_rate if speaking else SILENCE_RATE
     # The player's clock is its sound, so there always is one, and it lasts as long as the longest face moves.
     sound = np.zeros(round(longest / first.fps * rate), np.float32)
-    if heard is not None:
-        sound[: len(heard.audio)] = heard.audio[: len(sound)]
+    if speaking is not None:
+        sound[: len(speaking.audio)] = speaking.audio[: len(sound)]
     soundfile.write(stem.with_suffix(".wav"), sound, rate, subtype="PCM_16")
     return {"animation": packed, "audio": stem.with_suffix(".wav"), "autoplay": "off"}
 
 
 def _by_head(animations: Sequence[Animation]) -> list[list[int]]:
-    """Indices of those that a player can show together: one topology, one clock, and one look, as a person's hair fits nobody else."""
+    """Indices of those that a player can show together: one topology, one clock, and one look, as hair fits only the person it was made for."""
     groups: list[list[int]] = []
     looks = [look_of(animation) for animation in animations]
     for index, animation in enumerate(animations):

@@ -1,4 +1,4 @@
-"""What was heard, in words with how sure it is."""
+"""The recognised emotion in a sentence, with its certainty."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ _SOUNDS = {"fearful": "fearful", "disgust": "disgusted"}
 
 
 def adjective(emotion: str) -> str:
+    """The form of an emotion's name that fits after *sounds*."""
     return _SOUNDS.get(emotion, emotion)
 
 
-def heard(animation: Animation, *, whose: str = "The voice") -> str:
-    """One sentence on the emotion heard in ``whose`` sound, with certainty in words and in percent."""
+def recognised(animation: Animation, *, whose: str = "The voice") -> str:
+    """One sentence on the emotion recognised in ``whose`` sound, with certainty in words and in percent."""
     share = np.asarray(animation.emotion_probabilities, np.float64)
     first, second = np.argsort(-share)[:2]
     name, other = adjective(animation.emotion_names[first]), adjective(animation.emotion_names[second])
@@ -28,5 +29,5 @@ def heard(animation: Animation, *, whose: str = "The voice") -> str:
 
 
 def worn(animation: Animation) -> str:
-    """The sentence for an emotion that was chosen, not heard."""
+    """The sentence for an emotion that was chosen, not recognised."""
     return f"The face is {adjective(str(animation.settings['emotion']))} because you chose it; what the voice sounds like is left out."
