@@ -2,6 +2,7 @@
 
 import json
 import struct
+import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,8 @@ from emoface.errors import EmoFaceError
 from emoface.export.pack import STEP
 from emoface.head_motion import rotations
 from emoface.live import LiveSession
-from emoface.ui.rooms import Rooms, places, steps
+from emoface.ui.live_socket import _Turns
+from emoface.ui.rooms import Room, Rooms, places, steps
 from emoface.whisper_stream import WhisperStream
 
 from .test_encoders import speechlike
@@ -219,6 +221,9 @@ def test_the_feeling_changes_while_speaking_and_the_length_has_an_end(page, spea
         ({"feeling": {"happy": float("nan")}}, "reload"),
         ({"feeling": 3}, "reload"),
         ({"rate": "much"}, "reload"),
+        ({"rate": float("inf")}, "reload"),
+        ({"head": 1e999}, "reload"),
+        ({"feeling": {"happy": 10**400}}, "reload"),
     ],
 )
 def test_nonsense_is_answered_with_a_sentence(speak, changes, words):
@@ -237,6 +242,50 @@ def test_other_pages_are_refused_and_blocks_have_a_size(page, speak):
     socket.send(bytes(1 << 19))
     with pytest.raises(ConnectionClosed):
         answers(socket)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["[" * 4000, '{"feeling": {"happy": 1' + 400 * "0" + "}}", '{"feeling": 3}', "null", "\ud800", b"", b"\x00"],
+    ids=["brackets", "huge number", "no feeling", "null", "surrogate", "empty", "half a sample"],
+)
+def test_nonsense_while_speaking_ends_the_visit_and_frees_the_place(page, speak, message):
+    socket, ready = speak()
+    socket.send(message if isinstance(message, bytes) else message.encode("utf-8", "replace").decode())
+    with pytest.raises(ConnectionClosed):
+        socket.recv(timeout=30)
+    deadline = time.monotonic() + 30
+    while page.emoface.rooms._rooms[ready["name"]].here is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert page.emoface.rooms._rooms[ready["name"]].here is None
+
+
+def test_a_fault_while_the_session_is_made_frees_the_place(page, speak, monkeypatch):
+    def fail(self):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("emoface.ui.rooms.Room.open", fail)
+    with pytest.raises(ConnectionClosed):
+        speak()
+    assert page.emoface.rooms._rooms == {}
+
+
+def test_a_place_is_not_held_without_sound(page, speak, monkeypatch):
+    monkeypatch.setattr("emoface.ui.live_socket._SILENT_SECONDS", 1.0)
+    socket, _ = speak()
+    with pytest.raises(ConnectionClosed):
+        for _ in range(100):
+            socket.send('{"feeling": {"happy": 1}}')
+            time.sleep(0.1)
+
+
+def test_few_bytes_are_not_many_blocks():
+    """Blocks of one sample cost more than their sound."""
+    turns = _Turns(SimpleNamespace(rooms=None), None, Room(lambda: None, rate=RATE, limit=120.0, warm=threading.Event()))
+    for _ in range(10_000):
+        turns._take_block(b"\x00\x00")
+    with pytest.raises(ValueError, match="too many"):
+        turns._take_block(b"\x00\x00")
 
 
 def test_who_stays_away_makes_room_and_takes_do_not_stay(monkeypatch):

@@ -34,7 +34,10 @@ PATH = "/emoface/live"
 _SILENT_SECONDS = 20.0
 _HELLO_BYTES, _BLOCK_BYTES = 4096, 1 << 18
 _BEHIND_SECONDS = 16.0  # a visitor who was away for a while comes back with as much
+_MOST_WAITING = 10_000  # blocks; the page sends 50 a second
 _RATES = (8000, 192000)
+# What reading JSON of strangers raises: also numbers of 400 digits, and brackets in brackets.
+_NONSENSE = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
 
 
 def live_route(context: Context) -> WebSocketRoute:
@@ -68,12 +71,16 @@ async def _serve(context: Context, socket: WebSocket) -> None:
         room = _room(context, await _hello(socket))
         room.here = socket
         await asyncio.get_running_loop().run_in_executor(context.rooms.pool, room.open)  # the first visitor waits for the model here
-    except (EmoFaceError, ValueError, TypeError, KeyError, asyncio.TimeoutError) as error:
+    except (EmoFaceError, *_NONSENSE, asyncio.TimeoutError) as error:
         sentence = str(error) if isinstance(error, EmoFaceError) else "The page and the server do not understand each other: reload the page."
         if room is not None:
             context.rooms.leave(room)
         await socket.send_json({"type": "sorry", "message": sentence})
         return await socket.close(1008)
+    except BaseException:  # a fault of ours must not take the place for ever
+        if room is not None:
+            context.rooms.leave(room)
+        raise
     try:
         await socket.send_json({"type": "ready", "name": room.name, "received": room.received, "limit": room.limit})
         await _Turns(context, socket, room).run()
@@ -154,28 +161,31 @@ class _Turns:
             listener.cancel()
 
     async def _listen(self) -> None:
-        room = self._room
+        """Ends when the visitor has gone, or talks nonsense, or sends no sound for a while; whatever else comes does not hold the place."""
+        room, heard = self._room, time.monotonic()
         try:
             while not self._stopped and room.here is self._socket:
-                message = await asyncio.wait_for(self._socket.receive(), _SILENT_SECONDS)
+                message = await asyncio.wait_for(self._socket.receive(), max(heard + _SILENT_SECONDS - time.monotonic(), 0))
                 if message["type"] == "websocket.disconnect":
                     break
                 if message.get("bytes") is not None:
                     self._take_block(message["bytes"])
+                    heard = time.monotonic()
                 elif len(message.get("text") or "") <= _HELLO_BYTES:
                     told = dict(json.loads(message["text"]))
                     self._feeling = _feeling(told["feeling"]) if "feeling" in told else self._feeling
                     self._stopped |= bool(told.get("stop"))
                 self._stopped |= room.full
                 self._news.set()
-        except (asyncio.TimeoutError, ValueError, TypeError, KeyError):
+        except (asyncio.TimeoutError, *_NONSENSE):
             pass
-        self._gone = not self._stopped
-        self._news.set()
+        finally:  # or the place would be taken for ever
+            self._gone = not self._stopped
+            self._news.set()
 
     def _take_block(self, content: bytes) -> None:
-        if len(content) > _BLOCK_BYTES or len(content) % 2:
-            raise ValueError("no block of samples")
+        if not 0 < len(content) <= _BLOCK_BYTES or len(content) % 2 or len(self._room.blocks) >= _MOST_WAITING:
+            raise ValueError("no block of samples, or too many")
         block = np.frombuffer(content, "<i2")
         self._room.received += len(block)
         self._room.blocks.append(block)
@@ -185,9 +195,9 @@ class _Turns:
         room = self._room
         if sum(map(len, room.blocks)) > _BEHIND_SECONDS * room.rate:
             raise EmoFaceError(BUSY)
-        samples = np.zeros(0, np.int16)
-        while room.blocks and len(samples) < HURRY_SECONDS * room.rate:
-            samples = np.concatenate([samples, room.blocks.pop(0)])
+        count = int(np.searchsorted(np.cumsum([len(block) for block in room.blocks]), HURRY_SECONDS * room.rate)) + 1
+        samples = np.concatenate([np.zeros(0, np.int16), *room.blocks[:count]])
+        del room.blocks[:count]
         feeling, self._feeling = self._feeling, None
         frames, heard = await self._compute(partial(self._room.feed, samples, feeling, fresh=self._fresh))
         if frames is not None:
