@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 import numpy as np
@@ -33,7 +34,7 @@ def lip_margin(
     x = right[0] + shares * (left[0] - right[0])
     middles = [np.interp(x, [right[0], place[0], left[0]], [right[1], place[1], left[1]]) for place in (upper, lower)]
     low, high = min(right[1], left[1], upper[1], lower[1]) - 1.5 * _REACH, max(right[1], left[1], upper[1], lower[1]) + 1.5 * _REACH
-    depth = _depth(vertices, faces, (right[0] - 0.002, low), (left[0] + 0.002, high))
+    depth = front_depth(vertices, faces, (right[0] - 0.002, low), (left[0] + 0.002, high))
     rows = low + (np.arange(len(depth)) + 0.5) * _STEP
     columns = np.clip(((x - right[0] + 0.002) / _STEP).astype(int), 0, depth.shape[1] - 1)
     found = np.array([_column(depth[:, column], rows, top, bottom) for column, top, bottom in zip(columns, *middles)])  # (n, 2, 2)
@@ -51,7 +52,7 @@ def _smooth(x: np.ndarray, line: np.ndarray) -> np.ndarray:
     return smooth
 
 
-def _depth(vertices: np.ndarray, faces: np.ndarray, low: tuple[float, float], high: tuple[float, float]) -> np.ndarray:
+def front_depth(vertices: np.ndarray, faces: np.ndarray, low: Sequence[float], high: Sequence[float]) -> np.ndarray:
     """(rows, columns) z of the frontmost surface over a rectangle, metres; row 0 is the lowest."""
     if find_spec("numba") is None:
         from . import raster_numpy as raster

@@ -3,7 +3,7 @@
 Ten landmarks, which a person gives, place the face (a similarity, then a linear spline that goes nowhere far away from them): nearness alone lets a mouth slide to a chin. The margins of the
 lips are looked for between them (:mod:`.lip_margin`). Then the skin is drawn to the
 nearest places of the other mesh while the displacement stays smooth (Laplacian non-rigid ICP, stiffness falling step by step). Shapes travel with the skin: every vertex of the
-other mesh takes the motion of the place of our skin that lies nearest and faces the same way, turned and scaled as the whole head was. (Turned place by place, as the skin was, they are
+other mesh takes the motion of the place of our skin that lies nearest and faces the same way, turned and scaled as the whole head was. Blinks are made as large as each eye needs. (Turned place by place, as the skin was, they are
 farther from the shapes of three embedded people. That says little of most shapes, which these people share with our head by their making; but blinks are their own, and came nearer, too.)
 """
 
@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 from ..errors import EmoFaceError
 from ..head import Head, load_head
 from ..neighbours import neighbour_mean
-from .lip_margin import lip_margin
+from .lip_margin import front_depth, lip_margin
 from .shading import vertex_normals
 
 LANDMARKS = (
@@ -52,6 +52,11 @@ _PINNED = 3.0
 """How much a vertex of a margin counts beside one that is drawn to the nearest place."""
 _STANDS_OUT, _ROUNDS = 0.0025, 20
 """Metres by which a vertex may go another way than its neighbours when the jaw opens; how often those that do are mended."""
+_BLINKS = np.arange(0.5, 2.01, 0.05)
+"""How much of our blink another eye may need, in steps."""
+_ROUND_LIDS, _BEHIND_LIDS, _SEEN = 0.002, 0.002, 0.002
+"""Metres round the lids that are looked at, and behind their margins from which one sees into the eye; the share of the open eye that may be left."""
+_INSIDE = ("eye_socket_left", "eye_socket_right")
 _DRAWN_WITHIN = 0.02
 """Metres within which our skin is drawn to the other mesh."""
 _FACE = (
@@ -115,7 +120,11 @@ def carry_shapes(vertices: np.ndarray, faces: np.ndarray, landmarks: Mapping[str
         raise EmoFaceError(
             f"No face like ours was found in this mesh (it is {away.mean():.1f} mm away on average): give one closed head, upright, with ears, eyes and mouth modelled."
         )
-    deltas, still = _carried(head, laid, ours, vertex_normals(ours.astype(np.float32), faces), faces)
+    deltas, inside, still = _carried(head, laid, ours, vertex_normals(ours.astype(np.float32), faces), faces)
+    lids = faces[~inside[faces].any(1)]
+    for margins, name in zip(head.lid_pairs, ("eyeBlinkLeft", "eyeBlinkRight")):
+        blink = deltas[head.blendshape_names.index(name)]
+        blink *= _blink(ours, lids, laid[np.unique(margins)], blink)
     return Registration(
         (scale * deltas @ rotation.T).astype(np.float32),
         float(away.mean()),
@@ -216,6 +225,24 @@ def _draw(head: Head, skin: np.ndarray, spots: np.ndarray, normals: np.ndarray, 
     return skin + moved
 
 
+def _blink(mesh: np.ndarray, lids: np.ndarray, laid: np.ndarray, delta: np.ndarray) -> float:
+    """How much of the blink ``delta`` (V, 3), which shuts our eye, shuts the one of a mesh (V, 3) beside our head: the least with which nothing behind its lids is seen, and a little more.
+
+    ``lids`` (f, 3) are its triangles but for eyeballs and sockets, ``laid`` (n, 3) the margins of our lids where they lie on it. 1 where no amount does it.
+    """
+    low, high = laid.min(0) - _ROUND_LIDS, laid.max(0) + _ROUND_LIDS
+    order = laid[:, 0].argsort()
+
+    def opening(amount: float) -> int:
+        depth = front_depth(mesh + amount * delta, lids, low[:2], high[:2])
+        across = np.linspace(low[0], high[0], depth.shape[1])
+        return int((depth < np.interp(across, *laid[order][:, [0, 2]].T) - _BEHIND_LIDS).sum())
+
+    most = _SEEN * opening(0.0)
+    shut = next((number for number, amount in enumerate(_BLINKS) if opening(amount) <= most), None)
+    return 1.0 if shut is None else float(_BLINKS[min(shut + 1, len(_BLINKS) - 1)])  # a step more: lids overlap a little
+
+
 def _mended(matrix: sp.csr_matrix, opening: np.ndarray, faces: np.ndarray) -> sp.csr_matrix:
     """Vertices of one lip that lie nearest to the other one stand out from their neighbours when the jaw opens (``opening`` (S, 3)): they follow them instead.
 
@@ -234,8 +261,8 @@ def _mended(matrix: sp.csr_matrix, opening: np.ndarray, faces: np.ndarray) -> sp
     return matrix
 
 
-def _carried(head: Head, laid: np.ndarray, mesh: np.ndarray, normals: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, float]:
-    """(52, V, 3) deltas on the mesh beside our head, and the share of its vertices that none moves."""
+def _carried(head: Head, laid: np.ndarray, mesh: np.ndarray, normals: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """(52, V, 3) deltas on the mesh beside our head, which of its vertices lie in the eyes' sockets (V,), and the share of its vertices that none moves."""
     triangles = head.skin_faces
     shares = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4], [2, 2, 0], [0, 2, 2], [2, 0, 2], [1, 0, 0], [0, 1, 0], [0, 0, 1]], float)
     shares /= shares.sum(1, keepdims=True)
@@ -253,4 +280,5 @@ def _carried(head: Head, laid: np.ndarray, mesh: np.ndarray, normals: np.ndarray
     matrix = sp.csr_matrix((weight.ravel(), (rows, corner.ravel())), (len(mesh), head.skin_count))
     matrix = _mended(matrix, head.blendshapes[head.blendshape_names.index("jawOpen")].astype(float), faces)
     deltas = np.stack([matrix @ delta for delta in head.blendshapes.astype(float)])
-    return deltas, float((follows == 0).mean())
+    nearest = np.take_along_axis(corner[:, 0], shares[share[:, 0]].argmax(1)[:, None], 1)[:, 0]
+    return deltas, np.isin(head.regions[nearest], _INSIDE), float((follows == 0).mean())

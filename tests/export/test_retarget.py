@@ -15,14 +15,19 @@ from scipy.spatial import cKDTree
 from emoface.cli import main
 from emoface.errors import EmoFaceError
 from emoface.export import load, save
+from emoface.export.camera import Camera
 from emoface.export.curves import animation_from_weights
 from emoface.export.glb import pack_glb
 from emoface.export.lip_margin import lip_margin
 from emoface.export.registration import LANDMARKS, _mended, carry_shapes, our_landmarks
+from emoface.export.render import Renderer
 from emoface.export.retarget import plain, retarget
 from emoface.head import load_head
 from emoface.resources import ASSETS
 from tests.export.test_glb import header, node_package
+
+STEP = 5e-6
+"""Metres in which foreign_heads.npz keeps positions."""
 
 
 def bare_head(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -89,6 +94,62 @@ def test_shapes_are_carried_to_other_people_units_and_axes(index, turn):
         "lips shut where ours do; single vertices in the corners may not"
     )
     assert all(off[name] < most for name, most in LIMITS.items()), off
+
+
+FOREIGN = ("old_woman", "heavy_man", "girl", "thin_man", "young_woman")
+"""Of foreign_heads.md: CC0 in shape and mesh, none of our people and none of our vertices."""
+
+
+def foreign_head(name: str):
+    """(V, 3), (F, 3), (52, V, 3) how our shapes would move this person, the landmarks' vertex numbers, and (V,) the regions they lie in."""
+    head = load_head(0)
+    with np.load(Path(__file__).with_name("foreign_heads.npz")) as file:
+        part = lambda what: file[f"{name}_{what}"]
+        points, faces, corners = part("low") + STEP * part("points"), part("faces").astype(int), part("corners").astype(int)
+        shares, blink = part("shares") / 255, part("blink").astype(float)
+    shapes = np.einsum("vk,svkd->svd", shares, head.blendshapes.astype(float)[:, corners])
+    for side in ("Left", "Right"):
+        shapes[head.blendshape_names.index(f"eyeBlink{side}")] *= blink[:, None]
+    ours = np.einsum("vk,vkd->vd", shares, head.skin_template.astype(float)[corners])
+    marks = {place: int(np.linalg.norm(ours - at, axis=1).argmin()) for place, at in our_landmarks(head).items()}
+    nearest = np.take_along_axis(corners, shares.argmax(1)[:, None], 1)[:, 0]
+    return points, faces, shapes, marks, head.regions[nearest].astype(str)
+
+
+def eye_seen(points: np.ndarray, faces: np.ndarray, socket: np.ndarray, moved: list[np.ndarray]) -> list[int]:
+    """Pixels of the sockets that show from the front."""
+    eyes = points[socket & (points[:, 2] > np.quantile(points[socket, 2], 0.5))]
+    low, high = eyes.min(0), eyes.max(0)
+    camera = Camera(center=tuple((low + high) / 2), height=float(0.6 * (high[0] - low[0])))
+    renderer = Renderer(
+        faces, np.where(socket[:, None], 255, 0).astype(np.uint8).repeat(3, 1), size=(640, 400), camera=camera, background="dark", template=points
+    )
+    return [int((renderer.render(one.astype(np.float32)).min(-1) > 110).sum()) for one in moved]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FOREIGN)
+def test_shapes_are_carried_to_foreign_heads(name):
+    points, faces, shapes, marks, regions = foreign_head(name)
+    socket = np.char.startswith(regions, "eye_socket")
+    hidden = socket | (regions == "mouth_cavity")
+    found = carry_shapes(points, faces, {place: points[number] for place, number in marks.items()})
+    names = load_head(0).blendshape_names
+    off = {}
+    for shape in LIMITS:
+        real, moved = shapes[names.index(shape)], found.deltas[names.index(shape)]
+        on = (np.linalg.norm(real, axis=1) > 5e-4) & ~hidden
+        if not shape.startswith("eye"):  # those people's shapes are not larger on larger heads, as carried ones are
+            moved = moved * ((real * moved)[on].sum() / np.square(moved)[on].sum())
+        off[shape] = round(float(np.linalg.norm(moved - real, axis=1)[on].mean() / np.linalg.norm(real, axis=1)[on].mean()), 3)
+    blink = found.deltas[[names.index("eyeBlinkLeft"), names.index("eyeBlinkRight")]].sum(0)
+    rest, shut = eye_seen(points, faces, socket, [points, points + blink])
+    print(
+        f"{name}: face {found.mean_mm:.2f} mm from the mesh (p95 {found.p95_mm:.2f}); off by, of their movement: {off}; {100 * shut / rest:.1f} % of the eye seen after a blink"
+    )
+    assert found.mean_mm < 0.5 and found.p95_mm < 1
+    assert all(off[shape] < most for shape, most in LIMITS.items() if not shape.startswith("eye")), off
+    assert rest > 2000 and shut < 0.01 * rest, "a blink shuts eyes of any height"
 
 
 @pytest.mark.parametrize("jaw", [0.0, 0.4])
