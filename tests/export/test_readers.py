@@ -13,6 +13,7 @@ from emoface.export import load, save
 from emoface.export.arkit import ARKIT_NAMES, HEADER, load_csv
 from emoface.export.importing import animation_from_vertices
 from emoface.export.topology import find_head
+from emoface.export.units import in_metres
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.json", "a.zip", "a.usdc"])
@@ -102,3 +103,12 @@ def test_zips_are_readable_by_everybody_and_say_their_units(tmp_path, talking):
         modes = {stat.S_IMODE(entry.external_attr >> 16) for entry in file.infolist()}
         about = json.loads(file.read("clip.json"))
     assert modes == {0o644} and about["units"] == "metres" and about["axes"].startswith("y up")
+
+
+@pytest.mark.parametrize("template_size, motion_size", [(0.26, 10.8), (5.0, 260.0), (26.0, 4.0), (5.0, 0.26)])
+def test_a_motion_is_never_of_another_size_than_its_head(template_size, motion_size):
+    """Sizes that units explain one by one, or not at all, but not together."""
+    head = np.array([[0, 0, 0], [0.3, 0, 0], [0, 1, 0]], np.float32)
+    motion, template, notes = in_metres(motion_size * np.stack([head, head]), template_size * head)
+    assert np.allclose(motion, template) and 0.1 < np.ptp(template[:, 1]) < 0.7
+    assert any("which no units explain" in note for note in notes)
