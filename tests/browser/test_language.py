@@ -88,7 +88,7 @@ def test_no_english_is_left_in_german(open_page, opening_server):
         ("?lang=en", "de-DE", "Animate"),
         ("", "fr-CA", "Animer"),
         ("", "es-MX", "Animar"),
-        ("", "zh-CN", "动画"),
+        ("", "zh-CN", "生成动画"),
         ("", "sv-SE", "Animate"),
         ("?lang=xx", "es-ES", "Animar"),
     ],
@@ -112,7 +112,7 @@ def test_what_is_sent_stays_english_and_answers_are_translated(open_page, sounds
     page = open_page(locale="de-DE")
     upload(page, "#speech", sounds["bursts"])
     page.get_by_text("2.2 Sekunden.").wait_for()
-    page.get_by_label("Ein benanntes Gefühl").check()
+    page.get_by_label("Ein gewähltes Gefühl").check()
     page.locator("#named").get_by_label("Wütend", exact=True).check()
     page.click("#animate")
     wait_for_face(page, "animate")
