@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import platform
 import subprocess
@@ -31,6 +30,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from emoface.clock import frame_count
 from emoface.errors import EmoFaceError
 from emoface.files import write_text
 
@@ -158,7 +158,7 @@ def measure(name: str, seconds: float, *, threads: int, device: str, repeats: in
     result = {
         "model": name,
         "seconds": seconds,
-        "frames": math.ceil(30 * seconds),
+        "frames": frame_count(round(16000 * seconds), 30),
         "device": str(pipeline.device),
         "threads": torch.get_num_threads(),
         "parameters": _parameters(pipeline),

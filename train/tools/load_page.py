@@ -27,6 +27,7 @@ from gradio_client import Client, handle_file
 
 from emoface.animation import EMOTIONS
 from emoface.audio import load_audio
+from emoface.clock import frame_count
 
 SPEECH = Path(__file__).resolve().parents[2] / "assets" / "examples" / "narrator.wav"
 
@@ -56,7 +57,8 @@ def visit(address: str, together: Barrier, path: Path, emotion: str) -> np.ndarr
             vertices = saved["vertices"]
     finally:
         client.close()
-    wanted = path.name, emotion, int(np.ceil(30 * soundfile.info(path).duration - 1e-6))
+    sent = soundfile.info(path)
+    wanted = path.name, emotion, frame_count(sent.frames, 30, sample_rate=sent.samplerate)
     got = summary["settings"]["speech"], summary["settings"]["emotion"], len(vertices)
     assert got == wanted, f"{got} for the visitor who sent {wanted}"
     return vertices[-1]
