@@ -208,12 +208,12 @@ def blender(clip: Clip, suffix: str) -> tuple[str, str]:
     )
 
 
-def usd(clip: Clip) -> tuple[str, str]:
+def usd(clip: Clip, suffix: str) -> tuple[str, str]:
     try:
         from pxr import Usd, UsdGeom, UsdSkel
     except ImportError:
         raise Missing("usd-core") from None
-    stage = Usd.Stage.Open(str(clip.file(".usdc", basis="arkit")))
+    stage = Usd.Stage.Open(str(clip.file(suffix, basis="arkit")))
     UsdSkel.BakeSkinning(stage.Traverse())
     mesh = UsdGeom.Mesh(stage.GetPrimAtPath("/Head/Mesh"))
     fps = stage.GetTimeCodesPerSecond()
@@ -339,7 +339,8 @@ CHECKS: list[tuple[str, str, Callable[[Clip], tuple[str, str]]]] = [
     (".glb", "three", three),
     (".glb", "trimesh", trimesh),
     (".glb", "bpy", lambda clip: blender(clip, ".glb")),
-    (".usdc", "usd-core", usd),
+    (".usdc", "usd-core", lambda clip: usd(clip, ".usdc")),
+    (".usda", "usd-core", lambda clip: usd(clip, ".usda")),
     (".usdc", "bpy", lambda clip: blender(clip, ".usdc")),
     (".vrma", "gltf-validator", lambda clip: khronos(clip, ".vrma")),
     (".vrma", "three-vrm-animation", three_vrm),
@@ -353,6 +354,16 @@ CHECKS: list[tuple[str, str, Callable[[Clip], tuple[str, str]]]] = [
     *[(suffix, "pillow", lambda clip, suffix=suffix: pillow(clip, suffix)) for suffix in (".gif", ".webp")],
 ]
 """Format, client, and what opens the one with the other: the client with its version, and what was measured."""
+NOT_HERE = {
+    ".glb": "Unity, Godot, Maya",
+    ".csv": "Unreal's Live Link Face Importer",
+    ".anim": "Unity",
+    ".tres": "Godot",
+    ".a2f.json": "Audio2Face",
+    ".visemes.json": "Oculus Lipsync",
+    ".rhubarb.json": "Rhubarb Lip Sync",
+}
+"""Programs that the formats are for and that are on neither PyPI nor npm."""
 
 
 def table(animation: Animation) -> str:
@@ -370,6 +381,7 @@ def table(animation: Animation) -> str:
                 print(error, file=sys.stderr)
             print(f"{suffix:12} {name:32} {found}", flush=True)
             lines.append(f"| `{suffix}` | {name} | {found} |")
+    lines += [f"| `{suffix}` | {program} | {NOT_RUN}: on neither PyPI nor npm |" for suffix, program in NOT_HERE.items()]
     return "\n".join(lines) + "\n"
 
 
