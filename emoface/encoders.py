@@ -204,7 +204,7 @@ class SpeechEncoder(nn.Module):
                 config["name"] = str(name)
         with one_sentence(f"The weights of the {what} are missing, damaged or not safetensors; it"):
             wanted = weights_of(lambda: cls(config))
-            files = sorted(folder.glob("model*.safetensors"))
+            files = sorted(path for path in folder.glob("model*.safetensors") if path.is_file())  # a pipe would be waited for
             if not files:
                 raise ModelError(
                     f"The weights of the {what} are missing or not safetensors: choose another encoder, or ask its author for safetensors."

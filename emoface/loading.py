@@ -68,7 +68,7 @@ def load_config(folder: Path) -> EmoFaceConfig:
 def load_model(folder: Path) -> EmoFaceModel:
     """The network alone, in float32."""
     config, weights = load_config(folder), folder / "model.safetensors"
-    if not weights.exists():
+    if not weights.is_file():
         raise ModelError(f"{folder.name!r} has no model.safetensors, so it is not an EmoFace model: give another folder or Hub id.")
     what = f"The weights of {folder.name!r}"
     with one_sentence(f"{what} are damaged or not safetensors, or its config.json is; it"):

@@ -2,8 +2,10 @@
 
 import inspect
 import json
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from emoface.configuration import EmoFaceConfig
 from emoface.errors import ModelError
 from emoface.hub import EMBEDDED_MODEL
-from emoface.loading import load_components
+from emoface.loading import load_components, load_folder
 from emoface.model_files import EMOFACE_CHECKS
 from tests.hub_server import HubServer
 from tests.tiny_model import save_tiny_model
@@ -145,6 +147,22 @@ def test_weights_that_cannot_be(spoiled, part, tensors, words):
     assert words in refused(spoiled(part=part, tensors=tensors))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+@pytest.mark.parametrize("part, words", [("", "no model.safetensors"), ("content_encoder", "ask its author")])
+def test_a_pipe_in_place_of_weights_is_not_waited_for(spoiled, part, words):
+    folder = spoiled()
+    pipe = (folder / part if part else folder) / "model.safetensors"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    end = threading.Timer(10, lambda: os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)))  # whoever waits for it reads nothing
+    end.start()
+    try:
+        with pytest.raises(ModelError, match=words):
+            load_folder(folder)
+    finally:
+        end.cancel()
+
+
 def test_every_setting_of_a_model_is_read_back(tmp_path):
     """A setting that nobody wrote a check for must not be dropped without a word."""
     import inspect
@@ -190,7 +208,7 @@ def test_a_greedy_configuration_takes_no_memory(spoiled):
     script = f"""
 import resource
 from emoface.errors import ModelError
-from emoface.loading import load_components
+from emoface.loading import load_components, load_folder
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     load_components({str(folder)!r})
@@ -216,7 +234,7 @@ def test_no_code_is_fetched_or_run(tmp_path, good):
     encoder = json.loads((good / "content_encoder" / "config.json").read_text())
     script = """
 from emoface.errors import ModelError
-from emoface.loading import load_components
+from emoface.loading import load_components, load_folder
 for name in ("lab/face", "lab/strange"):
     try:
         model, content, _ = load_components(name)

@@ -270,6 +270,8 @@ def test_unity_turns_a_humanoid_by_its_muscles_or_a_transform(nodding, talking, 
     assert np.allclose(mirror @ turned @ mirror, rotations(nodding.head_angles), atol=1e-5)
     with pytest.raises(EmoFaceError, match="path"):
         clip(nodding, bone="a:b")
+    with pytest.raises(EmoFaceError, match="path"):
+        clip(nodding, bone="a\0b")
 
 
 def test_godot_turns_a_node_or_a_bone(nodding, talking, tmp_path):
@@ -287,6 +289,9 @@ def test_godot_turns_a_node_or_a_bone(nodding, talking, tmp_path):
     assert path == "neck" and np.allclose(keys[:, 0], np.arange(12) / FPS, atol=1e-5) and (keys[:, 1] == 1).all()
     assert np.allclose(turns_of(keys[:, 2:]), rotations(nodding.head_angles), atol=1e-5)
     assert turning(nodding, bone="Skeleton3D:Head")[0][0] == "Skeleton3D:Head" and turning(talking) == []
+    for bone in ("a\0b", "Skeleton3D:a\nb", "a:b:c"):
+        with pytest.raises(EmoFaceError, match="path"):
+            turning(nodding, bone=bone)
 
 
 def test_a_usd_joint_turns_the_head(nodding, talking, tmp_path):
