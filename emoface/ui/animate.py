@@ -57,6 +57,14 @@ _COMPARE = """(...values) => {
   player.outdated(CONTROLS.some(name => !unused.includes(name) && String(now[name]) !== String(made[name] ?? null)));
 }""".replace("CONTROLS", json.dumps(CONTROLS))
 
+# Runs in the browser when a recording comes: the first face shows a named emotion, but a voice is brought to see what is in it. What the visitor or the link has
+# chosen stays.
+_OWN_FEELING = """(...values) => {
+  const made = emoface.players.animate?.made, names = ['source', 'emotion', 'mix', 'intensity', 'level', 'head'];
+  const first = made && made.entry === undefined && !new URLSearchParams(location.search).has('source');
+  return first && names.every((name, at) => String(values[at]) === String(made[name])) ? 'speech' : values[0];
+}"""
+
 
 def build(context: Context) -> None:
     """The tab's components and what they do; called inside its ``gr.Tab``."""
@@ -160,6 +168,8 @@ def build(context: Context) -> None:
                 reached = Note(elem_id="several-status", elem_classes="ef-lines")
                 packed = gr.File(label="All results", visible=False, elem_id="several-zip", interactive=False)
 
+    brought = dict(fn=None, inputs=[source, named, mix, intensity, level, head], outputs=source, js=_OWN_FEELING)
+    gr.on([speech.upload, speech.stop_recording], **brought, queue=False, show_progress="hidden", api_visibility="private")
     source.change(_shown_for, source, [other_box, named, mix], queue=False, show_progress="hidden", api_visibility="private")
     controls = [speech, source, other, named, mix, intensity, level, style, head, idle, nods, reference]
     result = [player, felt, bars, timeline, echo, correction, director, directing, linked]

@@ -81,6 +81,23 @@ def test_a_visitor_who_leaves_takes_nothing_of_the_app_or_of_others(open_page, o
     assert third.locator("#source").get_by_label("From this speech").is_checked(), "the first face was asked to be happy; this voice is not"
 
 
+def test_a_voice_that_is_brought_shows_its_own_feeling_unless_another_was_chosen(open_page, opening_server, sounds):
+    page = open_page(address=opening_server, reduced_motion="reduce")
+    wait_for_face(page, "animate")
+    source, named = page.locator("#source"), page.locator("#named")
+    assert source.get_by_label("A named emotion").is_checked()
+    upload(page, "#speech", sounds["bursts"])
+    named.wait_for(state="hidden")
+    assert source.get_by_label("From this speech").is_checked()
+    source.get_by_label("A named emotion").check()
+    named.get_by_label("Sad", exact=True).check()
+    clear(page, "#speech")
+    upload(page, "#speech", sounds["hum"])
+    page.get_by_text("1.0 seconds.").first.wait_for()
+    page.wait_for_timeout(500)
+    assert source.get_by_label("A named emotion").is_checked() and named.get_by_label("Sad", exact=True).is_checked()
+
+
 @pytest.fixture(scope="module")
 def resting(keep_page, opening_server):
     """The page of a visitor who wants no motion."""
