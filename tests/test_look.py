@@ -4,8 +4,10 @@ import zlib
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from emoface.errors import EmoFaceError
+from emoface.export.materials import components
 from emoface.head import ASSET, HEAD_COUNT, load_head
 from emoface.look import FOLDER, load_look, read_arrays, topology
 
@@ -124,7 +126,11 @@ def folds(look, vertices) -> dict[str, float]:
 def test_faces_fold_where_their_muscles_pull(head, look):
     """Named expressions, by the lines that people draw for them."""
     rest = folds(look, head.template)
-    skin = {name: amount for name, amount in rest.items() if name not in ("mouth_shut", "mouth_ajar", "lids_left", "lids_right")}
+    skin = {
+        name: amount
+        for name, amount in rest.items()
+        if name not in ("mouth_shut", "mouth_ajar", "upper_lip", "lids_left", "lids_right", "wide_left", "wide_right")
+    }
     assert max(skin.values()) < 0.01, "the average head is young: no line at rest"
     brows = folds(look, posed(head, browInnerUp=1, browOuterUp=1))
     grief = folds(look, posed(head, browInnerUp=1))
@@ -146,6 +152,56 @@ def test_lips_that_hardly_part_shade_the_teeth(head, look):
     teeth = np.char.startswith(look.regions.astype(str), "teeth")
     shade = lambda jaw: np.median(look.folded(posed(head, jawOpen=jaw))[0][teeth])
     assert shade(0.02) > 0.65 > 0.15 > shade(0.3)
+
+
+def test_upper_teeth_lie_in_the_shade_of_a_lip_that_follows_the_smile(head, look):
+    upper = look.regions == "teeth_upper"
+    taken = lambda vertices: look.folded(vertices)[0][upper]
+    height = look.vertices(head.template)[upper, 1]
+    edge, neck = height < height.min() + 1e-3, (height > height.min() + 4e-3) & (height < height.min() + 8e-3)
+    talking, smiling = taken(posed(head, jawOpen=0.25)), taken(posed(head, jawOpen=0.25, mouthUpperUp=0.9, mouthSmile=0.7))
+    assert np.median(talking[neck]) > 0.3 > 0.12 > np.median(talking[edge])
+    assert np.median(smiling[neck]) < 0.1
+
+
+@pytest.mark.parametrize("which", ["upper", "lower"])
+def test_each_row_of_teeth_is_one_surface_that_moves_as_the_heads_own(head, look, which):
+    """Single crowns are a row of dots where lips hardly part."""
+    own, shown = head.regions == f"teeth_{which}", look.regions == f"teeth_{which}"
+    faces = look.faces[shown[look.faces].all(1)]
+    assert len(set(components(len(shown), faces)[shown])) == 2, "a row and its gum"
+    rest, moved = head.template, posed(head, jawOpen=0.6, jawLeft=0.4)
+    affine = np.linalg.lstsq(np.column_stack([rest[own], np.ones(own.sum())]), moved[own], rcond=None)[0]
+    at = look.vertices(rest)[shown]
+    assert np.abs(np.column_stack([at, np.ones(len(at))]) @ affine - look.vertices(moved)[shown]).max() < 2e-5
+
+
+@pytest.mark.parametrize("index", [0, 6, 9])
+def test_lids_shade_the_eye(index):
+    """An eye as bright under its lid as in the middle stares."""
+    head, look = load_head(index), load_look(index)
+    shown = look.vertices(head.template)
+    for number, side in enumerate(("left", "right")):
+        lid = head.template[head.lid_pairs[number].astype(int)[:, 0]]
+        lid = lid[lid[:, 0].argsort()]
+        ball = look.regions == f"eye_{side}"
+        at, bright = shown[ball], look.colors[ball].mean(1)
+        below = 1e3 * (np.interp(at[:, 0], lid[:, 0], lid[:, 1]) - at[:, 1])
+        ahead = (at - head.eye_centers[number])[:, 2] / np.linalg.norm(at - head.eye_centers[number], axis=1)
+        sclera = (ahead > np.cos(np.radians(48))) & (ahead < np.cos(np.radians(25)))
+        assert np.median(bright[sclera & (np.abs(below) < 1)]) < 0.6 * np.median(bright[sclera & (below > 4) & (below < 7)])
+
+
+@pytest.mark.parametrize("index", [1, 5, 9, 13])
+def test_hair_begins_in_the_colour_of_the_forehead(index):
+    """Without a step, that is: its foremost vertices are as bright as the skin that they lie on."""
+    head, look = load_head(index), load_look(index)
+    shown, skin = look.vertices(head.template), slice(0, look.skin_count)
+    hair = np.flatnonzero((look.regions == "hair") & (shown[:, 2] > 0.02) & (shown[:, 1] > 0.07) & (np.abs(shown[:, 0]) < 0.04))
+    near = cKDTree(shown[skin]).query(shown[hair])[1]
+    first = hair[np.argsort(shown[hair, 1])[:25]], near[np.argsort(shown[hair, 1])[:25]]
+    apart = np.abs(look.colors[first[0]].astype(float) - look.colors[first[1]].astype(float)).mean(1)
+    assert np.median(apart) < 22
 
 
 def test_the_lower_teeth_are_darker_than_the_upper_ones(look):

@@ -11,7 +11,7 @@ from .shading import vertex_normals
 CLAY = (205, 180, 165)
 """sRGB of heads without colours."""
 GLOSS = {
-    "eye": 0.85,
+    "eye": 1.0,
     "teeth": 0.55,
     "tongue": 0.45,
     "lips": 0.35,

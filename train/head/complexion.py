@@ -105,8 +105,8 @@ def skin_colors(heads: Heads) -> list[np.ndarray]:
         colors *= (1 + 0.020 * grain + 0.018 * fine)[:, None]
         if style.freckles:
             where = _spot(mm, (26, 0, 55), (34, 17, 34)) + 0.5 * _spot(mm, (0, 4, 75), (15, 14, 30))
-            spots = smoothstep(noise(mm, 2.6, 7), 0.30, 0.75) * np.clip(where, 0, 1)
-            colors = blend(colors, tone * [0.80, 0.66, 0.55], 0.55 * style.freckles * spots)
+            spots = smoothstep(noise(mm, 4.6, 7) + 0.25 * fine, 0.05, 0.75) * np.clip(where, 0, 1)  # finer ones than a triangle would be scratches
+            colors = blend(colors, tone * [0.90, 0.73, 0.60], 0.40 * style.freckles * spots)
         colors *= 1 - 0.20 * np.clip(hollow, 0, 1)[:, None] * (1 - np.array([0.85, 0.62, 0.58])) * 2
         colors *= 1 - wings[:, None] * (1 - np.array([0.60, 0.44, 0.42]))
         if style.beard:

@@ -7,6 +7,7 @@ by what a fold does to the light: ``emoface/creases.py`` says when, this file wh
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.spatial import cKDTree
 from emoface.creases import SHADE_STEP, TILT_STEP
 from emoface.head import Head
 
+from . import look_eyes, look_teeth
 from .look_brows import LINE, Front
 from .shown import SIDES, Heads, Piece, smoothstep
 
@@ -112,9 +114,9 @@ FOLDS: dict[str, Fold] = {
     ),
     "crow": Fold(
         (
-            Line(((45.5, 25.3), (49, 27.6), (53, 30)), (0.08, 0.28, 0.0), 1.1),
-            Line(((46.5, 22), (52, 22.8), (58, 23.5)), (0.15, 0.38, 0.0), 1.1),
-            Line(((45.5, 18.5), (50.5, 16.2), (56.5, 12.5)), (0.10, 0.34, 0.0), 1.1),
+            Line(((45.5, 25.3), (49, 27.6), (53, 30)), (0.08, 0.24, 0.0), 1.2),
+            Line(((46.5, 22), (52, 22.8), (58, 23.5)), (0.12, 0.27, 0.0), 1.3),
+            Line(((45.5, 18.5), (50.5, 16.2), (56.5, 12.5)), (0.10, 0.27, 0.0), 1.3),
         ),
         (((44, 22), (40, -10), -1),),
         0.09,
@@ -161,7 +163,10 @@ SHADES: dict[str, tuple[float, float, dict[str, float]]] = {
 }
 """By group: the gaps of the lips, mm, between which they take light from what is behind them, and the share that they take
 by the beginning of the region. The second is the shade of lips that hardly part: lit teeth would be a bright thread between them."""
-UNDER_LIDS = 0.34
+UNDER_LIDS, WIDE = 0.34, 0.85
+"""Share of its light that the ball loses between lids that shut, and share that its upper half gains where they open wide."""
+LIFTED, UNDER_LIP = 7.0, 0.52
+"""Upper teeth lie in the shade of the lip above them, the more the higher; it is gone when the lip has risen by LIFTED mm. Share of the light it takes."""
 
 
 BROW = Line(tuple(map(tuple, LINE)), (0.0,) * len(LINE))
@@ -230,12 +235,17 @@ def arrays(heads: Heads, front: Front, pieces: list[Piece]) -> tuple[dict[str, n
     groups = [(name if side is None else f"{name}_{side}", fold, side) for name, fold in FOLDS.items() for side in (SIDES if fold.sided else (None,))]
     parts = [_fold_vertices(front, fold, side) for _, fold, side in groups]
     regions = np.concatenate([piece.regions for piece in pieces])
-    shadows = [*(_mouth(regions, shares) for _, _, shares in SHADES.values()), *(_under_lid(regions, side) for side in SIDES)]
+    shadows = [
+        *(_mouth(regions, shares) for _, _, shares in SHADES.values()),
+        _under_lip(pieces),
+        *(_ball(pieces, side, share) for share in (_shut, _wide) for side in SIDES),
+    ]
     pairs = [_fold_pairs(heads, fold, side) for _, fold, side in groups] + [
         *[_lip_pairs(heads)] * len(SHADES),
-        *(_lid_pairs(heads, n) for n in range(2)),
+        _lift_pairs(heads),
+        *(_lid_pairs(heads, n, sign) for sign in (-1.0, 1.0) for n in range(2)),
     ]
-    names = [name for name, _, _ in groups] + [*SHADES, *(f"lids_{side}" for side in SIDES)]
+    names = [name for name, _, _ in groups] + [*SHADES, "upper_lip", *(f"{name}_{side}" for name in ("lids", "wide") for side in SIDES)]
     number = lambda lists: np.repeat(np.arange(len(lists)), [len(each[0]) for each in lists]).astype(np.uint8)
     everything = parts + shadows
     shade, tilt = (np.concatenate([each[k] for each in everything]) for k in (1, 2))
@@ -249,7 +259,12 @@ def arrays(heads: Heads, front: Front, pieces: list[Piece]) -> tuple[dict[str, n
         "crease_pair_groups": number(pairs),
         "crease_pair_weights": np.concatenate([each[1] for each in pairs]).astype(np.float32),
     }
-    limits = [(fold.low, fold.high) for _, fold, _ in groups] + [*((-wide, -shut) for wide, shut, _ in SHADES.values()), (0.05, 0.75), (0.05, 0.75)]
+    limits = [(fold.low, fold.high) for _, fold, _ in groups] + [
+        *((-wide, -shut) for wide, shut, _ in SHADES.values()),
+        (-LIFTED, 0.0),
+        *[(0.05, 0.75)] * 2,
+        *[(0.08, 0.5)] * 2,
+    ]
     return out, {"names": names, "low": [low for low, _ in limits], "high": [high for _, high in limits]}
 
 
@@ -285,9 +300,46 @@ def _mouth(regions: np.ndarray, shares: dict[str, float]) -> tuple[np.ndarray, n
     return touched, share[touched], np.zeros((len(touched), 3))
 
 
-def _under_lid(regions: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    touched = np.flatnonzero(regions == f"eye_{side}")
-    return touched, np.full(len(touched), UNDER_LIDS), np.zeros((len(touched), 3))
+def _under_lip(pieces: list[Piece]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The upper row from its edge to the gum, and the gum."""
+    share = [np.zeros(len(piece.regions)) for piece in pieces]
+    for piece, values in zip(pieces, share):
+        values[piece.regions == "teeth_upper"] = UNDER_LIP
+        if (piece.regions == "teeth_upper").all():
+            values *= 1 - 0.85 * smoothstep(look_teeth.heights("teeth_upper"), 0.55, 1.0)
+    share = np.concatenate(share)
+    touched = np.flatnonzero(share)
+    return touched, share[touched], np.zeros((len(touched), 3))
+
+
+def _lift_pairs(heads: Heads) -> tuple[np.ndarray, np.ndarray]:
+    """The upper lip's edge against the teeth, which stand still; mm."""
+    head = heads.average
+    upper = head.lip_pairs[:, 0].astype(int)
+    teeth = np.flatnonzero(head.regions == "teeth_upper")
+    above = head.template[upper] + [0, 14e-3, 0]
+    pairs = np.column_stack([upper, teeth[cKDTree(head.template[teeth]).query(above)[1]]])
+    return pairs, np.full(len(pairs), 1e3 / len(pairs))
+
+
+def _ball(pieces: list[Piece], side: str, share: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The front half of an eye; ``share`` of its unit directions (n, 3)."""
+    value = [np.zeros(len(piece.regions)) for piece in pieces]
+    points = look_eyes.ball()[0]
+    for piece, values in zip(pieces, value):
+        if len(piece.regions) and (piece.regions == f"eye_{side}").all():
+            values[:] = share(points) * (points[:, 2] > 0.2)
+    value = np.concatenate(value)
+    touched = np.flatnonzero(value)
+    return touched, value[touched], np.zeros((len(touched), 3))
+
+
+def _shut(points: np.ndarray) -> np.ndarray:
+    return np.full(len(points), UNDER_LIDS)
+
+
+def _wide(points: np.ndarray) -> np.ndarray:
+    return -WIDE * smoothstep(points[:, 1], 0.02, 0.26)
 
 
 def _weights(heads: Heads, pairs: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -307,10 +359,10 @@ def _lip_pairs(heads: Heads) -> tuple[np.ndarray, np.ndarray]:
     return pairs, np.full(len(pairs), -1e3 / len(pairs))
 
 
-def _lid_pairs(heads: Heads, number: int) -> tuple[np.ndarray, np.ndarray]:
+def _lid_pairs(heads: Heads, number: int, sign: float) -> tuple[np.ndarray, np.ndarray]:
     pairs = heads.average.lid_pairs[number].astype(int)
     middle = pairs[len(pairs) // 2][None]
-    return middle, _weights(heads, middle, np.array([-1.0]))
+    return middle, _weights(heads, middle, np.array([sign]))
 
 
 def _vertex(heads: Heads, x: float, y: float) -> int:

@@ -290,7 +290,7 @@ def short(skull: Skull) -> Locks:
     jitter = rng.normal(0, 0.12, roots.shape)
     temple = smoothstep(roots[:, 2], 5, 35) * (1 - smoothstep(roots[:, 1], 78, 95))
     length = (18 + 20 * top) * (1 - 0.5 * temple) * rng.uniform(0.75, 1.2, len(roots))
-    flat = 1 - 0.6 * np.exp(-(((roots - WHORL) ** 2).sum(1)) / 30**2)  # where hair parts to all sides it lies flat
+    flat = 1 - 0.8 * np.exp(-(((roots - WHORL) ** 2).sum(1)) / 30**2)  # where hair parts to all sides it lies flat
     rise = rng.uniform(0.55, 1.05, len(roots)) * flat
     height = lambda s: -0.1 + ((1.4 + 5.5 * top + 5.0 * front) * s**0.8) * rise * (1 - 0.25 * s * s)
     paths, kept = _trimmed(grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=4), least=0.6)
@@ -340,16 +340,16 @@ def bun(skull: Skull) -> Locks:
     relief = 0.30 * rng.normal(0, 1, len(lines)) + 0.5 * _wavy(rng, len(lines), 4)
     s = np.linspace(0, 1, lines.shape[1])
     walked = np.cumsum(np.linalg.norm(np.diff(lines, axis=1, prepend=lines[:, :1]), axis=2), axis=1)
-    over = 0.15 + 0.75 * smoothstep(walked, 0, 9) + (2.2 + relief[:, None]) * smoothstep(walked, 3, 34)
+    over = 0.45 + 1.15 * smoothstep(walked, 0, 7) + (2.2 + relief[:, None]) * smoothstep(walked, 3, 34)
     combed = lines + unit(lines - CENTER) * over[..., None]
-    late = 2.5 + 1.6 * rng.normal(0, 1, (len(lines), 1)).clip(-1.4, 1.4)  # no hair begins exactly where its neighbour does
-    slick = sheet(combed, roots, 1 - smoothstep(walked - late, -2.0, 9.0), rng, closed=True)
+    late = 1.5 + 1.1 * rng.normal(0, 1, (len(lines), 1)).clip(-1.4, 1.4)  # no hair begins exactly where its neighbour does
+    slick = sheet(combed, roots, 1 - smoothstep(walked - late, -3.0, 8.0), rng, closed=True)
     # loose strands over it
     pick = np.sort(rng.choice(len(lines), 640))
     start, reach = rng.uniform(0, 0.6, len(pick)), rng.uniform(0.35, 0.8, len(pick))
     at = np.clip(start[:, None] + reach[:, None] * np.linspace(0, 1, 6), 0, 0.97)
     shared = np.stack([[np.interp(t, s, combed[i, :, c]) for c in range(3)] for i, t in zip(pick, at)]).transpose(0, 2, 1)
-    loose = shared + unit(shared - CENTER) * (0.10 + 0.35 * np.sin(np.pi * np.linspace(0, 1, 6)))[None, :, None] * rng.uniform(
+    loose = shared + unit(shared - CENTER) * (0.30 + 0.45 * np.sin(np.pi * np.linspace(0, 1, 6)))[None, :, None] * rng.uniform(
         0.4, 1.2, (len(pick), 1, 1)
     )
     loose = loose + rng.normal(0, 0.5, (len(pick), 1, 3))
@@ -405,18 +405,39 @@ def _hanging(skull: Skull, *, floor: float, seed: int, part: float, wave: float)
     rng = np.random.default_rng(seed)
     comb = lambda p, side=None: _parted(p, part, 0.42, 0.55, part, side)
     kept = lambda roots: lambda p: comb(p, np.sign(roots[:, 0] - part) * (roots[:, 2] > -52))
-    grown = lambda roots, long: grow(skull, roots, long, lambda s: _volume(s, 0.8), kept(roots), steps=26, hang=28.0, ears=True)
+    grown = lambda roots, long: grow(skull, roots, long, lambda s: _volume(s, 0.8), kept(roots), steps=30, hang=28.0, ears=True)
     start = _along_part(skull, part)
     lines, start = _spread(grown, start, (start[:, 1] - floor) * 1.12 + 30)
-    paths = _cut(lines, np.full(len(lines), floor) + 5 * smoothstep(start[:, 2], -40, 30), 15)
+    paths = _cut(lines, np.full(len(lines), floor) + 5 * smoothstep(start[:, 2], -40, 30), 18)
     relief = 0.35 * rng.normal(0, 1, len(paths)) + 0.6 * _wavy(rng, len(paths), 3)
     s = np.linspace(0, 1, paths.shape[1])
     ripple = wave * np.sin(_wavy(rng, len(paths), 12)[:, None] * 0.9 + 11 * s) * s
     paths = paths + unit((paths - CENTER) * [1, 0.4, 1]) * (relief[:, None] * smoothstep(s, 0.05, 0.3) + ripple)[..., None]
     paths = _turned_in(_over_ears(skull, paths), 9.0 if wave < 2 else 3.0)
     paths[:, -1, 1] += rng.uniform(-6, 5, len(paths))
-    smooth = sheet(paths, start, 0.5 * np.tile(1 - smoothstep(s, 0.0, 0.05), (len(paths), 1)), rng, closed=False)
+    paths, rim = _laid(skull, paths)
+    fade = np.maximum(0.5 * np.tile(1 - smoothstep(s, 0.0, 0.05), (len(paths), 1)), rim)
+    smooth = sheet(paths, start, fade, rng, closed=False)
     return joined([smooth, _loose(skull, comb, rng, floor=floor, wave=wave)])
+
+
+RIM = 7
+"""Outermost paths on either side of a surface over which it comes down to the skin and takes its colour: hair begins without a step."""
+
+
+def _laid(skull: Skull, paths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Paths (n, k, 3), smooth where they lie on the head and flat beside the forehead, and (n, k) their share of the skin's colour there."""
+    far = np.linalg.norm(paths - CENTER, axis=2)
+    even = far.copy()
+    for _ in range(6):
+        even[:, 1:-1] = 0.5 * even[:, 1:-1] + 0.25 * (even[:, :-2] + even[:, 2:])
+        even[1:-1] = 0.5 * even[1:-1] + 0.25 * (even[:-2] + even[2:])
+    upper = smoothstep(paths[..., 1], 40, 75)
+    far = far + (np.maximum(even, far - 0.5) - far) * upper
+    number = np.minimum(np.arange(len(paths)), np.arange(len(paths))[::-1])
+    rim = 0.88 * (1 - smoothstep(number, 0, RIM))[:, None] * upper
+    low = skull.radius(paths.reshape(-1, 3)).reshape(far.shape) + 0.4
+    return CENTER + unit(paths - CENTER) * (far + (np.minimum(low, far) - far) * rim)[..., None], rim
 
 
 def _volume(share: float, rise: float | np.ndarray) -> float | np.ndarray:
@@ -428,7 +449,7 @@ def _along_part(skull: Skull, part: float, count: int = 1200) -> np.ndarray:
     """Points (count, 3) beside the part, from the forehead to the whorl, round it, and back to the forehead on the other side."""
     turn = np.linspace(0, np.pi, 24)
     around = np.column_stack([part + 7 * np.cos(turn), -62 - 7 * np.sin(turn)])
-    line = np.concatenate([[[part + 1.2, 46.0], [part + 1.2, -42.0]], around, [[part - 1.2, -42.0], [part - 1.2, 46.0]]])
+    line = np.concatenate([[[part + 0.7, 46.0], [part + 0.7, -42.0]], around, [[part - 0.7, -42.0], [part - 0.7, 46.0]]])
     walked = np.r_[0, np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))]
     x, z = (np.interp(np.linspace(0, walked[-1], count), walked, line[:, k]) for k in range(2))
     points = np.column_stack([x, np.full(count, 118.0), z])
@@ -437,7 +458,7 @@ def _along_part(skull: Skull, part: float, count: int = 1200) -> np.ndarray:
     return points
 
 
-def _spread(grown, start: np.ndarray, reach: np.ndarray, count: int = 280) -> tuple[np.ndarray, np.ndarray]:
+def _spread(grown, start: np.ndarray, reach: np.ndarray, count: int = 236) -> tuple[np.ndarray, np.ndarray]:
     """Of many neighbouring paths ``count`` that are evenly apart half way down, and where they begin."""
     paths = grown(start, reach)
     middle = paths[:, paths.shape[1] // 2]
@@ -460,7 +481,7 @@ def _cut(paths: np.ndarray, floors: np.ndarray, steps: int) -> np.ndarray:
         if len(under) and under[0] > 0:
             k = under[0]
             stop = walked[k - 1] + (way[k - 1, 1] - end) / max(way[k - 1, 1] - way[k, 1], 1e-6) * (walked[k] - walked[k - 1])
-        at = stop * np.linspace(0, 1, steps) ** 1.3
+        at = stop * np.linspace(0, 1, steps) ** 1.6
         out[i] = np.column_stack([np.interp(at, walked, way[:, c]) for c in range(3)])
     return out
 
@@ -482,8 +503,8 @@ def _over_ears(skull: Skull, paths: np.ndarray, gap: float = 5.5) -> np.ndarray:
 def _loose(skull: Skull, comb, rng: np.random.Generator, *, floor: float, wave: float) -> Locks:
     """Strands over hanging hair: they break its outline, and cover the hairline beside the face."""
     roots = skull.roots(lambda p: 8.0 - 4.0 * smoothstep(p[:, 2], -10, 20), 4)
-    roots = roots[(roots[:, 1] > -20) & (hair_cover(roots) > 0.55)]
-    jitter, rise, phase = rng.normal(0, 0.035, roots.shape), rng.uniform(0.88, 1.04, len(roots)), rng.uniform(0, 6.3, len(roots))
+    roots = roots[(roots[:, 1] > -20) & (hair_cover(roots) > 0.55) & ((roots[:, 2] < 18) | (roots[:, 1] < 78))]
+    jitter, rise, phase = rng.normal(0, 0.035, roots.shape), rng.uniform(0.98, 1.14, len(roots)), rng.uniform(0, 6.3, len(roots))
     length = (roots[:, 1] - floor) * 1.12 + 26 * _across(roots)
     height = lambda s: _volume(s, rise) + wave * np.sin(phase + 11 * s) * s
     paths = grow(skull, roots, length, height, lambda p: comb(p) + jitter, steps=12, hang=28.0, ears=True)
@@ -493,7 +514,7 @@ def _loose(skull: Skull, comb, rng: np.random.Generator, *, floor: float, wave: 
     bent = (steps[:, 1:] * steps[:, :-1]).sum(2).min(1)
     flung = (steps[:, -4:] * unit((paths - CENTER) * [1, 0, 1])[:, -4:]).sum(2).max(1)
     over = (np.linalg.norm(paths - CENTER, axis=2) - skull.radius(paths.reshape(-1, 3)).reshape(paths.shape[:2])) * (paths[..., 1] > 98)
-    straight = (bent > 0.72) & (flung < 0.25) & (over.max(1) < 5.0)  # the others would stick out of the rest
+    straight = (bent > 0.72) & (flung < 0.25) & (over.max(1) < 4.0)  # the others would stick out of the rest
     paths, roots = _turned_in(paths[straight], 9.0 if wave < 2 else 3.0), roots[straight]
     return ribbons(paths, roots, rng.uniform(1.4, 3.8, len(roots)), rng, start=0.25, tip=0.25, roll=0.10)
 
@@ -532,38 +553,26 @@ def _bumps(points: np.ndarray, size: float, seed: int) -> np.ndarray:
     return np.clip(1 - cKDTree(seeds).query(points)[0] / size, 0, 1)
 
 
-def _curls(skull: Skull, *, seed: int, spacing: float, volume: float, radius: float, turns: float, width: float, steps: int) -> Locks:
-    """Ringlets that stand out of a bumpy cap."""
+def _swirls(points: np.ndarray, size: float, seed: int) -> np.ndarray:
+    """(n,) -1..1: curls about ``size`` mm wide, each a spiral of strands about its own middle."""
     rng = np.random.default_rng(seed)
-    roots = skull.roots(lambda p: spacing * (0.8 + 0.2 * _across(p)), seed)
-    roots = roots[~skull.touches_ear(roots[:, None], 7.0) & (hair_cover(roots) > 0.5) & (roots[:, 1] > -44)]
-    top = 0.40 + 0.60 * smoothstep(roots[:, 1], -20, 100)
-    out = unit(roots - CENTER)
-    fall = unit(out + np.array([0, -0.45, -0.20]) + rng.normal(0, 0.28, roots.shape))
-    first = unit(np.cross(fall, rng.normal(0, 1, roots.shape)))
-    second = np.cross(fall, first)
-    s = np.linspace(0, 1, steps + 1)
-    reach = volume * top * rng.uniform(0.7, 1.1, len(roots))
-    turn = rng.uniform(0, 6.3, len(roots))[:, None] + 2 * np.pi * turns * s[None]
-    wide = (radius * smoothstep(s, -0.2, 0.4))[None] * (0.6 + 0.4 * top[:, None])
-    paths = roots[:, None] + (reach[:, None] * (0.25 + 0.75 * s[None]))[..., None] * fall[:, None]
-    paths = paths + (wide * np.cos(turn))[..., None] * first[:, None] + (wide * np.sin(turn))[..., None] * second[:, None]
-    inside = (hair_cover(paths.reshape(-1, 3)).reshape(paths.shape[:2]) > 0.3) | (paths[..., 2] < 0)
-    keep = inside.all(1)  # none lies on the forehead
-    paths, roots = paths[keep], roots[keep]
-    flat = paths.reshape(-1, 3)
-    far = np.linalg.norm(flat - CENTER, axis=1)
-    paths = (CENTER + unit(flat - CENTER) * np.maximum(far, skull.radius(flat) + 1.0)[:, None]).reshape(paths.shape)
-    hairs = ribbons(paths, roots, width * rng.uniform(0.7, 1.2, len(roots)), rng, start=0.7, tip=0.5, roll=0.35)
-    depth = smoothstep(np.linalg.norm(hairs.vertices - CENTER, axis=1) - skull.radius(hairs.vertices), 0.1 * volume, 0.8 * volume)
-    return Locks(hairs.vertices, hairs.faces, hairs.roots, hairs.shade * (0.54 + 0.36 * depth), hairs.fade)
+    low, high = points.min(0) - size, points.max(0) + size
+    seeds = rng.uniform(low, high, (int(np.prod((high - low) / size) * 1.3), 3))
+    ways, turns = rng.uniform(0, 2 * np.pi, len(seeds)), rng.choice([-1, 1], len(seeds))
+    distance, near = cKDTree(seeds).query(points)
+    out = unit(points - CENTER)
+    first = unit(np.cross(out, UP + 0.01))
+    away = points - seeds[near]
+    around = np.arctan2((away * np.cross(out, first)).sum(1), (away * first).sum(1))
+    return np.sin(turns[near] * around + ways[near] + 2 * np.pi * distance / (0.55 * size))
 
 
 def curly(skull: Skull) -> Locks:
-    """A full head of ringlets."""
-    rise = lambda p: 15 * (0.40 + 0.60 * smoothstep(p[:, 1], -20, 100)) * (0.62 + 0.62 * _bumps(p, 13, 3))
-    base = cap(skull, rise, count=4000, shade=lambda p: 0.60 + 0.34 * _bumps(p, 7, 4))
-    return joined([base, _curls(skull, seed=7, spacing=6.5, volume=26, radius=3.9, turns=1.5, width=2.9, steps=8)])
+    """A full head of curls: a cap of locks, each wound about its own middle."""
+    full = lambda p: 0.40 + 0.60 * smoothstep(p[:, 1], -20, 100)
+    rise = lambda p: 16 * full(p) * (0.55 + 0.62 * _bumps(p, 14, 3)) + 1.1 * _swirls(p, 11, 7)
+    shade = lambda p: (0.66 + 0.30 * _bumps(p, 9, 4)) * (1 + 0.30 * _swirls(p, 11, 7)) * (1 + 0.10 * noise(p, 4, 8))
+    return cap(skull, rise, count=17000, shade=shade)
 
 
 def coils(skull: Skull) -> Locks:

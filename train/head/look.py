@@ -23,18 +23,14 @@ from emoface.export import materials, raster_numba  # noqa: E402
 from emoface.export.shading import vertex_normals  # noqa: E402
 from emoface.head import ASSET  # noqa: E402
 from emoface.look import FOLDER, OFFSET_STEP, topology, write_arrays  # noqa: E402
-from train.head import bust, complexion, folds, lids, locks, look_brows, look_eyes  # noqa: E402
+from train.head import bust, complexion, folds, lids, locks, look_brows, look_eyes, look_teeth  # noqa: E402
 from train.head.people import PEOPLE  # noqa: E402
-from train.head.shown import HIDDEN, Heads, Piece, blend, rows_of, smoothstep  # noqa: E402
+from train.head.shown import HIDDEN, Heads, Piece, blend, noise, rows_of, smoothstep  # noqa: E402
 
 REPLACED = ("eye_left", "eye_right", "brow_hair_left", "brow_hair_right", "lashes_left", "lashes_right", "neck_base")
 """Parts of the coarse head that the look draws in its own way; all others are shown as they are."""
-TEETH, ENAMEL = 0.8, np.array([255.0, 250, 236])
-"""Exponent that lifts the darks of the teeth, and their colour: a warm white, since the fill light is cool and teeth let light through."""
-UNDER_LIP = np.array([0.84, 0.78, 0.73])
-"""Share of its light that the lower arch keeps in the shade of lip and upper teeth: as bright as the upper one it is a patch of white."""
-TONGUE = np.array([0.80, 0.92, 0.92])
-"""Exponents that lift the darks of the tongue, red most."""
+TONGUE, GUM = np.array([0.80, 0.92, 0.92]), np.array([0.72, 0.78, 0.80])
+"""Exponents that lift the darks of tongue and gums, red most."""
 DIRECTIONS, PIXELS, BIAS = 96, 512, 1.8e-3
 NEVER_HIDDEN = ("eye", "lips", "teeth", "tongue", "mouth", "gum", "lashes", "brow", "tears", "bust", "shirt", "neck_")
 
@@ -68,25 +64,19 @@ def rounded_lobes(skin: np.ndarray, ears: np.ndarray) -> np.ndarray:
 
 
 def mouth_piece(heads: Heads) -> Piece:
-    """Teeth, gums, tongue and whatever else the coarse head has, vertex for vertex."""
+    """Gums, tongue and whatever else the coarse head has, vertex for vertex; its crowns are replaced by ``look_teeth.rows``."""
     head = heads.average
-    own = np.flatnonzero(head.mask("parts") & ~np.isin(head.regions, REPLACED))
+    kept = head.mask("parts") & ~np.isin(head.regions, REPLACED)
+    for region in ("teeth_upper", "teeth_lower"):
+        kept[np.flatnonzero(head.regions == region)[look_teeth.crowns(region)]] = False
+    own = np.flatnonzero(kept)
     place = np.full(len(head.template), -1)
     place[own] = np.arange(len(own))
     faces = head.faces[np.isin(head.faces, own).all(1)]
     rows = rows_of(own[:, None], np.ones((len(own), 1)), len(head.template))
-    named = lambda start: np.char.startswith(head.regions[own].astype(str), start)[:, None]
-    lower = np.where(named("teeth_lower"), UNDER_LIP, 1.0)
-    painted = lambda c: np.where(named("teeth"), _lifted(c) * lower, np.where(named("tongue"), 255 * (c / 255) ** TONGUE, c))
+    is_tongue = (head.regions[own] == "tongue")[:, None]
+    painted = lambda c: 255 * (c / 255) ** np.where(is_tongue, TONGUE, GUM)
     return Piece(head.regions[own], rows, place[faces], [painted(h.colors[own].astype(float)) for h in heads.all])
-
-
-def _lifted(colors: np.ndarray) -> np.ndarray:
-    """Paint of teeth and gums (n, 3), lighter; what is dark between and behind teeth is warm, not grey."""
-    bright = (colors.mean(1, keepdims=True) / 255) ** TEETH
-    white = ENAMEL * bright ** np.array([1.0, 1.25, 1.45])
-    gum = np.clip((colors[:, :1] - colors[:, 1:2]) / np.maximum(colors[:, :1], 1) / 0.3, 0, 1)
-    return white * (1 - gum) + 255 * (colors / 255) ** 0.72 * gum
 
 
 WARM = np.array([1.05, 1.0, 0.90])
@@ -115,7 +105,7 @@ def hair_piece(heads: Heads, style: str, hair: locks.Locks, anchors: np.ndarray,
         np.clip(blend(hair.shade[:, None] ** WARM * person.hair_color + (hair.shade[:, None] - 1) * MIRRORED, painted[under], hair.fade), 0, 255)
         for person, painted in zip(PEOPLE, skin.colors)
     ]
-    return Piece(np.full(len(hair.roots), "hair"), rows, hair.faces, colors, places)
+    return Piece(np.full(len(hair.roots), "hair"), rows, hair.faces, colors, places, lit_by_skin=hair.fade)
 
 
 def _carried(base: np.ndarray, among: np.ndarray, points: np.ndarray, moved: list[np.ndarray], *, count: int, soft: float) -> np.ndarray:
@@ -166,7 +156,7 @@ def ambient_visibility(vertices: np.ndarray, faces: np.ndarray, *, two_sided: np
 LEAST = {
     "eye_socket": 0.20,
     "eye_": 0.45,
-    "teeth": 0.72,
+    "teeth": 0.86,
     "tongue": 0.62,
     "lips": 0.55,
     "mouth_cavity": 0.42,
@@ -192,6 +182,7 @@ def build(folder: Path = FOLDER, only: list[int] | None = None) -> None:
         *look_eyes.lashes(heads),
         *look_eyes.tear_lines(heads),
         *look_brows.brows(heads, front),
+        *look_teeth.rows(heads),
         mouth_piece(heads),
         bust.bust(heads),
     ]
@@ -223,7 +214,7 @@ def build(folder: Path = FOLDER, only: list[int] | None = None) -> None:
         {
             **_rows(base),
             "faces": faces.astype(np.uint16),
-            "gloss": np.minimum(_gloss(regions), dry_corners(heads, len(regions))),
+            "gloss": np.minimum(_gloss(regions) * pores(heads, len(regions)), dry_corners(heads, len(regions))).astype(np.uint8),
             "regions": np.searchsorted(names, regions).astype(np.uint8),
             **creases,
             **settling,
@@ -253,6 +244,10 @@ def _person(folder: Path, head, hair: str, pieces: list[Piece], base_faces: np.n
     neck = np.flatnonzero(regions == "neck")
     distance, near = cKDTree(places[neck]).query(places[below])
     open_[below] += np.exp(-distance / 0.02) * (open_[neck][near] - open_[below])  # no step of light at the seam
+    begins = np.flatnonzero(np.concatenate([np.zeros(start), pieces[-1].lit_by_skin]) > 0.02)
+    if len(begins):
+        beside = cKDTree(places[: len(pieces[0].regions)]).query(places[begins])[1]
+        open_[begins] += pieces[-1].lit_by_skin[begins - start] * (open_[beside] - open_[begins])  # where hair begins it is no step of light
     open_ = np.maximum(np.clip(open_ / 0.92, 0, 1), materials._lookup(regions, LEAST, 0.12))
     hideable = ~np.array([any(str(name).startswith(part) for part in NEVER_HIDDEN) for name in regions])
     shown = ~(hideable & ~seen)[base_faces].all(1)
@@ -273,6 +268,14 @@ def _rows(rows: csr_matrix) -> dict[str, np.ndarray]:
 
 def _gloss(regions: np.ndarray) -> np.ndarray:
     return np.round(255 * materials.gloss(len(regions), regions)).astype(np.uint8) if len(regions) else np.zeros(0, np.uint8)
+
+
+def pores(heads: Heads, count: int) -> np.ndarray:
+    """(count,) factor of the gloss: an even shine is that of wax."""
+    skin = heads.skin(heads.average) * 1e3
+    factor = np.ones(count)
+    factor[: len(skin)] = 0.92 + 0.30 * noise(skin, 3.2, 15) + 0.22 * noise(skin, 11, 16)
+    return factor
 
 
 def dry_corners(heads: Heads, count: int) -> np.ndarray:

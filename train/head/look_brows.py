@@ -124,12 +124,14 @@ def _brow(heads: Heads, front: Front, side: str) -> Piece:
 
 
 def _heaviest(rows: csr_matrix, count: int = 8) -> csr_matrix:
-    """The ``count`` largest weights of every row, for the same sum: what a hair rides on is felt no further."""
+    """The ``count`` largest weights of every row, for the same sum, in steps of 1/1024: what a hair rides on is felt no further and no finer."""
     indices, weights = [], []
     for row in rows.tocsr():
         keep = np.argsort(-row.data, kind="stable")[:count]
         indices.append(np.resize(row.indices[keep], count))
-        weights.append(np.pad(row.data[keep] / row.data[keep].sum(), (0, count - len(keep))))
+        share = np.rint(row.data[keep] / row.data[keep].sum() * 1024) / 1024
+        share[0] += 1 - share.sum()
+        weights.append(np.pad(share, (0, count - len(keep))))
     return rows_of(np.array(indices), np.array(weights), rows.shape[1])
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .people import PEOPLE
-from .shown import SIDES, Heads, Piece, blend, noise, rows_of, smoothstep
+from emoface.head import Head
+
+from .people import PEOPLE, Style
+from .shown import SIDES, Heads, Piece, affine, blend, noise, rows_of, smoothstep
 
 IRIS, PUPIL = 22.5, 8.6  # half angles in degrees
 POLAR = (2.5, 5, 7.4, 8.9, 11, 13.5, 16, 18.5, 20.5, 21.9, 23.2, 25, 28, 32, 37, 43, 50, 60, 74, 92, 125)
@@ -40,28 +42,55 @@ def eyeballs(heads: Heads) -> list[Piece]:
         own = np.flatnonzero(heads.average.regions == f"eye_{side}")
         rest = heads.average.template[own] - center
         four = own[[rest[:, 2].argmax(), rest[:, 2].argmin(), rest[:, 0].argmax(), rest[:, 1].argmax()]]
-        corners = np.column_stack([heads.average.template[four], np.ones(4)])
         size = np.linalg.norm(rest, axis=1).mean()
-        targets = np.column_stack([center + size * points * radius[:, None], np.ones(len(points))])
-        weights = np.linalg.solve(corners.T, targets.T).T
+        weights = affine(heads.average.template[four], center + size * points * radius[:, None])
         rows = rows_of(np.tile(four, (len(points), 1)), weights, len(heads.average.template))
         pieces.append(
             Piece(
                 np.full(len(points), f"eye_{side}"),
                 rows,
                 faces,
-                [_colors(points, angle, np.array(style.iris, float), seed) for seed, style in enumerate(PEOPLE)],
+                [
+                    _colors(points, angle, style, seed) * _lid_shade(heads, head, side, points)
+                    for seed, (head, style) in enumerate(zip(heads.all, PEOPLE))
+                ],
             )
         )
     return pieces
 
 
-def _colors(points: np.ndarray, angle: np.ndarray, iris: np.ndarray, seed: int) -> np.ndarray:
-    """(n, 3): veined sclera, a dark soft limbal ring, fibres round a lighter collar, pupil, shade of the upper lid."""
+SCLERA = np.array([216.0, 208, 202])
+"""sRGB; a white that is brighter than the skin beside it stares."""
+LID_SHADE, LID_REACH, BEHIND = 0.50, 2.2, 0.30
+"""Share of the paint that the ball loses right under the upper lid and its lashes, how far down that is felt, mm, and what it loses behind the
+lid at rest: eyes that open wide show it, and get some of it back (``folds.WIDE``)."""
+
+
+def _lid_shade(heads: Heads, head: Head, side: str, points: np.ndarray) -> np.ndarray:
+    """(n, 1) share of its light that each point of a head's ball keeps beneath the upper lid, and beside the lower one."""
+    own = head.template[head.regions == f"eye_{side}"]
+    middle = (own[own[:, 2].argmax()] + own[own[:, 2].argmin()]) / 2
+    at = points * np.linalg.norm(own - middle, axis=1).mean() * 1e3
+    gaps = []
+    for upper in (True, False):
+        line = (head.template[heads.lid_line(side, 0, upper)] - middle) * 1e3
+        line = line[line[:, 0].argsort()]
+        gaps.append(np.interp(at[:, 0], line[:, 0], line[:, 1]) - at[:, 1])
+    above = np.where(
+        gaps[0] > 0, LID_SHADE * np.exp(-np.maximum(gaps[0], 0) / LID_REACH), LID_SHADE + (BEHIND - LID_SHADE) * smoothstep(-gaps[0], 0, 2)
+    )
+    below = 0.16 * np.exp(-np.maximum(-gaps[1], 0) / 0.9)
+    return (1 - above[:, None] * [0.94, 1.0, 1.0]) * (1 - below)[:, None]
+
+
+def _colors(points: np.ndarray, angle: np.ndarray, style: Style, seed: int) -> np.ndarray:
+    """(n, 3): veined sclera, a dark soft limbal ring, fibres round a lighter collar, pupil."""
     turn = np.arctan2(points[:, 1], points[:, 0])
     inside = (angle - PUPIL) / (IRIS - PUPIL)
-    colors = np.tile(np.array([228.0, 222, 216]), (len(points), 1))
-    colors = blend(colors, (206, 158, 146), 0.75 * smoothstep(angle, 36, 66))
+    iris = np.array(style.iris, float)
+    iris = 0.78 * iris + 0.22 * iris.mean()  # no iris is as even in colour as paint
+    colors = np.tile(SCLERA, (len(points), 1))
+    colors = blend(colors, (196, 148, 136), 0.80 * smoothstep(angle, 30, 62))
     colors = blend(colors, (206, 150, 140), 0.18 * np.clip(noise(points, 0.09, seed), 0, 1) * smoothstep(angle, 26, 40))
     circle = np.column_stack([np.cos(turn), np.sin(turn), 0 * turn])
     fibres = 0.5 * noise(circle, 0.16, seed) + 0.5 * noise(circle, 0.07, seed + 50)
@@ -69,11 +98,10 @@ def _colors(points: np.ndarray, angle: np.ndarray, iris: np.ndarray, seed: int) 
     collar = np.exp(-(((inside - 0.30) / 0.16) ** 2))
     tint = iris * (light + 0.25 * collar)[:, None] * (1 - 0.42 * smoothstep(inside, 0.55, 0.95))[:, None]
     tint = blend(tint, iris * 0.5 + np.array([60, 42, 20]), 0.35 * collar)
-    colors = blend(colors, np.clip(tint * 1.12, 0, 255), smoothstep(IRIS + 0.4 - angle, -0.6, 0.6))
-    ring = np.exp(-(((angle - IRIS + 0.6) / 1.5) ** 2))
-    colors = blend(colors, iris * 0.22, 0.8 * ring)
-    colors = blend(colors, (8, 7, 8), smoothstep(PUPIL - angle, -0.4, 0.4))
-    return colors * (1 - 0.42 * smoothstep(points[:, 1], 0.06, 0.42))[:, None]
+    colors = blend(colors, np.clip(tint * 1.12, 0, 255), smoothstep(IRIS + 0.8 - angle, -1.0, 1.0))
+    ring = np.exp(-(((angle - IRIS + 0.6) / 1.7) ** 2))
+    colors = blend(colors, iris * 0.24, 0.75 * ring)
+    return blend(colors, (8, 7, 8), smoothstep(PUPIL - angle, -0.4, 0.4))
 
 
 def lashes(heads: Heads) -> list[Piece]:
@@ -81,9 +109,9 @@ def lashes(heads: Heads) -> list[Piece]:
     return [piece for side in SIDES for piece in (_lash_line(heads, side, True), _lash_row(heads, side), _lash_line(heads, side, False))]
 
 
-LASHES, LENGTH, WIDE = 58, 4.2, 0.42
+LASHES, LENGTH, WIDE = 58, 5.0, 0.64
 """Number of the upper lashes, their length in mm and the width of their roots as a share of the distance: hairs, not the teeth of a comb."""
-TIP = 0.70
+TIP = 0.50
 """Share of skin in the colour of a lash's tip: a tip is too thin to be dark."""
 PALE = {True: 0.10, False: 0.70}
 """Share of skin in the colour of the upper (True) and the lower lashes."""
@@ -106,14 +134,14 @@ def _lash_line(heads: Heads, side: str, upper: bool) -> Piece:
     rings = [heads.lid_line(side, ring, upper) for ring in (1, 2, 3)]
     n = len(rings[0])
     reach = np.sin(np.pi * np.clip((np.arange(n) + (0.2 if upper else -2)) / (n - (0.8 if upper else 3)), 0, 1)) ** 0.6  # narrow at its ends
-    low, high = (0.30, 0.55) if upper else (0.10, 0.16)
+    low, high = (0.30, 0.80) if upper else (0.10, 0.16)
     shares = [np.column_stack([low * reach, 1 - low * reach, 0 * reach]), np.column_stack([0 * reach, 1 - high * reach, high * reach])]
     rows = rows_of(np.tile(np.column_stack(rings), (2, 1)), np.concatenate(shares), len(heads.average.template))
-    away = np.outer(np.tile(reach, 2), [0, 0.04, 0.16] if upper else [0, 0.02, 0.10]) * 1e-3
+    away = np.outer(np.tile(reach, 2), [0, 0.05, 0.28] if upper else [0, 0.02, 0.10]) * 1e-3
     a = np.arange(n - 1)
     faces = np.concatenate([np.stack([a, a + 1, a + n + 1], 1), np.stack([a, a + n + 1, a + n], 1)])
     faces = np.concatenate([faces, faces[:, ::-1]])
-    colors = _lash_colors(heads, upper, np.repeat([0.0, 0.80], n) if upper else np.repeat([0.35, 0.75], n))
+    colors = _lash_colors(heads, upper, np.repeat([0.0, 0.62], n) if upper else np.repeat([0.35, 0.75], n))
     return Piece(np.full(2 * n, f"lashes_{side}"), rows, faces, colors, [np.asarray(rows @ h.template) + away for h in heads.all])
 
 
@@ -147,11 +175,18 @@ def _lash_row(heads: Heads, side: str) -> Piece:
             along.append(out)
         blade = np.array([[0, 1, 3], [0, 3, 2], [2, 3, 4]]) + 5 * number
         faces += [blade, blade[:, ::-1]]
-    rows, lid = (rows_of(np.array(indices), np.array(each), len(head.template)) for each in (weights, roots))
+    rows, lid = (rows_of(np.array(indices), np.array(each), len(head.template)) for each in (_rounded(weights), roots))
     along, grown = np.array(along), np.array(grown)
-    places = [lid @ h.template + [0, 0, 0.15e-3] + grown * (1.0 if h.index % 2 else 0.6) for h in heads.all]  # women have odd numbers
+    places = [lid @ h.template + [0, 0, 0.15e-3] + grown * (1.0 if h.index % 2 else 0.68) for h in heads.all]  # women have odd numbers
     colors = _lash_colors(heads, True, TIP * along)
     return Piece(np.full(len(along), f"lashes_{side}"), rows, np.concatenate(faces), colors, places)
+
+
+def _rounded(weights: list) -> np.ndarray:
+    """Rows of weights in steps of 1/4096, for the same sum 1: they are a third smaller in a file."""
+    rounded = np.rint(np.array(weights) * 4096) / 4096
+    rounded[:, 0] += 1 - rounded.sum(1)
+    return rounded
 
 
 def tear_lines(heads: Heads) -> list[Piece]:

@@ -78,9 +78,12 @@ def _rows(head: Head, poses: dict[str, dict]) -> list[tuple[Head, str, np.ndarra
 
 
 def draw_shapes(folder: Path) -> None:
-    """Every ARKit shape at 1 (tongueOut with an open jaw)."""
+    """Every ARKit shape at 1 (tongueOut and mouthClose with the open jaw that they belong to)."""
     head = load_head(0)
-    poses = {name: {name: 1.0} for name in head.blendshape_names} | {"tongueOut": {"tongueOut": 1.0, "jawOpen": 0.25}}
+    poses = {name: {name: 1.0} for name in head.blendshape_names} | {
+        "tongueOut": {"tongueOut": 1.0, "jawOpen": 0.25},
+        "mouthClose": {"mouthClose": 1.0, "jawOpen": 1.0},
+    }
     for part, names in enumerate(np.array_split(list(poses), 2), 1):
         sheet(folder / f"shapes_{part}.jpg", _rows(head, {n: poses[n] for n in names}), [FRONT, TURNED], 220, 8)
 

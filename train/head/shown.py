@@ -31,6 +31,8 @@ class Piece:
     """Per head (n, 3) sRGB 0..255, before ambient occlusion."""
     places: list[np.ndarray] | dict[int, np.ndarray] | None = None
     """By head (n, 3) metres; None: exactly ``rows @ template``."""
+    lit_by_skin: np.ndarray | None = None
+    """(n,) share of the occlusion that is the skin's beside it, for what has the skin's colour; None: no vertex."""
 
     def faces_from(self, start: int) -> np.ndarray:
         """(F, 3) in a mesh that begins with the refined skin, where this piece begins at ``start``."""
@@ -109,6 +111,14 @@ def rows_of(indices: np.ndarray, weights: np.ndarray, columns: int) -> csr_matri
     """(n, columns) matrix with k entries per row from (n, k) indices and weights."""
     n, k = indices.shape
     return csr_matrix((np.ravel(weights).astype(np.float32), np.ravel(indices), np.arange(0, n * k + 1, k)), shape=(n, columns))
+
+
+def affine(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(n, 4) weights of four ``corners`` (4, 3) that give ``points`` (n, 3), in steps of 1/4096: a file of round numbers is a third smaller."""
+    weights = np.linalg.solve(np.column_stack([corners, np.ones(4)]).T, np.column_stack([points, np.ones(len(points))]).T).T
+    weights = np.rint(weights * 4096) / 4096
+    weights[:, 0] = 1 - weights[:, 1:].sum(1)
+    return weights
 
 
 def smoothstep(x: np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray:
