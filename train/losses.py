@@ -11,6 +11,8 @@ from torch import Tensor
 
 SHUT = 2e-4
 """Metres between lips that count as shut."""
+HELD = 0.6
+"""Least importance of a channel in what a face holds."""
 
 
 class LipPairs(NamedTuple):
@@ -54,6 +56,9 @@ class LossWeights:
     expression: float = 0.0
     """Beyond the paper: squared error of the fused face's ARKit weights. Brows move a tenth of what the jaw moves, but are half of what
     people read; in weights they count alike, and the optimum is the expected expression, not a weaker one."""
+    held: float = 0.0
+    """Beyond the paper: squared error of each clip's mean ARKit weights. An expression is what a face holds while the lips move; frame by frame
+    the lips' own errors drown a frown of a tenth that is missing in all frames."""
     contrast: float = 0.0
     """Beyond the paper: the same of the difference between the two emotions on one speech."""
     smoothness: float = 0.0
@@ -81,6 +86,17 @@ def mouth_width(predicted: Tensor, truth: Tensor, corners: Tensor, mask: Tensor)
 def expression(error: Tensor, importance: Tensor, mask: Tensor) -> Tensor:
     """Mean square of errors in ARKit weights (B, T, K), by channel (K,)."""
     return masked_mean(importance * error.square(), mask)
+
+
+def held(error: Tensor, importance: Tensor, mask: Tensor) -> Tensor:
+    """Mean square of each clip's mean error in ARKit weights (B, T, K); every clip counts by its frames.
+
+    A dropped jaw and parted lips are held, too, so every channel that has an importance (K,) counts at least :data:`HELD`.
+    """
+    importance = torch.where(importance > 0, importance.clamp_min(HELD), importance)
+    frames = mask.to(error.dtype)
+    mean = (error * frames[..., None]).sum(1) / frames.sum(1, keepdim=True).clamp_min(1.0)
+    return masked_mean((importance * mean.square())[:, None].expand(-1, mask.shape[1], -1), mask)
 
 
 def roughness(error: Tensor, laplacian: Tensor, mask: Tensor) -> Tensor:

@@ -121,14 +121,15 @@ def load_recogniser(model: EmoFaceModel, path: Path) -> None:
 
 
 _UPPER_FACE = ("brow", "eyeSquint", "eyeWide", "cheekSquint", "noseSneer")
-_EXPRESSIVE_MOUTH = ("mouthSmile", "mouthFrown", "mouthStretch", "mouthDimple", "mouthUpperUp", "mouthLowerDown")
+_CORNERS = ("mouthSmile", "mouthFrown", "mouthStretch", "mouthUpperUp")
+_EXPRESSIVE_MOUTH = ("mouthDimple", "mouthLowerDown")
 
 
 def _channel_importance(name: str) -> float:
     """Of an ARKit shape's weight in the loss ``expression``: what people read a feeling from; the lips have losses of their own."""
     if name.startswith("eyeLook") or name == "tongueOut":
         return 0.0
-    return 1.0 if name.startswith(_UPPER_FACE) else 0.6 if name.startswith(_EXPRESSIVE_MOUTH) else 0.15
+    return 1.0 if name.startswith(_UPPER_FACE + _CORNERS) else 0.6 if name.startswith(_EXPRESSIVE_MOUTH) else 0.15
 
 
 class CorpusTask:

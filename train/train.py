@@ -50,6 +50,7 @@ TERMS = (
     "lip_seal",
     "width",
     "expression",
+    "held",
     "contrast",
     "smoothness",
 )
@@ -172,7 +173,7 @@ def compute_losses(
     """The training objective of one batch; returns the total and its unweighted terms.
 
     The content branch runs once and is shared by both outputs; the emotion branch runs with each emotion. ``importance`` (K,) is what the
-    shapes' weights count for in the terms ``expression`` and ``contrast``.
+    shapes' weights count for in the terms ``expression``, ``held`` and ``contrast``.
     """
     vertices, pairs = drawn.vertices, drawn.pairs
     content = model.content_features(batch.content_hidden, batch.mask)
@@ -228,9 +229,10 @@ def compute_losses(
             terms["width"] += sum(losses.mouth_width(offsets, truth, drawn.corners, rows) for offsets, rows in alone)
         if drawn.laplacian is not None and weights.smoothness:
             terms["smoothness"] += losses.roughness(fused - truth, drawn.laplacian, batch.mask)
-        if drawn.reading is not None and (weights.expression or weights.contrast):
+        if drawn.reading is not None and (weights.expression or weights.held or weights.contrast):
             errors.append((fused - truth).flatten(2) @ drawn.reading.T)
             terms["expression"] += losses.expression(errors[-1], importance, batch.mask)
+            terms["held"] += losses.held(errors[-1], importance, batch.mask)
     if len(errors) == 2:
         terms["contrast"] = losses.expression(errors[1] - errors[0], importance, batch.mask)
     shares = dict(self=weights.self_reconstruction, cross=weights.cross_reconstruction)

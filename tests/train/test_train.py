@@ -225,6 +225,21 @@ def test_losses_against_loops():
     assert losses.lip_seal(a, b, pairs, mask).item() == pytest.approx(sum(error) / len(error), rel=1e-5) and any(error)
 
 
+def test_held_expression_is_the_clips_mean_error_against_loops():
+    generator = torch.Generator().manual_seed(5)
+    error = torch.randn(2, 4, 3, generator=generator)
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]], dtype=torch.bool)
+    importance = torch.tensor([1.0, 0.1, 0.0])
+    expected, frames = 0.0, 0
+    for clip, valid in zip(error, mask):
+        mean = sum(clip[t] for t in range(4) if valid[t]) / int(valid.sum())
+        expected += int(valid.sum()) * (1.0 * mean[0] ** 2 + losses.HELD * mean[1] ** 2) / 3  # what has no importance stays without
+        frames += int(valid.sum())
+    assert losses.held(error, importance, mask).item() == pytest.approx(float(expected) / frames, rel=1e-5)
+    # An error that changes sign inside the clip is nothing that a face holds.
+    assert losses.held(torch.tensor([[[0.3] * 3, [-0.3] * 3]]), importance, torch.ones(1, 2, dtype=torch.bool)).item() < 1e-12
+
+
 def test_heads_in_a_basis_learn_there_and_merge_into_plain_layers():
     model = tiny_model()
     for decoder in (model.content_decoder, model.emotion_decoder):
