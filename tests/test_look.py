@@ -189,7 +189,7 @@ def test_lids_shade_the_eye(index):
         below = 1e3 * (np.interp(at[:, 0], lid[:, 0], lid[:, 1]) - at[:, 1])
         ahead = (at - head.eye_centers[number])[:, 2] / np.linalg.norm(at - head.eye_centers[number], axis=1)
         sclera = (ahead > np.cos(np.radians(48))) & (ahead < np.cos(np.radians(25)))
-        assert np.median(bright[sclera & (np.abs(below) < 1)]) < 0.6 * np.median(bright[sclera & (below > 4) & (below < 7)])
+        assert np.median(bright[sclera & (np.abs(below) < 1)]) < 0.7 * np.median(bright[sclera & (below > 4) & (below < 7)])
 
 
 @pytest.mark.parametrize("index", [1, 5, 9, 13])

@@ -59,9 +59,9 @@ def eyeballs(heads: Heads) -> list[Piece]:
     return pieces
 
 
-SCLERA = np.array([216.0, 208, 202])
+SCLERA = np.array([223.0, 216, 210])
 """sRGB; a white that is brighter than the skin beside it stares."""
-LID_SHADE, LID_REACH, BEHIND = 0.50, 2.2, 0.30
+LID_SHADE, LID_REACH, BEHIND = 0.40, 1.9, 0.24
 """Share of the paint that the ball loses right under the upper lid and its lashes, how far down that is felt, mm, and what it loses behind the
 lid at rest: eyes that open wide show it, and get some of it back (``folds.WIDE``)."""
 
@@ -109,9 +109,9 @@ def lashes(heads: Heads) -> list[Piece]:
     return [piece for side in SIDES for piece in (_lash_line(heads, side, True), _lash_row(heads, side), _lash_line(heads, side, False))]
 
 
-LASHES, LENGTH, WIDE = 58, 5.0, 0.64
+LASHES, LENGTH, WIDE = 58, 4.6, 0.52
 """Number of the upper lashes, their length in mm and the width of their roots as a share of the distance: hairs, not the teeth of a comb."""
-TIP = 0.50
+TIP = 0.58
 """Share of skin in the colour of a lash's tip: a tip is too thin to be dark."""
 PALE = {True: 0.10, False: 0.70}
 """Share of skin in the colour of the upper (True) and the lower lashes."""

@@ -27,11 +27,11 @@ PROFILE = np.array(
         (0.00, 0.0, 1.0),
     ]
 )
-CORNER, GROOVE, PAPILLA = 0.42, 0.18, 0.5
+CORNER, GROOVE, PAPILLA = 0.42, 0.26, 0.5
 """How far an edge rises between two teeth, the surface sinks there, and how much more beside the gum, which stands out between two teeth; mm."""
 POINT = 0.45
 """Share of a canine's point that is shown: a row is even."""
-ENAMEL, NECK, BETWEEN = np.array([250.0, 244, 230]), np.array([238.0, 222, 196]), np.array([0.88, 0.81, 0.75])
+ENAMEL, NECK, BETWEEN = np.array([250.0, 244, 230]), np.array([238.0, 222, 196]), np.array([0.76, 0.67, 0.60])
 """Colours, sRGB, and the share of them in the line between two teeth."""
 FAR = {"teeth_upper": np.array([0.62, 0.46, 0.42]), "teeth_lower": np.array([0.36, 0.21, 0.19])}
 """Share of light that the last tooth keeps: what is dark in a mouth is red."""
