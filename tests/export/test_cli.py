@@ -12,7 +12,7 @@ from emoface.cli import main
 from emoface.export import FORMATS, load, save
 from emoface.export.curves import animation_from_weights
 from emoface.head_motion import rotations
-from tests.browser.faces import until
+from tests.browser.faces import hold, until, wait_for_face
 
 
 @pytest.fixture(scope="module")
@@ -109,23 +109,33 @@ def test_what_the_player_is_given(files, tmp_path, talking, flame):
     assert np.allclose(told["tracks"][1]["turns"], rotations(np.full((30, 3), 0.1)).reshape(30, 9), atol=1e-5), "held as long as the longest"
 
 
-def test_view_in_a_browser(files, tmp_path, talking, chromium):
+def test_ours_and_a_peer_are_viewed_in_step(files, tmp_path, talking, chromium):
     pytest.importorskip("gradio")
     from emoface.ui.theme import CSS, theme
     from emoface.ui.viewer import build_viewer
 
-    page = build_viewer([load(files / "peer.npy", files / "flame.ply")], ["peer.npy"], tmp_path)
+    page = build_viewer([talking, load(files / "peer.npy", files / "flame.ply")], ["ours.npz", "peer.npy"], tmp_path)
     _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, allowed_paths=[str(tmp_path)], theme=theme(), css=CSS)
     try:
         tab = chromium.new_page(viewport={"width": 700, "height": 700})
         tab.goto(address)
-        tab.wait_for_selector("#view-0 canvas", timeout=300_000)
-        until(lambda: len(tab.locator("#view-0").screenshot()) > 5000, page=tab)
-        text = tab.locator("#view-0").inner_text()
+        for player in ("view-0", "view-1"):
+            wait_for_face(tab, player)
+            until(lambda: len(tab.locator(f"#{player}").screenshot()) > 5000, page=tab)
+        assert "ours.npz" in tab.locator("#view-0").inner_text() and "peer.npy" in tab.locator("#view-1").inner_text()
+        tab.evaluate(
+            "() => { const p = emoface.players['view-1']; for (const event of ['play', 'pause']) p.audio.addEventListener(event, () => (window.followed ??= []).push(event)); }"
+        )
+        hold(tab, "view-0", 0.3)
+        at = "() => Math.abs(emoface.players['view-1'].audio.currentTime - emoface.players['view-0'].audio.currentTime)"
+        until(lambda: tab.evaluate(at) < 0.1, page=tab)  # a seek in one is a seek in both
+        tab.locator("#view-0 .efp-play").click()
+        until(lambda: "play" in tab.evaluate("() => window.followed ?? []"), page=tab)
+        tab.evaluate("() => emoface.players['view-0'].audio.pause()")
+        until(lambda: tab.evaluate("() => emoface.players['view-1'].audio.paused"), page=tab)
         tab.close()
     finally:
         page.close(verbose=False)
-    assert "peer.npy" in text
 
 
 def test_a_film_without_sound_says_so(files, tmp_path, capsys, talking):
