@@ -296,6 +296,11 @@ def _mouth(regions: np.ndarray, shares: dict[str, float]) -> tuple[np.ndarray, n
     share = np.zeros(len(regions))
     for start, value in shares.items():
         share[np.char.startswith(regions.astype(str), start)] = value
+    return _shadow(share)
+
+
+def _shadow(share: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shade without tilt where ``share`` (n,) of all vertices is not 0."""
     touched = np.flatnonzero(share)
     return touched, share[touched], np.zeros((len(touched), 3))
 
@@ -307,9 +312,7 @@ def _under_lip(pieces: list[Piece]) -> tuple[np.ndarray, np.ndarray, np.ndarray]
         values[piece.regions == "teeth_upper"] = UNDER_LIP
         if (piece.regions == "teeth_upper").all():
             values *= 1 - 0.85 * smoothstep(look_teeth.heights("teeth_upper"), 0.55, 1.0)
-    share = np.concatenate(share)
-    touched = np.flatnonzero(share)
-    return touched, share[touched], np.zeros((len(touched), 3))
+    return _shadow(np.concatenate(share))
 
 
 def _lift_pairs(heads: Heads) -> tuple[np.ndarray, np.ndarray]:
@@ -329,9 +332,7 @@ def _ball(pieces: list[Piece], side: str, share: Callable[[np.ndarray], np.ndarr
     for piece, values in zip(pieces, value):
         if len(piece.regions) and (piece.regions == f"eye_{side}").all():
             values[:] = share(points) * (points[:, 2] > 0.2)
-    value = np.concatenate(value)
-    touched = np.flatnonzero(value)
-    return touched, value[touched], np.zeros((len(touched), 3))
+    return _shadow(np.concatenate(value))
 
 
 def _shut(points: np.ndarray) -> np.ndarray:

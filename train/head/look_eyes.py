@@ -7,7 +7,7 @@ import numpy as np
 from emoface.head import Head
 
 from .people import PEOPLE, Style
-from .shown import SIDES, Heads, Piece, affine, blend, noise, rows_of, smoothstep
+from .shown import SIDES, Heads, Piece, affine, blend, noise, rounded, rows_of, smoothstep
 
 IRIS, PUPIL = 22.5, 8.6  # half angles in degrees
 POLAR = (2.5, 5, 7.4, 8.9, 11, 13.5, 16, 18.5, 20.5, 21.9, 23.2, 25, 28, 32, 37, 43, 50, 60, 74, 92, 125)
@@ -175,18 +175,11 @@ def _lash_row(heads: Heads, side: str) -> Piece:
             along.append(out)
         blade = np.array([[0, 1, 3], [0, 3, 2], [2, 3, 4]]) + 5 * number
         faces += [blade, blade[:, ::-1]]
-    rows, lid = (rows_of(np.array(indices), np.array(each), len(head.template)) for each in (_rounded(weights), roots))
+    rows, lid = (rows_of(np.array(indices), np.array(each), len(head.template)) for each in (rounded(np.array(weights)), roots))
     along, grown = np.array(along), np.array(grown)
     places = [lid @ h.template + [0, 0, 0.15e-3] + grown * (1.0 if h.index % 2 else 0.68) for h in heads.all]  # women have odd numbers
     colors = _lash_colors(heads, True, TIP * along)
     return Piece(np.full(len(along), f"lashes_{side}"), rows, np.concatenate(faces), colors, places)
-
-
-def _rounded(weights: list) -> np.ndarray:
-    """Rows of weights in steps of 1/4096, for the same sum 1: they are a third smaller in a file."""
-    rounded = np.rint(np.array(weights) * 4096) / 4096
-    rounded[:, 0] += 1 - rounded.sum(1)
-    return rounded
 
 
 def tear_lines(heads: Heads) -> list[Piece]:

@@ -114,11 +114,15 @@ def rows_of(indices: np.ndarray, weights: np.ndarray, columns: int) -> csr_matri
 
 
 def affine(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(n, 4) weights of four ``corners`` (4, 3) that give ``points`` (n, 3), in steps of 1/4096: a file of round numbers is a third smaller."""
-    weights = np.linalg.solve(np.column_stack([corners, np.ones(4)]).T, np.column_stack([points, np.ones(len(points))]).T).T
-    weights = np.rint(weights * 4096) / 4096
-    weights[:, 0] = 1 - weights[:, 1:].sum(1)
-    return weights
+    """(n, 4) weights of four ``corners`` (4, 3) that give ``points`` (n, 3), :func:`rounded`."""
+    return rounded(np.linalg.solve(np.column_stack([corners, np.ones(4)]).T, np.column_stack([points, np.ones(len(points))]).T).T)
+
+
+def rounded(weights: np.ndarray) -> np.ndarray:
+    """Rows of weights (n, k) in steps of 1/4096 with the sum 1: a file of round numbers is a third smaller."""
+    out = np.rint(weights * 4096) / 4096
+    out[:, 0] = 1 - out[:, 1:].sum(1)
+    return out
 
 
 def smoothstep(x: np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray:
